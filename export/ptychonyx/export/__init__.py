@@ -1,0 +1,4 @@
+"""Export a trained run, of either backend, to one ONNX file that describes and proves itself."""
+
+from .model_file import ExportReport as ExportReport
+from .model_file import export_run as export_run

@@ -1,0 +1,154 @@
+"""One graph for both backends: canonical names, the common head and tail, the manifest."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ptychonyx.runtime.manifest import METADATA_KEY, Manifest
+
+OPSET = 18
+"""The newest that tf2onnx writes."""
+IR_VERSION = 10
+"""onnxruntime 1.20 and later read it."""
+BARE_INPUT = "scaled_amplitude"
+BARE_OUTPUTS = ("modulus", "phase")
+INPUT, SCALE, OUTPUT = "amplitude", "scale", "object_patches"
+
+
+def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+    """Turn a bare network into a model file.
+
+    In front: amplitude · scale. Behind: the central M×M of both outputs, then A·cos φ and A·sin φ
+    as the last axis. Names are canonical and exporters' notes are removed, so that the same run
+    gives the same bytes and no path of the exporting machine leaks.
+
+    Parameters
+    ----------
+    bare : ModelProto
+        `scaled_amplitude` in, `modulus` and `phase` out, all (batch, C, N, N).
+    manifest : Manifest
+        Says N, C and M, and is written into the model.
+
+    Returns
+    -------
+    ModelProto
+        Checked by `onnx.checker`.
+    """
+    window_px, patch_px = manifest.window_px, manifest.patch_px
+    graph = canonical(bare.graph)
+    whole = helper.make_graph(
+        [
+            helper.make_node("Mul", [INPUT, SCALE], [BARE_INPUT]),
+            *graph.node,
+            *_tail(window_px, patch_px),
+        ],
+        "ptychonyx",
+        [
+            _value(INPUT, ["batch", manifest.num_channels, window_px, window_px]),
+            _value(SCALE, [1]),
+        ],
+        [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
+        initializer=[*graph.initializer, *_tail_constants(window_px, patch_px)],
+    )
+    model = helper.make_model(
+        whole,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ptychonyx",
+        producer_version=manifest.exporter_version,
+        domain="ptychography",
+        model_version=1,
+        doc_string=f"{manifest.name}: diffraction amplitude to complex object patches. "
+        f"Trained with {manifest.backend}. Metadata `{METADATA_KEY}` holds the manifest.",
+    )
+    helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """Rename and reorder a bare graph so that equal networks give equal graphs.
+
+    Nodes come in the order in which a walk from the outputs needs them; tensors are numbered in
+    that order; only the bare inputs and outputs keep their names.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    ordered: list[onnx.NodeProto] = []
+    seen: set[int] = set()
+
+    def visit(name: str) -> None:
+        node = producers.get(name)
+        if node is None or id(node) in seen:
+            return
+        seen.add(id(node))
+        for source in node.input:
+            visit(source)
+        ordered.append(node)
+
+    for output in BARE_OUTPUTS:
+        visit(output)
+    names = {name: name for name in ("", BARE_INPUT, *BARE_OUTPUTS)}
+    used: list[onnx.TensorProto] = []
+    nodes = []
+    for index, node in enumerate(ordered):
+        for source in node.input:
+            if source in constants and source not in names:
+                names[source] = f"constant_{len(used)}"
+                array = numpy_helper.to_array(constants[source])
+                used.append(numpy_helper.from_array(array, names[source]))
+        for place, name in enumerate(node.output):
+            names.setdefault(name, f"value_{index}_{place}")
+        nodes.append(_renamed(node, names, f"{node.op_type}_{index}"))
+    return helper.make_graph(nodes, "bare", [], [], initializer=used)
+
+
+def _renamed(node: onnx.NodeProto, names: dict[str, str], name: str) -> onnx.NodeProto:
+    clean = onnx.NodeProto(op_type=node.op_type, name=name)
+    clean.input.extend(names[source] for source in node.input)
+    clean.output.extend(names[target] for target in node.output)
+    clean.attribute.extend(sorted(node.attribute, key=lambda attribute: attribute.name))
+    for attribute in clean.attribute:
+        attribute.doc_string = ""
+    return clean
+
+
+def _tail(window_px: int, patch_px: int) -> list[onnx.NodeProto]:
+    crop = patch_px != window_px
+    nodes = []
+    if crop:
+        for name in BARE_OUTPUTS:
+            limits = ["crop_start", "crop_stop", "crop_axes"]
+            nodes.append(helper.make_node("Slice", [name, *limits], [f"{name}_cropped"]))
+    modulus, phase = (f"{name}_cropped" if crop else name for name in BARE_OUTPUTS)
+    return [
+        *nodes,
+        helper.make_node("Cos", [phase], ["cos_phase"]),
+        helper.make_node("Sin", [phase], ["sin_phase"]),
+        helper.make_node("Mul", [modulus, "cos_phase"], ["real_part"]),
+        helper.make_node("Mul", [modulus, "sin_phase"], ["imaginary_part"]),
+        helper.make_node("Unsqueeze", ["real_part", "last_axis"], ["real_last"]),
+        helper.make_node("Unsqueeze", ["imaginary_part", "last_axis"], ["imaginary_last"]),
+        helper.make_node("Concat", ["real_last", "imaginary_last"], [OUTPUT], axis=-1),
+    ]
+
+
+def _tail_constants(window_px: int, patch_px: int) -> list[onnx.TensorProto]:
+    start = (window_px - patch_px) // 2
+    constants = {"last_axis": [-1]}
+    if patch_px != window_px:
+        constants |= {
+            "crop_start": [start, start],
+            "crop_stop": [start + patch_px, start + patch_px],
+            "crop_axes": [2, 3],
+        }
+    return [
+        numpy_helper.from_array(np.array(values, dtype=np.int64), name)
+        for name, values in constants.items()
+    ]
+
+
+def _value(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -1,0 +1,42 @@
+"""Trained PyTorch network -> bare ONNX graph; the twin of `tensorflow.py`."""
+
+from __future__ import annotations
+
+import warnings
+
+import onnx
+import torch
+
+from ptychonyx.training.architecture import Architecture
+from ptychonyx.training.pytorch.network import build_network, set_weights
+from ptychonyx.training.weights import Weights
+
+from .graph import BARE_INPUT, BARE_OUTPUTS, OPSET
+
+EXPORTER = "torch.onnx"
+EXPORTER_VERSION = torch.__version__
+FRAMEWORK_VERSION = torch.__version__
+
+
+def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
+    """Export the bare network: scaled amplitude in, modulus and phase out, all (batch, C, N, N)."""
+    network = build_network(architecture)
+    set_weights(network, weights)
+    window_px = architecture.window_px
+    example = torch.zeros(2, architecture.num_channels, window_px, window_px)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter deprecates its own internals
+        program = torch.onnx.export(
+            network.eval(),
+            (example,),
+            dynamo=True,
+            dynamic_shapes={BARE_INPUT: {0: torch.export.Dim("batch", min=1)}},
+            opset_version=OPSET,
+            input_names=[BARE_INPUT],
+            output_names=list(BARE_OUTPUTS),
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program; its log says why.")
+    return program.model_proto

@@ -1,0 +1,1 @@
+"""Training in PyTorch Lightning; the twin of `ptychonyx.training.tensorflow`."""

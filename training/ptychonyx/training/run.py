@@ -1,0 +1,258 @@
+"""The folder a training run leaves, and how a run finds its place in it again."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import TrainingConfig, load_config
+from .policy import Progress
+from .weights import Weights, load_weights, save_weights
+
+PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of history.csv."""
+
+    epoch: int
+    training_loss: float | None
+    validation_loss: float
+    learning_rate: float
+    seconds: float
+    samples_per_s: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    config : TrainingConfig
+        The configuration it was started with.
+    """
+
+    path: Path
+    config: TrainingConfig
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the native checkpoints."""
+        return self.path / "checkpoints"
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what provenance.json holds."""
+        values: dict[str, Any] = json.loads((self.path / "provenance.json").read_text())
+        return values
+
+    def best_weights(self) -> Weights:
+        """Return the weights of the best epoch."""
+        return load_weights(self.path)
+
+    def probe(self) -> NDArray[np.complex64]:
+        """Return the probe (modes, N, N) of the first scan, in sqrt(counts)."""
+        probe: NDArray[np.complex64] = np.load(self.path / "probe.npy", allow_pickle=False)
+        return probe
+
+    def history(self) -> list[dict[str, str]]:
+        """Return the rows of history.csv."""
+        file = self.path / "history.csv"
+        if not file.exists():
+            return []
+        with file.open(newline="") as lines:
+            return list(csv.DictReader(lines))
+
+    def saved_progress(self) -> tuple[Progress, Path] | None:
+        """Return how far the run got and its native checkpoint, or None before the first epoch."""
+        file = self.checkpoints / "progress.json"
+        if not file.exists():
+            return None
+        values = json.loads(file.read_text())
+        return Progress(**values["progress"]), self.checkpoints / values["checkpoint"]
+
+    def record_epoch(
+        self,
+        progress: Progress,
+        row: EpochRow,
+        weights: Callable[[], Weights],
+        save_checkpoint: Callable[[Path], None] | None,
+        suffix: str = "",
+    ) -> None:
+        """Keep one epoch: history, the weights if they are the best, the native checkpoint.
+
+        progress.json is replaced last, so a run that dies at any point resumes from a whole epoch.
+        """
+        self._write_history(row)
+        if progress.is_best:
+            save_weights(weights(), self.path / "weights.safetensors")
+        if save_checkpoint is None:
+            return
+        checkpoint = self.checkpoints / f"epoch-{progress.epoch:05d}{suffix}"
+        save_checkpoint(checkpoint)
+        values = {"progress": dataclasses.asdict(progress), "checkpoint": checkpoint.name}
+        write_json(self.checkpoints / "progress.json", values)
+        for old in self.checkpoints.glob(f"epoch-*{suffix}"):
+            if old != checkpoint:
+                old.unlink()
+
+    def finish(self, progress: Progress) -> None:
+        """Write down that the run is finished."""
+        values = self.provenance() | {
+            "finished": now(),
+            "best_epoch": progress.best_epoch,
+            "best_validation_loss": progress.best_loss,
+            "epochs": progress.epoch,
+        }
+        write_json(self.path / "provenance.json", values)
+
+    def _write_history(self, row: EpochRow) -> None:
+        fields = [field.name for field in dataclasses.fields(EpochRow)]
+        rows = [old for old in self.history() if int(old["epoch"]) < row.epoch]
+        temporary = self.path / ".history.csv.tmp"
+        with temporary.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, fields)
+            writer.writeheader()
+            writer.writerows(rows)
+            writer.writerow(dataclasses.asdict(row))
+        os.replace(temporary, self.path / "history.csv")
+
+
+def open_run(path: Path) -> Run:
+    """Open the folder of an existing run.
+
+    Raises
+    ------
+    ValueError
+        If it is not a run folder.
+
+    Examples
+    --------
+    >>> open_run(Path("nowhere"))
+    Traceback (most recent call last):
+    ...
+    ValueError: nowhere is not a run folder: it has no config.yaml. Make one with `ptychonyx train`.
+    """
+    if not (path / "config.yaml").is_file():
+        raise ValueError(
+            f"{path} is not a run folder: it has no config.yaml. Make one with `ptychonyx train`."
+        )
+    return Run(path, load_config(path / "config.yaml"))
+
+
+def start_run(
+    path: Path,
+    config: TrainingConfig,
+    *,
+    inputs: Sequence[Mapping[str, Any]],
+    probe: NDArray[np.complex64],
+    overwrite: bool,
+) -> Run:
+    """Make a run folder, or take up an unfinished one of the same configuration and inputs.
+
+    Raises
+    ------
+    ValueError
+        If `path` holds a finished or different run and `overwrite` is false, or is no run at all.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; give a folder for the run.")
+    if (path / "config.yaml").exists() and not overwrite:
+        return _resume(path, config, inputs)
+    if path.exists() and any(path.iterdir()):
+        if not (path / "config.yaml").exists():
+            raise ValueError(f"{path} is not empty and not a run folder; give another folder.")
+        shutil.rmtree(path)
+    run = Run(path, config)
+    run.checkpoints.mkdir(parents=True)
+    np.save(path / "probe.npy", probe, allow_pickle=False)
+    write_json(path / "provenance.json", _provenance(config, inputs))
+    config.save(path / "config.yaml")
+    return run
+
+
+def _resume(path: Path, config: TrainingConfig, inputs: Sequence[Mapping[str, Any]]) -> Run:
+    run = open_run(path)
+    provenance = run.provenance()
+    advice = "give another folder, or --overwrite to start anew"
+    if "finished" in provenance:
+        raise ValueError(f"{path} holds a finished run; {advice}.")
+    if run.config.digest() != config.digest():
+        old, new = dataclasses.asdict(run.config), dataclasses.asdict(config)
+        name = next(name for name in old if old[name] != new[name])
+        raise ValueError(
+            f"{path} holds an unfinished run with `{name}` = {old[name]!r}, now {new[name]!r}; {advice}."
+        )
+    if _identity(provenance["inputs"]) != _identity(inputs):
+        raise ValueError(f"{path} holds an unfinished run on other scans or probes; {advice}.")
+    return run
+
+
+def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
+    return [(entry["sha256"], entry["probe_sha256"]) for entry in inputs]
+
+
+def _provenance(config: TrainingConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "started": now(),
+        "config_digest": config.digest(),
+        "seed": config.seed,
+        "inputs": [dict(entry) for entry in inputs],
+        "packages": versions,
+        "git_revision": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None  # not a checkout, or no git: both are ordinary
+    return done.stdout.strip()
+
+
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file, or of the files of a folder in the order of their names."""
+    digest = hashlib.sha256()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as data:
+                digest.update(hashlib.file_digest(data, "sha256").digest())
+    return digest.hexdigest()
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON, atomically."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n")
+    os.replace(temporary, path)

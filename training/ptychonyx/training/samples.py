@@ -1,0 +1,245 @@
+"""Scans made ready for training: NumPy only, the same arrays and batches for both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychonyx.runtime.scaling import (
+    estimate_probe,
+    input_scale,
+    mean_counts,
+    probe_in_counts,
+    read_amplitudes,
+)
+from ptychonyx.runtime.scan import Scan
+
+from .architecture import check_window
+
+READ_BATCH = 512
+
+
+@dataclass(frozen=True)
+class ScanConstants:
+    """What training must know of each scan; a batch may mix scans and picks by sample.
+
+    Attributes
+    ----------
+    scale : float32 array, shape (S,)
+        Input scale of each scan.
+    probe : complex64 array, shape (S, modes, N, N)
+        Probe in sqrt(counts); scans with fewer modes are filled up with empty modes.
+    good_pixels : float32 array, shape (S, N, N)
+        1 where a detector pixel counts, 0 where it is bad.
+    mean_count : float32 array, shape (S,)
+        Mean counts of a good pixel over the training patterns.
+    """
+
+    scale: NDArray[np.float32]
+    probe: NDArray[np.complex64]
+    good_pixels: NDArray[np.float32]
+    mean_count: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ProbeChoice:
+    """The probe one scan is trained with, and where it came from.
+
+    Attributes
+    ----------
+    source : "file", "given" or "estimated"
+        The scan's own, one from another file, or a guess from the mean pattern.
+    counts_ratio : float
+        q, power of the probe as found over the mean counts of a pattern.
+    """
+
+    probe: NDArray[np.complex64]
+    source: str
+    counts_ratio: float
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All patterns of one or several scans.
+
+    Attributes
+    ----------
+    amplitude : float32 array, shape (n, 1, N, N)
+        Square root of the counts, bad pixels 0, not scaled.
+    scan : int64 array, shape (n,)
+        Which scan each sample belongs to.
+    training, validation : int64 array
+        Sample indexes; a sample is in exactly one of them.
+    constants : ScanConstants
+    probes : sequence of ProbeChoice
+        One for each scan.
+    """
+
+    amplitude: NDArray[np.float32]
+    scan: NDArray[np.int64]
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    constants: ScanConstants
+    probes: tuple[ProbeChoice, ...]
+
+    @property
+    def window_px(self) -> int:
+        """Side N of the patterns."""
+        return int(self.amplitude.shape[-1])
+
+    def training_batches(
+        self, *, batch_size: int, seed: int, epoch: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield the sample indexes of each batch of an epoch, every training sample once.
+
+        The order depends on nothing but seed and epoch, so both backends see the same batches
+        and a resumed run sees what an uninterrupted one would have seen.
+        """
+        order = np.random.default_rng([seed, epoch]).permutation(self.training)
+        return _batches(order, batch_size)
+
+    def validation_batches(self, *, batch_size: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the sample indexes of each validation batch, in scan order."""
+        return _batches(self.validation, batch_size)
+
+
+def prepare_samples(
+    scans: Sequence[Scan],
+    *,
+    validation_fraction: float,
+    probe: NDArray[np.complex64] | None = None,
+) -> Samples:
+    """Read scans into training arrays.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        At least one; all with the same window N.
+    validation_fraction : float
+        Share of each scan's patterns that only validates.
+    probe : complex64 array, shape (modes, N, N), optional
+        Takes the place of the scans' own probes.
+
+    Raises
+    ------
+    ValueError
+        For scans of different windows, a window the network cannot take, a probe of another
+        size, or a scan with fewer than two patterns.
+    """
+    _check_scans(scans, probe)
+    splits = [split(scan.corners_px, validation_fraction) for scan in scans]
+    amplitudes = [_read_all(scan) for scan in scans]
+    choices = tuple(_choose_probe(scan, probe) for scan in scans)
+    starts = np.cumsum([0, *(len(amplitude) for amplitude in amplitudes)])
+    good = np.stack([_good_pixels(scan) for scan in scans])
+    return Samples(
+        amplitude=np.concatenate(amplitudes)[:, None],
+        scan=np.repeat(np.arange(len(scans)), np.diff(starts)),
+        training=np.concatenate([start + ids for start, (ids, _) in zip(starts, splits, strict=False)]),
+        validation=np.concatenate([start + ids for start, (_, ids) in zip(starts, splits, strict=False)]),
+        constants=ScanConstants(
+            scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),
+            probe=_stack_probes([choice.probe for choice in choices]),
+            good_pixels=good.astype(np.float32),
+            mean_count=np.array(
+                [
+                    _mean_count(amplitude[ids], mask)
+                    for amplitude, (ids, _), mask in zip(amplitudes, splits, good, strict=True)
+                ],
+                dtype=np.float32,
+            ),
+        ),
+        probes=choices,
+    )
+
+
+def split(
+    corners_px: NDArray[np.float64], validation_fraction: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split a scan in space: the end of its longer side validates, the rest trains.
+
+    Never random patterns: overlapping neighbours would leak what validation must not know.
+
+    Returns
+    -------
+    (training, validation) : int64 arrays
+        Sorted indexes; neither is empty.
+
+    Examples
+    --------
+    >>> corners_px = np.array([[0, 0], [0, 5], [0, 10], [0, 15.0]])
+    >>> split(corners_px, 0.25)
+    (array([0, 1, 2]), array([3]))
+    """
+    axis = int(np.argmax(np.ptp(corners_px, axis=0)))
+    order = np.argsort(corners_px[:, axis], kind="stable")
+    num_validation = min(max(1, round(len(order) * validation_fraction)), len(order) - 1)
+    return np.sort(order[:-num_validation]), np.sort(order[-num_validation:])
+
+
+def _check_scans(scans: Sequence[Scan], probe: NDArray[np.complex64] | None) -> None:
+    if not scans:
+        raise ValueError("No scan was given; training needs at least one.")
+    window_px = scans[0].window_px
+    check_window(window_px)
+    for scan in scans:
+        if scan.window_px != window_px:
+            raise ValueError(
+                f"Scan {scan.source or scan.name} has {scan.window_px}×{scan.window_px} patterns, the "
+                f"first scan {window_px}×{window_px}; one model takes one window: crop or pad."
+            )
+        if scan.num_patterns < 2:
+            raise ValueError(
+                f"Scan {scan.source or scan.name} has one pattern; training needs at least two, "
+                "one of them to validate."
+            )
+    if probe is not None and probe.shape[1:] != (window_px, window_px):
+        raise ValueError(
+            f"The given probe has shape {probe.shape}, but the patterns are {window_px}×{window_px}; "
+            "give a probe reconstructed with the same window."
+        )
+
+
+def _read_all(scan: Scan) -> NDArray[np.float32]:
+    amplitude = np.empty((scan.num_patterns, scan.window_px, scan.window_px), dtype=np.float32)
+    for start in range(0, scan.num_patterns, READ_BATCH):
+        stop = min(start + READ_BATCH, scan.num_patterns)
+        amplitude[start:stop] = read_amplitudes(scan, start, stop)
+    return amplitude
+
+
+def _choose_probe(scan: Scan, given: NDArray[np.complex64] | None) -> ProbeChoice:
+    if given is not None:
+        source, probe = "given", given
+    elif scan.probe is not None:
+        source, probe = "file", scan.probe
+    else:
+        source, probe = "estimated", estimate_probe(scan)
+    scaled, counts_ratio = probe_in_counts(probe, mean_counts(scan))
+    return ProbeChoice(scaled, source, counts_ratio)
+
+
+def _stack_probes(probes: Sequence[NDArray[np.complex64]]) -> NDArray[np.complex64]:
+    num_modes = max(len(probe) for probe in probes)
+    stacked = np.zeros((len(probes), num_modes, *probes[0].shape[1:]), dtype=np.complex64)
+    for row, probe in zip(stacked, probes, strict=True):
+        row[: len(probe)] = probe
+    return stacked
+
+
+def _good_pixels(scan: Scan) -> NDArray[np.bool_]:
+    if scan.bad_pixels is None:
+        return np.ones((scan.window_px, scan.window_px), dtype=np.bool_)
+    return ~scan.bad_pixels
+
+
+def _mean_count(amplitude: NDArray[np.float32], good_pixels: NDArray[np.bool_]) -> float:
+    total = sum(float(np.sum(one.astype(np.float64) ** 2)) for one in amplitude)
+    return total / (len(amplitude) * int(good_pixels.sum()))
+
+
+def _batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    return (order[start : start + batch_size] for start in range(0, len(order), batch_size))

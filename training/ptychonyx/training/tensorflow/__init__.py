@@ -1,0 +1,1 @@
+"""Training in TensorFlow; the twin of `ptychonyx.training.pytorch`."""

@@ -1,0 +1,194 @@
+"""Train one model from scans: everything that does not depend on the backend."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychonyx.runtime.scan import Scan
+
+from .architecture import Architecture
+from .backends import load_backend, require_backend
+from .config import TrainingConfig
+from .policy import Progress
+from .run import EpochRow, Run, digest_file, start_run
+from .samples import Samples, prepare_samples
+from .weights import Weights, check_weights, draw_weights, load_weights
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingInterruptedError(RuntimeError):
+    """Training was asked to stop; whole epochs are kept and the run can be resumed."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` returns.
+
+    Attributes
+    ----------
+    backend : str
+        Framework that trained.
+    path : Path
+        Run folder.
+    epochs, best_epoch : int
+    best_validation_loss : float
+    """
+
+    backend: str
+    path: Path
+    epochs: int
+    best_epoch: int
+    best_validation_loss: float
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """How a caller follows and stops a run.
+
+    Attributes
+    ----------
+    on_start, on_batch, on_epoch : callable
+        Called with (epochs done, epochs in all, samples in an epoch); with (samples done in this
+        epoch, running mean loss); with the finished epoch's row.
+    should_stop : callable
+        Asked after each batch; True ends the run, keeping its whole epochs.
+    """
+
+    on_start: Callable[[int, int, int], None] = lambda done, total, samples: None
+    on_batch: Callable[[int, float], None] = lambda samples, loss: None
+    on_epoch: Callable[[EpochRow], None] = lambda row: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def stop_if_asked(watcher: Watcher, run: Run, progress: Progress) -> None:
+    """End the run between two batches if the watcher wants it.
+
+    Raises
+    ------
+    TrainingInterruptedError
+        Saying what is kept and how to go on.
+    """
+    if watcher.should_stop():
+        raise TrainingInterruptedError(
+            f"Training stopped in epoch {progress.epoch + 1}; {run.path} keeps {progress.epoch} whole "
+            "epochs. The same command resumes it."
+        )
+
+
+def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
+    """Return the network that a configuration means for N×N patterns."""
+    return Architecture(
+        name=config.architecture,
+        window_px=window_px,
+        filters=config.filters,
+        amplitude_max=config.amplitude_max,
+    )
+
+
+def train(
+    scans: Sequence[Scan],
+    config: TrainingConfig,
+    output: Path,
+    *,
+    probe: NDArray[np.complex64] | None = None,
+    init_from: Path | None = None,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> TrainingResult:
+    """Train one model from one or several scans.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        Each is trained with its own probe and scale, mixed in a batch.
+    config : TrainingConfig
+        `config.backend` decides the framework; the other one is never imported.
+    output : Path
+        Run folder; an unfinished run of the same configuration and scans is resumed.
+    probe : complex64 array, shape (modes, N, N), optional
+        Takes the place of the scans' own probes.
+    init_from : Path, optional
+        Run folder or weights file, of either backend, to start from.
+    overwrite : bool
+        Delete a run that is already there.
+    watcher : Watcher, optional
+        Follows and stops the run.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    ValueError
+        For scans, weights or an output folder that do not fit.
+    RuntimeError
+        If the backend is not installed, or the training diverges.
+    TrainingInterruptedError
+        If `watcher.should_stop` ended it.
+    """
+    require_backend(config.backend)
+    samples = prepare_samples(scans, validation_fraction=config.validation_fraction, probe=probe)
+    architecture = architecture_of(config, samples.window_px)
+    weights = _first_weights(architecture, config, init_from)
+    run = start_run(
+        output,
+        config,
+        inputs=[_describe(scan, index, samples) for index, scan in enumerate(scans)],
+        probe=samples.probes[0].probe,
+        overwrite=overwrite,
+    )
+    saved = run.saved_progress()
+    if saved is not None:
+        logger.info("Resuming %s after epoch %d.", output, saved[0].epoch)
+    backend = load_backend(config.backend, "train")
+    progress = backend.fit(run, samples, architecture, weights, watcher or Watcher())
+    run.finish(progress)
+    return TrainingResult(
+        backend=config.backend,
+        path=output,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        best_validation_loss=progress.best_loss,
+    )
+
+
+def _first_weights(
+    architecture: Architecture, config: TrainingConfig, init_from: Path | None
+) -> Weights:
+    if init_from is None:
+        return draw_weights(architecture, np.random.default_rng(config.seed))
+    weights = load_weights(init_from)
+    check_weights(weights, architecture)
+    return weights
+
+
+def _describe(scan: Scan, index: int, samples: Samples) -> dict[str, Any]:
+    source = Path(scan.source) if scan.source else None
+    choice = samples.probes[index]
+    return {
+        "path": scan.source,
+        "name": scan.name,
+        "sha256": digest_file(source) if source is not None and source.exists() else None,
+        "num_patterns": scan.num_patterns,
+        "window_px": scan.window_px,
+        "position_origin": scan.position_origin,
+        "input_scale": float(samples.constants.scale[index]),
+        "mean_count": float(samples.constants.mean_count[index]),
+        "probe_source": choice.source,
+        "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.probe).tobytes()).hexdigest(),
+        "probe_modes": len(choice.probe),
+        "probe_counts_ratio": choice.counts_ratio,
+        "pixel_size_m": scan.pixel_size_m,
+        "photon_energy_eV": scan.photon_energy_eV,
+    }
+

@@ -1,0 +1,120 @@
+"""Backend-neutral weights: one name and one layout for every parameter.
+
+Every convolution has `<name>.weight`, float32 (out, in, 3, 3), and `<name>.bias`, float32 (out,).
+PyTorch uses this layout itself; the TensorFlow network transposes on the way in and out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .architecture import Architecture
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+def draw_weights(architecture: Architecture, rng: np.random.Generator) -> Weights:
+    """Draw the first weights: Glorot uniform, zero bias.
+
+    Both backends load these, so a seed gives the same network in either.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Decides names and shapes.
+    rng : numpy.random.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    dict of float32 arrays
+        In the order of `Architecture.convolutions`.
+
+    References
+    ----------
+    Glorot and Bengio, AISTATS 2010: limit sqrt(6 / (fan_in + fan_out)).
+
+    Examples
+    --------
+    >>> weights = draw_weights(Architecture(window_px=64), np.random.default_rng(0))
+    >>> weights["encoder.0.conv1.weight"].shape
+    (32, 1, 3, 3)
+    """
+    weights: Weights = {}
+    for conv in architecture.convolutions():
+        limit = np.sqrt(6 / (9 * (conv.num_in + conv.num_out)))
+        kernel = rng.uniform(-limit, limit, size=(conv.num_out, conv.num_in, 3, 3))
+        weights[f"{conv.name}.weight"] = kernel.astype(np.float32)
+        weights[f"{conv.name}.bias"] = np.zeros(conv.num_out, dtype=np.float32)
+    return weights
+
+
+def check_weights(weights: Mapping[str, NDArray[np.float32]], architecture: Architecture) -> None:
+    """Make sure that `weights` are the weights of `architecture`.
+
+    Raises
+    ------
+    ValueError
+        Naming the first parameter that is missing, too many, or of another shape.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for conv in architecture.convolutions():
+        shapes[f"{conv.name}.weight"] = (conv.num_out, conv.num_in, 3, 3)
+        shapes[f"{conv.name}.bias"] = (conv.num_out,)
+    for name in [*shapes, *weights]:
+        given = weights[name].shape if name in weights else "missing"
+        needed = shapes.get(name, "no such parameter")
+        if given != needed:
+            raise ValueError(
+                f"Parameter `{name}` of the weights: {given}, but the network "
+                f"({architecture.name}, N={architecture.window_px}, F={architecture.filters:g}) "
+                f"needs: {needed}. Use the `filters` and the window of the run the weights came from."
+            )
+
+
+def save_weights(weights: Mapping[str, NDArray[np.float32]], path: Path) -> None:
+    """Write weights as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read weights from a run folder or a `.safetensors` file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    file = path / "weights.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"There are no weights at {file}; give a run folder or a .safetensors file."
+        )
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{file} is not a safetensors file ({error}); give the weights.safetensors of a run."
+        ) from None
+
+
+def digest_weights(weights: Mapping[str, NDArray[np.float32]]) -> str:
+    """Return the sha256 over names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(weights[name], dtype="<f4").tobytes())
+    return digest.hexdigest()
