@@ -145,7 +145,9 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
         verification=Verification(
             amplitude=amplitude,
             scale=scale,
-            object_patches=np.ascontiguousarray(patches).view(np.float32).reshape(*patches.shape, 2),
+            object_patches=np.ascontiguousarray(patches)
+            .view(np.float32)
+            .reshape(*patches.shape, 2),
             largest_difference=0.0,
             tolerance=TOLERANCES["cpu"],
         ),
@@ -163,9 +165,7 @@ def _write_verified(bare: onnx.ModelProto, manifest: Manifest, output: Path) -> 
         native = verification.object_patches.view(np.complex64)[..., 0]
         largest = check_difference(exported, native, tolerance=verification.tolerance)
         verification = dataclasses.replace(verification, largest_difference=largest)
-        _write(
-            assemble(bare, dataclasses.replace(manifest, verification=verification)), temporary
-        )
+        _write(assemble(bare, dataclasses.replace(manifest, verification=verification)), temporary)
         os.replace(temporary, output)
     return ExportReport(output, output.stat().st_size, largest, verification.tolerance)
 

@@ -46,7 +46,5 @@ def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProt
     def run(scaled_amplitude: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(BARE_OUTPUTS, network(scaled_amplitude), strict=True))
 
-    model, _ = tf2onnx.convert.from_function(
-        run, input_signature=run.input_signature, opset=OPSET
-    )
+    model, _ = tf2onnx.convert.from_function(run, input_signature=run.input_signature, opset=OPSET)
     return model

@@ -87,7 +87,7 @@ class Scan:
     object_corner_px: tuple[float, float] = (0.0, 0.0)
     bad_pixels: NDArray[np.bool_] | None = None
     pixel_size_m: float | None = None
-    photon_energy_eV: float | None = None  # noqa: N815 (the unit's own spelling)
+    photon_energy_eV: float | None = None
     detector_distance_m: float | None = None
     frame: Frame | None = None
     position_indexes: NDArray[np.int64] | None = None
@@ -112,7 +112,9 @@ class Scan:
 def _check_shapes(scan: Scan) -> None:
     shape = tuple(scan.patterns.shape)
     if len(shape) != 3:
-        raise ScanError(f"`patterns` has shape {shape}, expected (n, N, N): one square image a position.")
+        raise ScanError(
+            f"`patterns` has shape {shape}, expected (n, N, N): one square image a position."
+        )
     num_patterns, height, width = shape
     if num_patterns == 0:
         raise ScanError("The scan is empty: `patterns` holds no diffraction pattern.")

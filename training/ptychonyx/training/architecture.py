@@ -104,9 +104,7 @@ def check_window(window_px: int) -> None:
     if window_px % stride:
         padded = math.ceil(window_px / stride) * stride
         padded = next(
-            size
-            for size in range(padded, 4 * padded, 2)
-            if size % 2 ** _num_blocks(size) == 0
+            size for size in range(padded, 4 * padded, 2) if size % 2 ** _num_blocks(size) == 0
         )
         raise ValueError(
             f"The patterns are {window_px}×{window_px}, but the network needs a side divisible by "
@@ -126,7 +124,10 @@ def _blocks(
     for index, width in enumerate(widths):
         name = f"{prefix}.{index}"
         blocks.append(
-            (Convolution(f"{name}.conv1", num_in, width), Convolution(f"{name}.conv2", width, width))
+            (
+                Convolution(f"{name}.conv1", num_in, width),
+                Convolution(f"{name}.conv2", width, width),
+            )
         )
         num_in = width
     return blocks

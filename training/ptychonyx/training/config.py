@@ -113,7 +113,9 @@ class TrainingConfig:
         path.write_text(yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
 
 
-def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+def load_config(
+    path: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> TrainingConfig:
     """Build a configuration from a YAML file and values that override it.
 
     Parameters

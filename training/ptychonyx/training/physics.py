@@ -36,7 +36,8 @@ def predict_rate(
     """
     exit_wave = probe[:, None] * object_patches[:, :, None]
     far_field = np.fft.fftshift(np.fft.fft2(exit_wave, norm="ortho"), axes=(-2, -1))
-    return (np.abs(far_field) ** 2).sum(axis=2) + RATE_FLOOR_COUNTS
+    rate: NDArray[np.float64] = (np.abs(far_field) ** 2).sum(axis=2) + RATE_FLOOR_COUNTS
+    return rate
 
 
 def loss(

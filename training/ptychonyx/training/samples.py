@@ -138,8 +138,12 @@ def prepare_samples(
     return Samples(
         amplitude=np.concatenate(amplitudes)[:, None],
         scan=np.repeat(np.arange(len(scans)), np.diff(starts)),
-        training=np.concatenate([start + ids for start, (ids, _) in zip(starts, splits, strict=False)]),
-        validation=np.concatenate([start + ids for start, (_, ids) in zip(starts, splits, strict=False)]),
+        training=np.concatenate(
+            [start + ids for start, (ids, _) in zip(starts, splits, strict=False)]
+        ),
+        validation=np.concatenate(
+            [start + ids for start, (_, ids) in zip(starts, splits, strict=False)]
+        ),
         constants=ScanConstants(
             scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),
             probe=_stack_probes([choice.probe for choice in choices]),

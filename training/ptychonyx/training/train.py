@@ -191,4 +191,3 @@ def _describe(scan: Scan, index: int, samples: Samples) -> dict[str, Any]:
         "pixel_size_m": scan.pixel_size_m,
         "photon_energy_eV": scan.photon_energy_eV,
     }
-

@@ -104,11 +104,12 @@ def load_weights(path: Path) -> Weights:
             f"There are no weights at {file}; give a run folder or a .safetensors file."
         )
     try:
-        return load_file(file)
+        weights: Weights = load_file(file)
     except SafetensorError as error:
         raise ValueError(
             f"{file} is not a safetensors file ({error}); give the weights.safetensors of a run."
         ) from None
+    return weights
 
 
 def digest_weights(weights: Mapping[str, NDArray[np.float32]]) -> str:

@@ -41,7 +41,9 @@ class Network(nn.Module):
             features = self._convolve(second.name, features).relu()
             features = functional.max_pool2d(features, 2)
         amplitude, phase = (self._decode(head, features) for head in HEADS)
-        return self.architecture.amplitude_max * torch.sigmoid(amplitude), math.pi * torch.tanh(phase)
+        return self.architecture.amplitude_max * torch.sigmoid(amplitude), math.pi * torch.tanh(
+            phase
+        )
 
     def _decode(self, head: str, features: Tensor) -> Tensor:
         for first, second in self.architecture.decoder(head):
@@ -57,7 +59,8 @@ class Network(nn.Module):
 
 def build_network(architecture: Architecture, *, dtype: str = "float32") -> Network:
     """Build the network; its weights are PyTorch's own until `set_weights`."""
-    return Network(architecture, getattr(torch, dtype)).to(memory_format=torch.channels_last)
+    network = Network(architecture, getattr(torch, dtype))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def set_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -87,7 +90,7 @@ def named_parameters(network: Network) -> dict[str, nn.Parameter]:
     found: dict[str, nn.Parameter] = {}
     for conv in network.architecture.convolutions():
         layer = network.convolutions[_key(conv.name)]
-        found[f"{conv.name}.weight"], found[f"{conv.name}.bias"] = layer.weight, layer.bias
+        found |= {f"{conv.name}.{name}": value for name, value in layer.named_parameters()}
     return found
 
 

@@ -24,7 +24,14 @@ from ..samples import Samples, ScanConstants
 from ..train import Watcher, stop_if_asked
 from ..weights import Weights
 from .loss import loss
-from .network import Network, apply_network, build_network, get_weights, named_parameters, set_weights
+from .network import (
+    Network,
+    apply_network,
+    build_network,
+    get_weights,
+    named_parameters,
+    set_weights,
+)
 from .physics import predict_rate
 
 SUFFIX = ".ckpt"
@@ -32,6 +39,11 @@ SUFFIX = ".ckpt"
 
 class Constants(torch.nn.Module):
     """The scans' constants as buffers: they move to the device, and no checkpoint holds them."""
+
+    scale: Tensor
+    probe: Tensor
+    good_pixels: Tensor
+    mean_count: Tensor
 
     def __init__(self, constants: ScanConstants, dtype: torch.dtype) -> None:
         super().__init__()

@@ -68,7 +68,9 @@ def build_network(
 
     `upsample` makes the layer that doubles the size by nearest neighbours; export swaps it.
     """
-    return Network(architecture, dtype, upsample or (lambda: keras.layers.UpSampling2D(2, dtype=dtype)))
+    return Network(
+        architecture, dtype, upsample or (lambda: keras.layers.UpSampling2D(2, dtype=dtype))
+    )
 
 
 def set_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -129,9 +131,7 @@ def predict(
     network: Network, amplitude: NDArray[np.float32], scale: float
 ) -> NDArray[np.complex64]:
     """Reconstruct object patches (B, C, N, N) outside training; the native answer of a model."""
-    patches = apply_network(
-        network, tf.constant(amplitude), tf.constant([scale], dtype=tf.float32)
-    )
+    patches = apply_network(network, tf.constant(amplitude), tf.constant([scale], dtype=tf.float32))
     result: NDArray[np.complex64] = patches.numpy()
     return result
 

@@ -24,6 +24,8 @@ def predict_rate(object_patches: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:
     """
     exit_wave = probe[:, None] * object_patches[:, :, None]
     far_field = tf.signal.fft2d(exit_wave)
-    power = tf.reduce_sum(tf.square(tf.math.real(far_field)) + tf.square(tf.math.imag(far_field)), 2)
+    power = tf.reduce_sum(
+        tf.square(tf.math.real(far_field)) + tf.square(tf.math.imag(far_field)), 2
+    )
     num_pixels = object_patches.shape[-2] * object_patches.shape[-1]
     return tf.signal.fftshift(power, axes=(-2, -1)) / num_pixels + RATE_FLOOR_COUNTS

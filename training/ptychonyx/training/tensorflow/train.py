@@ -89,16 +89,17 @@ class Adam(keras.optimizers.Adam):
         momentum, velocity = self._momentums[index], self._velocities[index]
         momentum.assign(momentum + (gradient - momentum) * (1 - self.beta_1))
         velocity.assign(velocity + (tf.square(gradient) - velocity) * (1 - self.beta_2))
-        corrected = momentum / (1 - tf.pow(tf.cast(self.beta_1, variable.dtype), step))
-        spread = tf.sqrt(velocity / (1 - tf.pow(tf.cast(self.beta_2, variable.dtype), step)))
+        # tf.cast would round the constants to float32 on the way
+        beta_1 = tf.constant(self.beta_1, variable.dtype)
+        beta_2 = tf.constant(self.beta_2, variable.dtype)
+        corrected = momentum / (1 - tf.pow(beta_1, step))
+        spread = tf.sqrt(velocity / (1 - tf.pow(beta_2, step)))
         variable.assign_sub(rate * corrected / (spread + self.epsilon))
 
 
 def make_optimizer(network: Network, learning_rate: float) -> Adam:
     """Return Adam with the formula that both backends share."""
-    optimizer = Adam(
-        learning_rate, beta_1=ADAM.beta_1, beta_2=ADAM.beta_2, epsilon=ADAM.epsilon
-    )
+    optimizer = Adam(learning_rate, beta_1=ADAM.beta_1, beta_2=ADAM.beta_2, epsilon=ADAM.epsilon)
     optimizer.build(network.trainable_variables)
     return optimizer
 
@@ -200,6 +201,8 @@ def _validation_loss(
 ) -> float:
     total = 0.0
     for indexes in samples.validation_batches(batch_size=config.batch_size):
-        value = validate(tf.constant(samples.amplitude[indexes]), tf.constant(samples.scan[indexes]))
+        value = validate(
+            tf.constant(samples.amplitude[indexes]), tf.constant(samples.scan[indexes])
+        )
         total += float(value) * len(indexes)
     return total / len(samples.validation)

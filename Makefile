@@ -1,0 +1,47 @@
+# Every target makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help demo test slow lint models bench clean
+
+help:
+	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
+	@echo "make test    the default tests (under 20 minutes on 2 cores)"
+	@echo "make slow    the tests that take longer"
+	@echo "make lint    ruff and mypy"
+	@echo "make models  train and export the models in models/"
+	@echo "make bench   measure start-up"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[all]" --group dev
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python docs/examples/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+models: $(STAMP)
+	$(BIN)/python models/make_models.py
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,424 @@
+"""The front door: the one file that knows all parts, and imports each only when it is needed."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ptychonyx.runtime.scan import Scan
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Train ptychography networks, export them to ONNX, reconstruct anywhere.\n\n"
+    "**Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5`",
+)
+
+INTERRUPTED = 130
+ScanPath = Annotated[Path, typer.Argument(help="Scan: NPZ, product.h5, or their folder.")]
+Quantity = Annotated[
+    str | None, typer.Option(help="What the patterns are: counts or amplitude.", show_default=False)
+]
+Origin = Annotated[
+    str | None,
+    typer.Option(help="What pixel positions point at: corner, centre or ptychodus."),
+]
+Patterns = Annotated[
+    Path | None, typer.Option(help="diffraction.h5, if it is not beside the product.")
+]
+Plot = Annotated[Path | None, typer.Option(help="Also draw a picture (.png, .pdf, .svg).")]
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A scan or a model file.")],
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    patterns: Patterns = None,
+    plot: Plot = None,
+) -> None:
+    """Say what a scan or a model is.
+
+    **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
+    """
+    from ptychonyx.runtime.describe import describe_model, describe_scan
+
+    if file.suffix == ".onnx":
+        from ptychonyx.runtime.model import read_manifest
+
+        _table(file.name, describe_model(read_manifest(file)[0]))
+        return
+    scan = _load(file, quantity, position_origin, patterns)
+    _table(file.name, describe_scan(scan))
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_scan
+
+        plot_scan(scan, plot)
+
+
+@app.command()
+def simulate(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="An .npz file, or a folder for Ptychodus files.")
+    ],
+    object_name: Annotated[
+        str, typer.Option("--object", help="lines, dead_leaves, gaussian_random_field, natural.")
+    ] = "lines",
+    probe: Annotated[str, typer.Option(help="focused or gaussian.")] = "focused",
+    positions: Annotated[str, typer.Option(help="raster, spiral or random.")] = "raster",
+    num_patterns: Annotated[int, typer.Option(help="Number of patterns.")] = 500,
+    window_px: Annotated[int, typer.Option(help="Side N of the patterns.")] = 64,
+    step_px: Annotated[float, typer.Option(help="Mean step of the scan.")] = 6.0,
+    counts: Annotated[float, typer.Option(help="Mean counts of a pattern.")] = 4.4e5,
+    num_modes: Annotated[int, typer.Option(help="Incoherent probe modes.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Simulate a scan with its truth.
+
+    **Example:** `ptychonyx simulate -o scan.npz --object dead_leaves --seed 1`
+    """
+    import numpy as np
+
+    from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+    from ptychonyx.training.simulate import SimulationSpec
+    from ptychonyx.training.simulate import simulate as run
+
+    spec = SimulationSpec(
+        object_name=object_name,
+        probe_name=probe,
+        positions_name=positions,
+        num_patterns=num_patterns,
+        window_px=window_px,
+        step_px=step_px,
+        counts_per_pattern=counts,
+        num_modes=num_modes,
+    )
+    scan = run(spec, np.random.default_rng(seed))
+    if output.suffix == ".npz":
+        _need_folder(output)
+        write_ptychopinn_npz(scan, output)
+    elif output.suffix:
+        raise ValueError(f"The output is {output}; give a name ending in .npz, or a folder.")
+    else:
+        write_ptychodus(scan, output)
+    _say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
+
+
+@app.command()
+def train(
+    scans: Annotated[list[Path], typer.Argument(help="One or several scans.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
+    backend: Annotated[str | None, typer.Option(help="tensorflow or pytorch.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with training settings.")] = None,
+    probe: Annotated[Path | None, typer.Option(help="File whose probe is used instead.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Run or weights, of either backend, to start from.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Delete a run that is already there.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the patterns.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Patterns in a step.")] = None,
+    filters: Annotated[float | None, typer.Option(help="F, factor on the widths.")] = None,
+    loss: Annotated[str | None, typer.Option(help="poisson or amplitude.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="First rate of Adam.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Weights and batch order.")] = None,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+) -> None:
+    """Train one model from scans; the same command resumes an interrupted run.
+
+    **Example:** `ptychonyx train scan.npz --backend pytorch --epochs 50 -o run`
+    """
+    from ptychonyx.runtime.formats import load_probe
+    from ptychonyx.training.config import load_config
+    from ptychonyx.training.progress import show_training
+    from ptychonyx.training.train import train as run
+
+    overrides = {
+        "backend": backend,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "filters": filters,
+        "loss": loss,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "quantity": quantity,
+        "position_origin": position_origin,
+    }
+    settings = load_config(config, overrides)
+    loaded = [_load(path, settings.quantity, settings.position_origin, None) for path in scans]
+    given = load_probe(probe) if probe is not None else None
+    with _stop_on_signal() as stopped, show_training(stopped) as watcher:
+        result = run(
+            loaded,
+            settings,
+            output,
+            probe=given,
+            init_from=init_from,
+            overwrite=overwrite,
+            watcher=watcher,
+        )
+    _say(
+        f"Trained with {result.backend}: best epoch {result.best_epoch} of {result.epochs}, "
+        f"validation loss {result.best_validation_loss:.6g}. "
+        f"Next: ptychonyx export {output} -o model.onnx"
+    )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
+    name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the model.")] = "not stated",
+) -> None:
+    """Export a run to one model file, and prove that it computes the same.
+
+    **Example:** `ptychonyx export run -o model.onnx`
+    """
+    try:
+        from ptychonyx.export import export_run
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
+        ) from error
+    report = export_run(run, output, name=name, licence=licence)
+    _say(
+        f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
+        f"{report.largest_difference:.1e} (allowed {report.tolerance:.0e})."
+    )
+
+
+@app.command()
+def verify(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+) -> None:
+    """Prove on this machine that a model computes what its framework computed.
+
+    **Example:** `ptychonyx verify model.onnx`
+    """
+    from ptychonyx.runtime.model import Model
+
+    result = Model(model, provider=provider).verify()
+    _say(
+        f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
+        f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
+    )
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reconstruct(
+    scan: ScanPath,
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
+    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    patterns: Patterns = None,
+    plot: Plot = None,
+) -> None:
+    """Reconstruct a scan into a product that Ptychodus opens.
+
+    **Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5 --plot out.png`
+    """
+    from rich.progress import Progress
+
+    from ptychonyx.runtime.model import Model
+    from ptychonyx.runtime.product import check_product_path, write_product
+    from ptychonyx.runtime.reconstruct import reconstruct as run
+
+    check_product_path(output)
+    loaded = _load(scan, quantity, position_origin, patterns)
+    network = Model(model, provider=provider)
+    with _stop_on_signal() as stopped, Progress(transient=True, console=_console()) as bar:
+        task = bar.add_task("Reconstructing", total=loaded.num_patterns)
+        product = run(
+            loaded,
+            network,
+            batch_size=batch,
+            scale=_scale(scale),
+            progress=lambda done, _: bar.update(task, completed=done),
+            should_stop=lambda: bool(stopped),
+        )
+        write_product(product, output)
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_object
+
+        plot_object(
+            product.object_,
+            plot,
+            coverage=product.coverage,
+            disagreement=product.disagreement,
+            pixel_size_m=product.pixel_size_m,
+            title=product.name,
+        )
+    assert product.coverage is not None
+    share = 100 * float((product.coverage > 0).mean())
+    _say(
+        f"Wrote {output}: {product.num_patterns_used} of {loaded.num_patterns} patterns, "
+        f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, on "
+        f"{network.provider}, {product.metadata['total_s']:.2f} s."
+    )
+    if product.metadata["probe_source"] == "estimated":
+        _say("Note: neither scan nor model has a probe; the stored one is an estimate.")
+    if not product.complete:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Product, scan or NPZ with an object.")],
+    b: Annotated[Path, typer.Argument(help="The reference.")],
+    region: Annotated[
+        str | None, typer.Option(help='"y0:y1,x0:x1" in pixels of the reference.')
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Plot = None,
+) -> None:
+    """Compare two objects, ignoring what ptychography cannot know.
+
+    **Example:** `ptychonyx compare product.h5 reference.npz --region 50:195,50:195`
+    """
+    import dataclasses
+    import json
+
+    from ptychonyx.runtime.compare import align, measure
+    from ptychonyx.runtime.formats import load_object
+
+    first, second = load_object(a), load_object(b)
+    aligned = align(
+        first.object_,
+        second.object_,
+        corner_a=first.corner_px,
+        corner_b=second.corner_px,
+        mask_a=None if first.coverage is None else first.coverage > 0,
+        mask_b=None if second.coverage is None else second.coverage > 0,
+        region=region,
+    )
+    result = measure(aligned, pixel_size_m=second.pixel_size_m or first.pixel_size_m)
+    values = dataclasses.asdict(result)
+    if json_:
+        typer.echo(json.dumps(values))
+    else:
+        _table(f"{a.name} against {b.name}", {key: _text(value) for key, value in values.items()})
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_comparison
+
+        plot_comparison(aligned, result, plot, names=(a.name, b.name))
+
+
+def main() -> None:
+    """Run the command line: exit code 0 success, 1 failure, 2 wrong use, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("ptychonyx").setLevel(logging.INFO)
+    try:
+        app(standalone_mode=True)
+    except (ValueError, ImportError) as error:
+        _fail(error, 2)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", INTERRUPTED)
+    except (RuntimeError, OSError, MemoryError) as error:
+        interrupted = type(error).__name__ == "TrainingInterruptedError"
+        _fail(error, INTERRUPTED if interrupted else 1)
+
+
+def _fail(error: object, code: int) -> None:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(code)
+
+
+def _load(
+    path: Path, quantity: str | None, position_origin: str | None, patterns: Path | None
+) -> Scan:
+    from ptychonyx.runtime.errors import QuantityError
+    from ptychonyx.runtime.formats import load_scan
+
+    try:
+        return load_scan(
+            path, quantity=quantity, position_origin=position_origin, patterns_path=patterns
+        )
+    except QuantityError as error:
+        command = sys.argv[1] if len(sys.argv) > 1 else "COMMAND"
+        raise QuantityError(str(error).replace("COMMAND", command)) from None
+
+
+def _scale(text: str) -> float | str | None:
+    if text in ("scan", "trained"):
+        return None if text == "scan" else text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"`--scale` is {text!r}, expected scan, trained or a number.") from None
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Yield a list that becomes non-empty when the user or the system asks to stop.
+
+    The second signal is not caught: it ends the process at once.
+    """
+    stopped: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _table(title: str, values: dict[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for key, value in values.items():
+        table.add_row(key, value)
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, tuple):
+        return ", ".join(_text(part) for part in value)
+    return "not known" if value is None else str(value)
+
+
+def _need_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
+
+
+def _say(text: str) -> None:
+    typer.echo(text)

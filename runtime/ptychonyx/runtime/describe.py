@@ -1,0 +1,82 @@
+"""What a scan or a model is, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .manifest import Manifest
+from .scaling import input_scale, mean_counts, probe_in_counts
+from .scan import Scan
+
+
+def describe_scan(scan: Scan) -> dict[str, str]:
+    """Return name and value of what a person wants to know of a scan."""
+    counts = mean_counts(scan)
+    missing = {
+        "probe": scan.probe,
+        "object": scan.object_,
+        "pixel size": scan.pixel_size_m,
+        "photon energy": scan.photon_energy_eV,
+        "detector distance": scan.detector_distance_m,
+        "bad pixels": scan.bad_pixels,
+    }
+    side = scan.window_px
+    rows = {
+        "patterns": f"{scan.num_patterns} of {side}×{side}, {scan.patterns.dtype}, {scan.quantity}",
+        "dose": f"{counts:.4g} counts per pattern",
+        "input scale": f"{input_scale(scan):.5g}",
+        "positions": _extent(scan),
+        "position origin": scan.position_origin,
+        "overlap": _overlap(scan),
+    }
+    if scan.probe is not None:
+        power = np.sum(np.abs(scan.probe.astype(np.complex128)) ** 2, axis=(1, 2))
+        shares = ", ".join(f"{100 * share:.0f} %" for share in power / power.sum())
+        _, ratio = probe_in_counts(scan.probe, counts)
+        rows["probe"] = f"{len(scan.probe)} mode(s): {shares}; power / counts = {ratio:.3g}"
+    if scan.object_ is not None:
+        rows["object"] = f"{scan.object_.shape[0]}×{scan.object_.shape[1]}"
+    if scan.pixel_size_m is not None:
+        rows["pixel size"] = f"{scan.pixel_size_m * 1e9:.4g} nm"
+    if scan.photon_energy_eV is not None:
+        rows["photon energy"] = f"{scan.photon_energy_eV:.6g} eV"
+    rows["missing"] = (
+        ", ".join(name for name, value in missing.items() if value is None) or "nothing"
+    )
+    return rows
+
+
+def describe_model(manifest: Manifest) -> dict[str, str]:
+    """Return name and value of what a person wants to know of a model."""
+    options = ", ".join(f"{key} {value:g}" for key, value in manifest.architecture_options.items())
+    proof = manifest.verification
+    return {
+        "name": manifest.name,
+        "backend": f"{manifest.backend} {manifest.framework_version}",
+        "exporter": f"{manifest.exporter} {manifest.exporter_version}, opset {manifest.opset}",
+        "network": f"{manifest.architecture} ({options}), {manifest.precision}",
+        "input": f"{manifest.num_channels} × {manifest.window_px}×{manifest.window_px} "
+        f"{manifest.input_quantity}",
+        "output": f"{manifest.patch_px}×{manifest.patch_px} object patches",
+        "scaling": manifest.scaling_rule,
+        "object": manifest.object_convention,
+        "probe": "none" if manifest.probe is None else f"{len(manifest.probe)} mode(s)",
+        "training": ", ".join(f"{key} {value}" for key, value in manifest.training_summary.items()),
+        "verified": f"difference {proof.largest_difference:.1e}, allowed {proof.tolerance:.0e}",
+        "licence": manifest.licence,
+        "created": manifest.created,
+    }
+
+
+def _extent(scan: Scan) -> str:
+    height, width = np.ptp(scan.corners_px, axis=0)
+    return f"{height:.1f}×{width:.1f} px (y, x)"
+
+
+def _overlap(scan: Scan) -> str:
+    if scan.num_patterns < 2:
+        return "one position"
+    distances, _ = cKDTree(scan.corners_px).query(scan.corners_px, k=2)
+    step = float(np.median(distances[:, 1]))
+    return f"median step {step:.2f} px, linear overlap {100 * (1 - step / scan.window_px):.0f} %"

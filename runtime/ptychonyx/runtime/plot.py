@@ -1,0 +1,341 @@
+"""Pictures of objects, comparisons and scans. Matplotlib is loaded only when one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compare import Aligned, Comparison
+from .scan import Scan
+
+# Enough for a smooth mean pattern without reading a whole large file.
+_NUM_MEAN_PATTERNS = 512
+_NUM_PROBE_MODES = 4
+# Colour limits leave out this share of pixels at each end, so that single hot pixels do not decide.
+_CLIPPED_PERCENT = 0.5
+# Phases that fill more of the circle than this meet their own other end: the colours must too.
+_CYCLIC_SPAN_RAD = 1.6 * np.pi
+_DPI = 150
+_PANEL_IN = 3.6
+
+
+@dataclass(frozen=True)
+class _Image:
+    title: str
+    values: NDArray[Any]
+    cmap: str
+    unit: str
+    limits: tuple[float, float]
+    extent: tuple[float, float, float, float]
+    axis_unit: str
+
+
+def plot_object(
+    object_: NDArray[np.complexfloating[Any, Any]],
+    path: str | PathLike[str],
+    *,
+    coverage: NDArray[np.integer[Any]] | None = None,
+    disagreement: NDArray[np.floating[Any]] | None = None,
+    pixel_size_m: float | None = None,
+    title: str = "",
+) -> None:
+    """Draw amplitude and phase of an object, with coverage and disagreement if given.
+
+    Parameters
+    ----------
+    object_ : complex array, shape (H, W)
+        Object transmission; its mean phase is taken out for the picture.
+    path : path
+        Picture to write; the suffix (.png, .pdf, .svg) decides the format.
+    coverage : int array, shape (H, W), or None
+        Patches at each pixel; where 0, the picture stays empty, and it is cut to the rest.
+    disagreement : float array, shape (H, W), or None
+        Variance of the overlapping patches; drawn as standard deviation.
+    pixel_size_m : float or None
+        Side of a pixel, for axes in µm; else they are in pixels.
+    title : str
+        Line above the panels.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or nothing is covered.
+    RuntimeError
+        If matplotlib is not installed.
+    """
+    for name, array in (("coverage", coverage), ("disagreement", disagreement)):
+        if array is not None and array.shape != object_.shape:
+            raise ValueError(
+                f"`{name}` has shape {array.shape}, expected {object_.shape} as `object_`."
+            )
+    known = np.ones(object_.shape, np.bool_) if coverage is None else coverage > 0
+    if not known.any():
+        raise ValueError(
+            "`coverage` is 0 everywhere, so there is nothing to draw; at least one covered pixel "
+            "is needed: check the corners."
+        )
+    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
+    box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    corner_px = (box[0].start, box[1].start)
+    amplitude, phase = _amplitude_and_phase(object_, known)
+    panels = [
+        _image("amplitude", amplitude[box], "gray", "", corner_px, pixel_size_m),
+        _image("phase", phase[box], _phase_cmap(phase), "rad", corner_px, pixel_size_m),
+    ]
+    if coverage is not None:
+        counts = _hidden(coverage, known)
+        panels.append(
+            _image("coverage", counts[box], "cividis", "patches", corner_px, pixel_size_m)
+        )
+    if disagreement is not None:
+        deviation = _hidden(np.sqrt(disagreement), known)
+        panels.append(
+            _image("disagreement of patches", deviation[box], "magma", "σ", corner_px, pixel_size_m)
+        )
+    _draw([panels], path, title)
+
+
+def plot_comparison(
+    aligned: Aligned,
+    comparison: Comparison,
+    path: str | PathLike[str],
+    *,
+    pixel_size_m: float | None = None,
+    names: tuple[str, str] = ("object", "reference"),
+) -> None:
+    """Draw two aligned objects side by side on one colour scale, and their difference.
+
+    Parameters
+    ----------
+    aligned : Aligned
+        From `compare.align`.
+    comparison : Comparison
+        From `compare.measure`; its numbers head the panels.
+    path : path
+        Picture to write; the suffix decides the format.
+    pixel_size_m : float or None
+        Side of a pixel, for axes in µm; else they are in pixels.
+    names : (str, str)
+        What the first object and the reference are called.
+
+    Raises
+    ------
+    RuntimeError
+        If matplotlib is not installed.
+    """
+    corner_px = (aligned.region.y0, aligned.region.x0)
+    known = aligned.is_valid
+    turn = np.exp(-1j * np.angle(aligned.b[known].sum()))
+    a, b = aligned.a * turn, aligned.b * turn
+    phase_cmap = _phase_cmap(_hidden(np.angle(b), known))
+    rows = []
+    for quantity, of_a, of_b, difference, cmap, unit, score in (
+        ("amplitude", np.abs(a), np.abs(b), np.abs(a) - np.abs(b), "gray", "",
+         (comparison.amplitude_pearson, comparison.amplitude_ssim)),
+        ("phase", np.angle(a), np.angle(b), np.angle(a * np.conj(b)), phase_cmap, "rad",
+         (comparison.phase_pearson, comparison.phase_ssim)),
+    ):  # fmt: skip
+        limits = _limits(_hidden(of_b, known))
+        largest = max(abs(limit) for limit in _limits(_hidden(difference, known))) or 1.0
+        rows.append(
+            [
+                _image(f"{name}: {quantity}", _hidden(values, known), cmap, unit, corner_px,
+                       pixel_size_m, limits)
+                for name, values in zip(names, (of_a, of_b), strict=True)
+            ]
+            + [
+                _image(f"a − b: r = {score[0]:.3f}, SSIM = {score[1]:.3f}",
+                       _hidden(difference, known), "RdBu_r", unit, corner_px, pixel_size_m,
+                       (-largest, largest))
+            ]
+        )  # fmt: skip
+    resolution = f"{comparison.frc_half_bit_px:.2f} px"
+    if comparison.frc_half_bit_nm is not None:
+        resolution += f" = {comparison.frc_half_bit_nm:.3g} nm"
+    _draw(
+        rows,
+        path,
+        f"complex NRMSE {comparison.complex_nrmse:.3f}   ·   phase error "
+        f"{comparison.phase_mae_rad:.3f} rad   ·   half-bit period {resolution}   ·   "
+        f"region {comparison.region}",
+    )
+
+
+def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
+    """Draw what a scan holds: mean pattern, positions, probe modes, object.
+
+    Parameters
+    ----------
+    scan : Scan
+        At most 512 of its patterns, spread over the scan, are read.
+    path : path
+        Picture to write; the suffix decides the format.
+
+    Raises
+    ------
+    RuntimeError
+        If matplotlib is not installed.
+    """
+    pixel_size_m = scan.pixel_size_m
+    counts = np.log10(_mean_counts(scan) + 0.1)
+    panels: list[_Image | Scan] = [
+        _image("mean pattern", counts, "magma", "log₁₀ counts", (0, 0), None),
+        scan,
+    ]
+    second: list[_Image | Scan] = []
+    if scan.object_ is not None:
+        known = np.isfinite(scan.object_) & (scan.object_ != 0)
+        amplitude, phase = _amplitude_and_phase(scan.object_, known)
+        corner = scan.object_corner_px
+        # The rim that only the beam's tails saw would otherwise set the colours.
+        lit = _between_window_centres(scan)
+        panels += [
+            _image("object: amplitude", amplitude, "gray", "", corner, pixel_size_m,
+                   _limits(amplitude[lit])),
+            _image("object: phase", phase, _phase_cmap(phase[lit]), "rad", corner, pixel_size_m,
+                   _limits(phase[lit])),
+        ]  # fmt: skip
+    if scan.probe is not None:
+        power = (np.abs(scan.probe) ** 2).sum(axis=(1, 2))
+        for mode, share in enumerate((power / max(power.sum(), 1e-30))[:_NUM_PROBE_MODES]):
+            amplitude = np.abs(scan.probe[mode])
+            name = f"probe mode {mode + 1}: {100 * share:.0f} %"
+            second.append(_image(name, amplitude, "inferno", "|P|", (0, 0), pixel_size_m))
+    title = f"{scan.name}: {scan.num_patterns} patterns of {scan.window_px}×{scan.window_px}"
+    _draw([panels, second] if second else [panels], path, title)
+
+
+def _between_window_centres(scan: Scan) -> tuple[slice, slice]:
+    assert scan.object_ is not None
+    centres = scan.corners_px + scan.window_px / 2 - np.array(scan.object_corner_px)
+    lowest = np.maximum(centres.min(axis=0).astype(int), 0)
+    highest = np.minimum(centres.max(axis=0).astype(int) + 1, scan.object_.shape)
+    if (highest <= lowest).any():
+        return slice(None), slice(None)
+    return slice(int(lowest[0]), int(highest[0])), slice(int(lowest[1]), int(highest[1]))
+
+
+def _mean_counts(scan: Scan) -> NDArray[np.float64]:
+    chunk = min(32, scan.num_patterns)
+    num_chunks = max(1, min(scan.num_patterns, _NUM_MEAN_PATTERNS) // chunk)
+    total, num_read = np.zeros((scan.window_px, scan.window_px)), 0
+    for start in np.linspace(0, scan.num_patterns - chunk, num_chunks).astype(int):
+        patterns = np.asarray(scan.patterns[int(start) : int(start) + chunk], np.float64)
+        total += (patterns**2 if scan.quantity == "amplitude" else patterns).sum(axis=0)
+        num_read += len(patterns)
+    mean: NDArray[np.float64] = total / num_read
+    return mean if scan.bad_pixels is None else _hidden(mean, ~scan.bad_pixels)
+
+
+def _amplitude_and_phase(
+    object_: NDArray[Any], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    turn = np.exp(-1j * np.angle(object_[known].sum()))
+    return _hidden(np.abs(object_), known), _hidden(np.angle(object_ * turn), known)
+
+
+def _hidden(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.where(known, values.astype(np.float64), np.nan)
+
+
+def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
+    if not np.isfinite(values).any():
+        return 0.0, 1.0
+    low, high = np.nanpercentile(values, (_CLIPPED_PERCENT, 100 - _CLIPPED_PERCENT))
+    return float(low), float(high)
+
+
+def _spans_circle(phase: NDArray[np.float64]) -> bool:
+    low, high = _limits(phase)
+    return high - low > _CYCLIC_SPAN_RAD
+
+
+def _phase_cmap(phase: NDArray[np.float64]) -> str:
+    return "twilight" if _spans_circle(phase) else "viridis"
+
+
+def _image(
+    title: str,
+    values: NDArray[Any],
+    cmap: str,
+    unit: str,
+    corner_px: tuple[float, float],
+    pixel_size_m: float | None,
+    limits: tuple[float, float] | None = None,
+) -> _Image:
+    scale, axis_unit = (1.0, "px") if pixel_size_m is None else (pixel_size_m * 1e6, "µm")
+    top, left = corner_px
+    bottom, right = top + values.shape[0], left + values.shape[1]
+    extent = (left * scale, right * scale, bottom * scale, top * scale)
+    if cmap == "twilight":
+        limits = (-np.pi, np.pi)
+    return _Image(title, values, cmap, unit, limits or _limits(values), extent, axis_unit)
+
+
+def _draw(rows: Sequence[Sequence[_Image | Scan]], path: str | PathLike[str], title: str) -> None:
+    figure_class = _figure_class()
+    num_columns = max(len(row) for row in rows)
+    size = (_PANEL_IN * num_columns, 0.92 * _PANEL_IN * len(rows) + 0.4)
+    figure = figure_class(figsize=size, layout="constrained")
+    for row_index, row in enumerate(rows):
+        for column, panel in enumerate(row):
+            axes = figure.add_subplot(len(rows), num_columns, row_index * num_columns + column + 1)
+            if isinstance(panel, _Image):
+                _draw_image(figure, axes, panel)
+            else:
+                _draw_positions(figure, axes, panel)
+            axes.tick_params(labelsize=8)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _figure_class() -> Any:
+    try:
+        return import_module("matplotlib.figure").Figure
+    except ImportError as error:
+        raise RuntimeError(
+            'Pictures need matplotlib, which is not installed: pip install "ptychonyx[plot]".'
+        ) from error
+
+
+def _draw_image(figure: Any, axes: Any, image: _Image) -> None:
+    low, high = image.limits
+    drawn = axes.imshow(
+        image.values,
+        cmap=image.cmap,
+        vmin=low,
+        vmax=high if high > low else low + 1.0,
+        extent=image.extent,
+        interpolation="nearest",
+    )
+    axes.set_facecolor("0.92")
+    axes.set_title(image.title, fontsize=10)
+    axes.set_xlabel(f"x ({image.axis_unit})", fontsize=9)
+    axes.set_ylabel(f"y ({image.axis_unit})", fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label(image.unit, fontsize=9)
+
+
+def _draw_positions(figure: Any, axes: Any, scan: Scan) -> None:
+    in_pixels = scan.pixel_size_m is None
+    scale = 1.0 if scan.pixel_size_m is None else scan.pixel_size_m * 1e6
+    y, x = (scan.corners_px + scan.window_px / 2).T * scale
+    axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
+    size = float(np.clip(3000 / scan.num_patterns, 1, 20))
+    drawn = axes.scatter(x, y, c=np.arange(scan.num_patterns), s=size, cmap="viridis", zorder=2)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set_title("positions (window centres)", fontsize=10)
+    axes.set_xlabel("x (px)" if in_pixels else "x (µm)", fontsize=9)
+    axes.set_ylabel("y (px)" if in_pixels else "y (µm)", fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("pattern", fontsize=9)

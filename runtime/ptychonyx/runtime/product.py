@@ -1,0 +1,273 @@
+"""What reconstruction leaves: written as Ptychodus HDF5 or NPZ, atomically."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from .scan import Frame
+
+NOMINAL_PIXEL_M = 1e-9
+"""Written where the pixel size is not known, since Ptychodus needs one; our group says so."""
+
+Metadata = dict[str, str | float | int | bool]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A reconstructed object and everything needed to place and judge it.
+
+    Attributes
+    ----------
+    object_ : complex64 array, shape (H, W)
+        0 where no patch reached.
+    object_corner_px : (int, int)
+        Its top-left pixel (y, x) in the scan's frame.
+    corners_px : float64 array, shape (n, 2)
+        Top-left pixel (y, x) of each pattern's window in the scan's frame.
+    position_indexes : int64 array, shape (n,)
+    window_px : int
+        N.
+    probe : complex64 array, shape (modes, N, N)
+        In sqrt(counts), so |F(P·O)|² are counts.
+    coverage : int32 array, shape (H, W), or None
+        Number of patches at each pixel.
+    disagreement : float32 array, shape (H, W), or None
+        Weighted variance of the overlapping patches.
+    pixel_size_m, photon_energy_eV, detector_distance_m : float or None
+    frame : Frame or None
+        The input product's own canvas.
+    name : str
+    complete : bool
+        False if reconstruction was stopped early.
+    num_patterns_used : int or None
+    metadata : dict
+        Model digest, backend, providers, scale, timings.
+    """
+
+    object_: NDArray[np.complex64]
+    object_corner_px: tuple[int, int]
+    corners_px: NDArray[np.float64]
+    position_indexes: NDArray[np.int64]
+    window_px: int
+    probe: NDArray[np.complex64]
+    coverage: NDArray[np.int32] | None = None
+    disagreement: NDArray[np.float32] | None = None
+    pixel_size_m: float | None = None
+    photon_energy_eV: float | None = None
+    detector_distance_m: float | None = None
+    frame: Frame | None = None
+    name: str = "product"
+    complete: bool = True
+    num_patterns_used: int | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+def write_product(product: Product, path: str | Path) -> None:
+    """Write a product; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    product : Product
+    path : path
+        Ends in .h5, .hdf5 or .npz.
+
+    Raises
+    ------
+    ValueError
+        For another ending, or a folder that does not exist.
+    """
+    path = Path(path)
+    check_product_path(path)
+    write_atomically(path, lambda file: WRITERS[path.suffix](product, file))
+
+
+def check_product_path(path: Path) -> None:
+    """Refuse a product path that cannot be written, before any work is done.
+
+    Raises
+    ------
+    ValueError
+        For an unknown ending, or a folder that does not exist.
+
+    Examples
+    --------
+    >>> check_product_path(Path("product.tif"))
+    Traceback (most recent call last):
+    ...
+    ValueError: The product is product.tif; its name must end in one of: .h5, .hdf5, .npz.
+    """
+    if path.suffix not in WRITERS:
+        raise ValueError(
+            f"The product is {path}; its name must end in one of: {', '.join(WRITERS)}."
+        )
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file under a temporary name beside it, flush it to disk, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb+") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_product(path: str | Path) -> Product:
+    """Read back what `write_product` wrote as HDF5.
+
+    Raises
+    ------
+    ScanError
+        If it is no Ptychodus product.
+    """
+    from .formats import ptychodus_hdf5 as format_
+
+    path = Path(path)
+    with format_.open_file(path) as file:
+        object_, corner, coverage, pixel_size_m, name = format_.read_object(path)
+        probe = format_.read_probe(path)
+        frame, _ = format_.frame_of(file, path)
+        own = file.get(format_.OWN_GROUP)
+        corners_px = format_.corners_of(file, path, frame, probe.shape[-1]) + np.array(corner)
+        return Product(
+            object_=object_,
+            object_corner_px=(int(corner[0]), int(corner[1])),
+            corners_px=corners_px,
+            position_indexes=np.asarray(file["probe_position_indexes"], dtype=np.int64),
+            window_px=probe.shape[-1],
+            probe=probe,
+            coverage=coverage,
+            disagreement=None if own is None else np.asarray(own["disagreement"], np.float32),
+            pixel_size_m=pixel_size_m,
+            photon_energy_eV=format_.attribute(file, "photon_energy_eV", "probe_energy_eV"),
+            detector_distance_m=format_.attribute(file, "detector_object_distance_m"),
+            frame=frame,
+            name=name,
+            complete=True if own is None else bool(own.attrs["complete"]),
+            num_patterns_used=None if own is None else int(own.attrs["num_patterns_used"]),
+            metadata={} if own is None else json.loads(own.attrs["metadata"]),
+        )
+
+
+def _root_attributes(product: Product) -> dict[str, Any]:
+    """Both spellings of energy and attenuation: releases 1.2 to 1.7 then open the file."""
+    energy = product.photon_energy_eV or 0.0
+    return {
+        "name": product.name,
+        "comments": "Reconstructed with Ptychonyx.",
+        "detector_object_distance_m": product.detector_distance_m or 0.0,
+        "photon_energy_eV": energy,
+        "probe_energy_eV": energy,
+        "probe_photon_count": float(np.sum(np.abs(product.probe.astype(np.complex128)) ** 2)),
+        "exposure_time_s": 0.0,
+        "mass_attenuation_m2_per_kg": 0.0,
+        "mass_attenuation_m2_kg": 0.0,
+        "tomography_angle_deg": 0.0,
+        "focus_object_distance_m": 0.0,
+        "tilt_angle_deg": 0.0,
+        "far_field": True,
+    }
+
+
+def _frame_of(product: Product) -> Frame:
+    """Return the canvas in metres; without an input product, pixel (0, 0) of the frame is 0 m."""
+    if product.frame is not None:
+        return product.frame
+    pixel_m = product.pixel_size_m or NOMINAL_PIXEL_M
+    height, width = product.object_.shape
+    corner = product.object_corner_px
+    center = ((corner[0] + height / 2) * pixel_m, (corner[1] + width / 2) * pixel_m)
+    return Frame((height, width), center, (pixel_m, pixel_m))
+
+
+def _positions_m(product: Product, frame: Frame) -> NDArray[np.float64]:
+    corners = product.corners_px - np.array(product.object_corner_px)
+    pixels = corners + product.window_px / 2 - np.array(frame.canvas_shape) / 2
+    return np.asarray(pixels * np.array(frame.pixel_size_m) + np.array(frame.center_m))
+
+
+def _own(product: Product) -> dict[str, Any]:
+    used = product.num_patterns_used
+    return {
+        "object_corner_px": np.array(product.object_corner_px, dtype=np.int64),
+        "pixel_size_known": product.pixel_size_m is not None,
+        "complete": product.complete,
+        "num_patterns_used": len(product.corners_px) if used is None else used,
+        "metadata": json.dumps(product.metadata),
+    }
+
+
+def _maps(product: Product) -> dict[str, NDArray[Any]]:
+    maps = {"coverage": product.coverage, "disagreement": product.disagreement}
+    return {name: array for name, array in maps.items() if array is not None}
+
+
+def _write_hdf5(product: Product, out: BinaryIO) -> None:
+    frame = _frame_of(product)
+    positions = _positions_m(product, frame)
+    with h5py.File(out, "w") as file:
+        file.attrs.update(_root_attributes(product))
+        file["probe_position_indexes"] = product.position_indexes
+        file["probe_position_y_m"], file["probe_position_x_m"] = positions.T.copy()
+        for name, array in (("probe", product.probe[None]), ("object", product.object_[None])):
+            dataset = file.create_dataset(name, data=array)
+            dataset.attrs["pixel_height_m"], dataset.attrs["pixel_width_m"] = frame.pixel_size_m
+        file["object"].attrs["center_y_m"], file["object"].attrs["center_x_m"] = frame.center_m
+        file["object_layer_spacing_m"] = np.zeros(0)
+        file["loss_epochs"], file["loss_values"] = np.zeros(0, dtype=np.int64), np.zeros(0)
+        maps = _maps(product)
+        if maps:
+            own = file.create_group("ptychonyx")
+            own.attrs.update(_own(product))
+            for name, array in maps.items():
+                own.create_dataset(name, data=array, compression="lzf")
+
+
+def _write_npz(product: Product, out: BinaryIO) -> None:
+    frame = _frame_of(product)
+    positions = _positions_m(product, frame)
+    height_m, width_m = frame.pixel_size_m
+    arrays: dict[str, Any] = {
+        **_root_attributes(product),
+        "probe_position_indexes": product.position_indexes,
+        "probe_position_y_m": positions[:, 0],
+        "probe_position_x_m": positions[:, 1],
+        "probe": product.probe[None],
+        "probe_pixel_height_m": height_m,
+        "probe_pixel_width_m": width_m,
+        "object": product.object_[None],
+        "object_pixel_height_m": height_m,
+        "object_pixel_width_m": width_m,
+        "object_center_y_m": frame.center_m[0],
+        "object_center_x_m": frame.center_m[1],
+        "object_layer_spacing_m": np.zeros(0),
+        "loss_epochs": np.zeros(0, dtype=np.int64),
+        "loss_values": np.zeros(0),
+    }
+    for name, value in (_own(product) | _maps(product)).items():
+        arrays[f"ptychonyx_{name}"] = value
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    out.write(buffer.getbuffer())
+
+
+WRITERS: dict[str, Callable[[Product, BinaryIO], None]] = {
+    ".h5": _write_hdf5,
+    ".hdf5": _write_hdf5,
+    ".npz": _write_npz,
+}

@@ -1,0 +1,161 @@
+"""Counts, cleaned and scaled: the only place where bad pixels, dose and probe power are handled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScanError
+from .scan import Scan
+
+READ_BATCH = 256
+PROBE_RATIO_RANGE = (0.5, 4.0)
+"""A probe whose power is within this range of the mean counts is in count units already."""
+
+
+def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
+    """Read patterns as counts, with bad pixels set to 0.
+
+    Parameters
+    ----------
+    scan : Scan
+        Where to read; patterns `start` to `stop` (exclusive).
+
+    Returns
+    -------
+    float32 array, shape (stop - start, N, N)
+
+    Raises
+    ------
+    ScanError
+        If a good pixel is negative or not a number; names the pattern.
+
+    Examples
+    --------
+    >>> patterns = np.array([[[4, 9], [0, 1]]], dtype=np.uint16)
+    >>> scan = Scan(patterns, "counts", np.zeros((1, 2)))
+    >>> read_counts(scan, 0, 1)[0]
+    array([[4., 9.],
+           [0., 1.]], dtype=float32)
+    """
+    values = _read_clean(scan, start, stop)
+    return values if scan.quantity == "counts" else np.square(values)
+
+
+def read_amplitudes(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
+    """Read patterns as amplitudes, the square root of counts, with bad pixels set to 0.
+
+    Same arguments, result and errors as `read_counts`.
+    """
+    values = _read_clean(scan, start, stop)
+    return values if scan.quantity == "amplitude" else np.sqrt(values)
+
+
+def mean_counts(scan: Scan) -> float:
+    """Return the mean over patterns of their total counts, in float64.
+
+    Raises
+    ------
+    ScanError
+        If all patterns are zero.
+    """
+    total = 0.0
+    for start in range(0, scan.num_patterns, READ_BATCH):
+        counts = read_counts(scan, start, min(start + READ_BATCH, scan.num_patterns))
+        total += float(counts.sum(dtype=np.float64))
+    if total <= 0:
+        raise ScanError(
+            "All diffraction patterns are zero; check which dataset of the file holds the patterns, "
+            "and the bad pixels."
+        )
+    return total / scan.num_patterns
+
+
+def input_scale(scan: Scan) -> float:
+    """Return the scan's one input scale, sqrt((N/2)² / mean counts of a pattern).
+
+    It brings any dose to the same range and keeps ratios between patterns, which carry absorption.
+    """
+    return scale_from_counts(scan.window_px, mean_counts(scan))
+
+
+def scale_from_counts(window_px: int, counts: float) -> float:
+    """Return the input scale of N×N patterns with this mean of total counts.
+
+    Examples
+    --------
+    >>> scale_from_counts(64, 1024.0)
+    1.0
+    """
+    return float(np.sqrt((window_px / 2) ** 2 / counts))
+
+
+def probe_in_counts(
+    probe: NDArray[np.complex64], counts: float
+) -> tuple[NDArray[np.complex64], float]:
+    """Bring a probe to sqrt(counts), unless it is there already.
+
+    q = Σ|P|² / mean counts. Within 0.5 ≤ q ≤ 4 the probe is kept: its power is a measurement.
+    Outside, its unit is another one, and it is scaled to q = 1. The object is then a transmission
+    of order 1.
+
+    Returns
+    -------
+    probe : complex64 array, shape (modes, N, N)
+    q : float
+        As found.
+
+    Raises
+    ------
+    ScanError
+        If the probe is zero or not finite.
+
+    Examples
+    --------
+    >>> probe, ratio = probe_in_counts(np.ones((1, 2, 2), dtype=np.complex64), 400.0)
+    >>> ratio, float(np.sum(np.abs(probe) ** 2))
+    (0.01, 400.0)
+    """
+    power = float(np.sum(np.abs(probe.astype(np.complex128)) ** 2))
+    if not np.isfinite(power) or power <= 0:
+        raise ScanError(f"The probe's power is {power}; a finite probe that is not zero is needed.")
+    ratio = power / counts
+    low, high = PROBE_RATIO_RANGE
+    factor = 1.0 if low <= ratio <= high else ratio**-0.5
+    return (probe * factor).astype(np.complex64), ratio
+
+
+def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
+    """Guess a one-mode probe from the mean pattern, for a scan that has none.
+
+    The far field is taken as the square root of the mean counts with a flat phase: a focused,
+    uncurved beam of the right size. Whoever uses it must say so.
+
+    Returns
+    -------
+    complex64 array, shape (1, N, N)
+    """
+    total = np.zeros((scan.window_px, scan.window_px))
+    for start in range(0, scan.num_patterns, READ_BATCH):
+        stop = min(start + READ_BATCH, scan.num_patterns)
+        total += read_counts(scan, start, stop).sum(axis=0, dtype=np.float64)
+    far_field = np.sqrt(total / scan.num_patterns)
+    probe = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(far_field), norm="ortho"))
+    return probe[None].astype(np.complex64)
+
+
+def _read_clean(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
+    values = np.array(scan.patterns[start:stop], dtype=np.float32)
+    if scan.bad_pixels is not None:
+        values[:, scan.bad_pixels] = 0
+    lowest = values.min(axis=(1, 2), initial=np.inf)  # NaN wins a minimum, so one pass finds both
+    highest = values.max(axis=(1, 2), initial=0)
+    wrong = np.flatnonzero(~(lowest >= 0) | ~np.isfinite(highest))
+    if len(wrong):
+        index = int(wrong[0])
+        what = "a negative value" if lowest[index] < 0 else "a value that is not a finite number"
+        raise ScanError(
+            f"Pattern {start + index} holds {what}; mark such pixels in `bad_pixels`, or correct "
+            "the file."
+        )
+    return values

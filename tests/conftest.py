@@ -1,0 +1,40 @@
+"""What all tests share: frameworks that may be missing, the real scan, small simulated scans."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.scan import Scan
+from ptychonyx.training.simulate import SimulationSpec, simulate
+
+FRAMEWORKS = {"tensorflow": "tensorflow", "pytorch": "torch"}
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "velociprobe_siemens_star"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    required = os.environ.get("PTYCHONYX_REQUIRE", "").split(",")
+    for name, module in FRAMEWORKS.items():
+        if item.get_closest_marker(name) and importlib.util.find_spec(module) is None:
+            if name in required:
+                pytest.fail(f"{module} is not installed, but PTYCHONYX_REQUIRE names {name}")
+            pytest.skip(f"{module} is not installed")
+
+
+@pytest.fixture
+def star() -> Path:
+    """Folder of the real scan."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real scan is not here ({SHARED})")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_scan() -> Scan:
+    """A simulated scan of 40 patterns of 32×32."""
+    spec = SimulationSpec(num_patterns=40, window_px=32, step_px=4, counts_per_pattern=1e5)
+    return simulate(spec, np.random.default_rng(0))

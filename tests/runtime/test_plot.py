@@ -1,0 +1,95 @@
+"""Pictures are written, name what is missing, and load matplotlib only when drawn."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.compare import align, measure
+from ptychonyx.runtime.plot import _phase_cmap, plot_comparison, plot_object, plot_scan
+from ptychonyx.runtime.scan import Scan
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+
+def example_object(rng):
+    return np.exp(0.3j * rng.normal(size=(40, 50)))
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("pixel_size_m", [None, 2e-8])
+def test_object(tmp_path, pixel_size_m):
+    rng = np.random.default_rng(0)
+    coverage = np.zeros((40, 50), int)
+    coverage[5:30, 6:40] = 3
+    plot_object(
+        example_object(rng),
+        tmp_path / "object.png",
+        coverage=coverage,
+        disagreement=rng.random((40, 50)),
+        pixel_size_m=pixel_size_m,
+        title="example",
+    )
+    assert is_png(tmp_path / "object.png")
+
+
+def test_object_alone_and_as_pdf(tmp_path):
+    plot_object(np.ones((8, 8), complex), tmp_path / "flat.pdf")
+    assert (tmp_path / "flat.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_object_refuses_what_it_cannot_draw(tmp_path):
+    object_ = np.ones((8, 8), complex)
+    with pytest.raises(ValueError, match=r"`coverage` has shape \(3, 3\)"):
+        plot_object(object_, tmp_path / "a.png", coverage=np.ones((3, 3), int))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plot_object(object_, tmp_path / "a.png", coverage=np.zeros((8, 8), int))
+
+
+def test_comparison(tmp_path):
+    pytest.importorskip("skimage", reason="scikit-image is not installed")
+    b = example_object(np.random.default_rng(1))
+    aligned = align(b, b, corner_a=(0, 0), corner_b=(0, 0))
+    plot_comparison(aligned, measure(aligned, pixel_size_m=1e-8), tmp_path / "c.png")
+    assert is_png(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("quantity", ["counts", "amplitude"])
+@pytest.mark.parametrize("is_rich", [True, False])
+def test_scan(tmp_path, quantity, is_rich):
+    rng = np.random.default_rng(2)
+    extras = {
+        "probe": (rng.normal(size=(2, 16, 16)) + 0j).astype(np.complex64),
+        "object_": example_object(rng).astype(np.complex64),
+        "bad_pixels": np.eye(16, dtype=bool),
+        "pixel_size_m": 1e-8,
+    }
+    corners_px = rng.uniform(0, 20, (45, 2))
+    scan = Scan(rng.poisson(3.0, (45, 16, 16)), quantity, corners_px, **(extras if is_rich else {}))
+    plot_scan(scan, tmp_path / "scan.png")
+    assert is_png(tmp_path / "scan.png")
+
+
+def test_colours_are_cyclic_only_where_phases_meet():
+    assert _phase_cmap(np.linspace(-3.1, 3.1, 1000)) == "twilight"
+    assert _phase_cmap(np.linspace(-1, 1, 1000)) == "viridis"
+
+
+def test_missing_matplotlib_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(RuntimeError, match=r"pip install \"ptychonyx\[plot\]\""):
+        plot_object(np.ones((8, 8), complex), tmp_path / "a.png")
+
+
+def test_importing_and_drawing_leave_pyplot_alone(tmp_path):
+    code = (
+        "import sys, numpy as np; from ptychonyx.runtime.plot import plot_object;"
+        "assert 'matplotlib' not in sys.modules;"
+        "plot_object(np.ones((8, 8), complex), sys.argv[1]);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True)

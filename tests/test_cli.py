@@ -1,0 +1,141 @@
+"""The command line as a user meets it: a whole path, exit codes, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.scan import Scan
+
+ROOT = Path(__file__).parents[1]
+PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
+COMMAND = [sys.executable, "-c", "from ptychonyx.cli import main; main()"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+
+
+def ptychonyx(*arguments: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.integration
+@pytest.mark.tensorflow
+@pytest.mark.pytorch
+@pytest.mark.parametrize("backend", ["tensorflow", "pytorch"])
+def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path) -> None:
+    scan, run, model = tmp_path / "scan.npz", tmp_path / "run", tmp_path / "model.onnx"
+    write_ptychopinn_npz(small_scan, scan)
+    write_ptychodus(small_scan, tmp_path / "folder")
+    options = ("--backend", backend, "--epochs", 2, "--filters", 0.25, "--quantity", "counts")
+    assert f"Trained with {backend}" in ptychonyx("train", scan, *options, "-o", run)
+    assert "holds a finished run" in ptychonyx("train", scan, *options, "-o", run, code=2)
+    message = ptychonyx("verify", run / "weights.safetensors", code=2)
+    assert "ptychonyx export" in message
+    ptychonyx("export", run, "-o", model)
+    assert "the same" in ptychonyx("verify", model)
+    assert backend in ptychonyx("inspect", model)
+    for source, product in ((scan, "a.h5"), (tmp_path / "folder", "b.npz")):
+        extra = ("--quantity", "counts") if source == scan else ()
+        picture = ("--plot", tmp_path / "picture.png")
+        ptychonyx("reconstruct", source, *extra, "-m", model, "-o", tmp_path / product, *picture)
+    report = ptychonyx("compare", tmp_path / "a.h5", tmp_path / "b.npz", "--json")
+    assert json.loads(report.splitlines()[-1])["complex_nrmse"] < 1e-4
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert "no NVIDIA driver" in ptychonyx(
+        "reconstruct", tmp_path / "folder", "-m", model, "-o", tmp_path / "c.h5",
+        "--provider", "cuda", code=1,
+    ) or sys.platform != "linux"  # fmt: skip
+    assert not (tmp_path / "c.h5").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.pytorch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_keeps_whole_epochs(
+    number: signal.Signals, small_scan: Scan, tmp_path: Path
+) -> None:
+    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    options = ["--backend", "pytorch", "--filters", "0.25", "--quantity", "counts"]
+    command = ["train", str(tmp_path / "scan.npz"), *options, "--epochs", "5000"]
+    process = subprocess.Popen(
+        [*COMMAND, *command, "-o", str(tmp_path / "run")],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "checkpoints" / "progress.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command resumes it" in message
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_integer_patterns_stop_with_two_command_lines(small_scan: Scan, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.npz"
+    write_ptychopinn_npz(small_scan, scan)
+    message = ptychonyx("inspect", scan, code=2)
+    for word in ("counts", "amplitude"):
+        assert f"ptychonyx inspect {scan} --quantity {word}" in message
+        assert "patterns" in ptychonyx("inspect", scan, "--quantity", word)
+
+
+BAD_FLAGS = {
+    "unknown backend": (("train", "SCAN", "--backend", "jax", "-o", "OUT"), "exactly"),
+    "unknown loss": (("train", "SCAN", "--loss", "mse", "-o", "OUT"), "`loss` is 'mse'"),
+    "no config": (("train", "SCAN", "--config", "none.yaml", "-o", "OUT"), "no configuration file"),
+    "no scan": (("train", "none.npz", "-o", "OUT"), "There is no file none.npz"),
+    "no run": (("export", "nowhere", "-o", "OUT.onnx"), "is not a run folder"),
+    "wrong ending": (("export", "nowhere", "-o", "OUT.pb"), "must end in .onnx"),
+    "no model": (("verify", "none.onnx"), "none.onnx"),
+    "product ending": (("reconstruct", "SCAN", "-m", "m.onnx", "-o", "OUT.tif"), "must end in one"),
+    "no folder": (
+        ("reconstruct", "SCAN", "-m", "m.onnx", "-o", "no/where.h5"),
+        "There is no folder",
+    ),
+    "simulation": (("simulate", "-o", "OUT.npz", "--object", "cat"), "`object_name` is 'cat'"),
+    "simulated ending": (("simulate", "-o", "OUT.tif"), "ending in .npz, or a folder"),
+    "region": (("compare", "SCAN", "SCAN", "--region", "all"), "region"),
+    "missing option": (("reconstruct", "SCAN"), "Missing option"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_FLAGS.values(), ids=BAD_FLAGS)
+def test_bad_flags_leave_nothing(
+    arguments: tuple[str, ...], message: str, small_scan: Scan, tmp_path: Path
+) -> None:
+    scan = tmp_path / "scan.npz"
+    write_ptychopinn_npz(small_scan, scan)
+    places = {"SCAN": str(scan), "OUT": str(tmp_path / "out")}
+    given = [places.get(word, word.replace("OUT", str(tmp_path / "out"))) for word in arguments]
+    if "--backend" not in given and given[0] == "train" and "none.npz" not in given:
+        given += ["--quantity", "counts"]
+    output = ptychonyx(*given, code=2)
+    assert message in output
+    assert "Traceback" not in output
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.npz"]
+
+
+def test_help_names_every_command_with_an_example() -> None:
+    text = ptychonyx("--help")
+    for command in ("inspect", "simulate", "train", "export", "verify", "reconstruct", "compare"):
+        assert command in text
+        assert "Example" in ptychonyx(command, "--help")

@@ -1,0 +1,109 @@
+"""Guard the layout: three source roots that form one namespace, and light imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("runtime", "export", "training")
+FRAMEWORKS = {"torch", "lightning", "tensorflow", "keras", "onnx", "tf2onnx", "onnxscript"}
+
+
+def modules_after(code: str) -> set[str]:
+    paths = [str(ROOT / part) for part in PARTS]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path[:0] = {paths!r}; {code}; print(*sys.modules)",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_namespace_has_no_init(part: str) -> None:
+    assert (ROOT / part / "ptychonyx" / part / "__init__.py").is_file()
+    assert (ROOT / part / "ptychonyx" / part / "py.typed").is_file()
+    assert not (ROOT / part / "ptychonyx" / "__init__.py").exists()
+
+
+def test_runtime_imports_no_framework() -> None:
+    assert not FRAMEWORKS & modules_after("import ptychonyx.runtime")
+
+
+def test_runtime_imports_neither_scikit_image_nor_matplotlib() -> None:
+    assert not {"skimage", "matplotlib"} & modules_after("import ptychonyx.runtime")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.pytorch
+@pytest.mark.parametrize(
+    ("backend", "other"),
+    [("tensorflow", {"torch", "lightning"}), ("pytorch", {"tensorflow", "keras"})],
+)
+def test_choosing_one_backend_never_imports_the_other(backend: str, other: set[str]) -> None:
+    code = f"import ptychonyx.training.{backend}.train, ptychonyx.training.train"
+    assert not other & modules_after(code)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT).glob("*/ptychonyx/**/*.py")), ids=lambda path: "/".join(path.parts[-3:])
+)
+def test_frameworks_are_imported_only_in_their_own_folder(path: Path) -> None:
+    allowed = {
+        "tensorflow": {"tensorflow", "keras", "tf2onnx", "onnx"},
+        "pytorch": {"torch", "lightning", "onnx"},
+    }
+    home = next((name for name in allowed if name in (path.stem, path.parent.name)), "")
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+    export = {"onnx"} if "export" in path.parts else set()
+    assert found & FRAMEWORKS <= allowed.get(home, set()) | export
+
+
+@pytest.mark.parametrize(
+    ("backend", "hidden", "message"),
+    [
+        ("pytorch", "torch", "PyTorch backend selected, but torch is not installed"),
+        ("pytorch", "lightning", "PyTorch backend selected, but lightning is not installed"),
+        (
+            "tensorflow",
+            "tensorflow",
+            "TensorFlow backend selected, but tensorflow is not installed",
+        ),
+    ],
+)
+def test_missing_backend_is_named_with_its_cure(
+    backend: str, hidden: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    from ptychonyx.training.backends import require_backend
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == hidden else found(name)
+    )
+    with pytest.raises(RuntimeError, match=message) as caught:
+        require_backend(backend)
+    assert f'pip install "ptychonyx[{backend}]"' in str(caught.value)
+
+
+def test_unknown_backend_names_both() -> None:
+    from ptychonyx.training.backends import require_backend
+
+    with pytest.raises(ValueError, match='"tensorflow" or "pytorch"'):
+        require_backend("jax")

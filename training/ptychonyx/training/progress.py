@@ -1,0 +1,55 @@
+"""The progress bar of a training run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .run import EpochRow
+from .train import Watcher
+
+
+@contextmanager
+def show_training(stopped: Sequence[int]) -> Iterator[Watcher]:
+    """Show epochs, loss and samples/s on stderr; stop once `stopped` is no longer empty."""
+    columns = (
+        TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1)
+        state: dict[str, Any] = {
+            "done": 0,
+            "samples": 1,
+            "clock": time.perf_counter(),
+            "validation": "",
+        }
+
+        def on_start(done: int, total: int, samples: int) -> None:
+            state.update(done=done, samples=samples, clock=time.perf_counter())
+            bar.update(task, total=total, completed=done)
+
+        def on_batch(samples: int, loss: float) -> None:
+            rate = samples / max(time.perf_counter() - state["clock"], 1e-9)
+            bar.update(
+                task,
+                completed=state["done"] + samples / state["samples"],
+                description=f"loss {loss:.5g}{state['validation']}, {rate:.0f} samples/s",
+            )
+
+        def on_epoch(row: EpochRow) -> None:
+            state.update(
+                done=row.epoch,
+                clock=time.perf_counter(),
+                validation=f", validation {row.validation_loss:.5g}",
+            )
+            bar.update(task, completed=row.epoch)
+
+        yield Watcher(on_start, on_batch, on_epoch, lambda: bool(stopped))
