@@ -21,7 +21,9 @@ import numpy as np
 
 FOLDER = Path("siemens_star")
 MEMBER = "tests/data/siemens-star-small.npz.bz2"
-SHA256 = "@SHA@"
+BEAM_OFFSET_PX = 3
+"""The beam lies this far to the right of the archive's DC pixel."""
+SHA256 = "e6a89bfb8e62ff77e01ca2cef4384898b1208f541652a5449dc0c61781006a19"
 
 
 def ptychonyx(*arguments: object) -> None:
@@ -47,6 +49,7 @@ def fetch() -> bytes:
 def write_scan(raw: bytes, path: Path, window_px: int = 64) -> None:
     with np.load(io.BytesIO(raw), allow_pickle=False) as file:
         patterns = np.fft.fftshift(file["data"][0], axes=(-2, -1))
+        patterns = np.roll(patterns, -BEAM_OFFSET_PX, axis=-1)
         positions = file["scan"][0].astype(np.float64)
         probe = file["probe"].reshape(file["probe"].shape[-2:])
     side = patterns.shape[-1]
@@ -54,7 +57,8 @@ def write_scan(raw: bytes, path: Path, window_px: int = 64) -> None:
     patterns = np.rint(patterns[:, middle, middle]).astype(np.uint16)
     # fewer detector pixels are larger object pixels: positions shrink, the probe's spectrum is cut
     positions *= window_px / side
-    spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe)))[middle, middle]
+    spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe)))
+    spectrum = np.roll(spectrum, -BEAM_OFFSET_PX, axis=-1)[middle, middle]
     small = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))
     centres = positions - positions.min(axis=0) + window_px / 2 + 8
     np.savez_compressed(
