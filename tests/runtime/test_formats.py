@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import h5py
@@ -10,9 +11,14 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime import load_object, load_probe, load_scan, read_product, write_product
+from ptychonyx.runtime.errors import QuantityError, ScanError
 from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.formats.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
+from ptychonyx.runtime.formats.npz import Npz
 from ptychonyx.runtime.product import NOMINAL_PIXEL_M, Product
-from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.scaling import mean_counts, probe_in_counts, read_amplitudes
+from ptychonyx.runtime.scan import Frame, Scan
+from ptychonyx.runtime.stitch import cut_patches
 
 
 def test_npz_round_trip(small_scan: Scan, tmp_path: Path) -> None:
@@ -153,3 +159,270 @@ def test_real_scan(star: Path) -> None:
     assert (scan.num_patterns, scan.window_px) == (516, 64)
     assert load_probe(star / "siemens64_reference_3modes.npz").shape == (3, 64, 64)
     assert scan.corners_px.min() >= 0
+
+
+def test_npz_is_written_relative_to_an_object_that_is_off_the_corner(
+    small_scan: Scan, tmp_path: Path
+) -> None:
+    moved = dataclasses.replace(
+        small_scan,
+        object_corner_px=(7.5, -3.0),
+        corners_px=small_scan.corners_px + np.array([7.5, -3]),
+    )
+    write_ptychopinn_npz(moved, tmp_path / "scan.npz")
+    read = load_scan(tmp_path / "scan.npz", quantity="counts")
+    assert read.object_corner_px == (0, 0)
+    np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-9)
+
+
+@pytest.mark.parametrize("side", [31, 32])
+@pytest.mark.parametrize("has_bad_pixels", [False, True])
+def test_npz_round_trip_of_odd_windows_and_bad_pixels(
+    has_bad_pixels: bool, side: int, tmp_path: Path
+) -> None:
+    bad_pixels = np.eye(side, dtype=np.bool_) if has_bad_pixels else None
+    corners_px = np.array([[0.25, 3.0], [-1.5, 9.0], [4.0, 4.0]])
+    patterns = np.random.default_rng(0).random((3, side, side), dtype=np.float32)
+    scan = Scan(patterns, "amplitude", corners_px, bad_pixels=bad_pixels, pixel_size_m=2e-8)
+    write_ptychopinn_npz(scan, tmp_path / "scan.npz")
+    read = load_scan(tmp_path / "scan.npz")
+    np.testing.assert_allclose(read.corners_px, corners_px, atol=1e-12)
+    np.testing.assert_array_equal(read.patterns[0:3], patterns)
+    assert (read.quantity, read.pixel_size_m, read.probe) == ("amplitude", 2e-8, None)
+    assert (read.bad_pixels is not None) == has_bad_pixels
+    if bad_pixels is not None:
+        np.testing.assert_array_equal(read.bad_pixels, bad_pixels)
+
+
+def test_ptychodus_round_trip_of_oblong_pixels_bad_pixels_and_odd_canvas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    object_ = rng.normal(size=(41, 66)).astype(np.complex64)
+    scan = Scan(
+        patterns=rng.poisson(3, (6, 16, 16)).astype(np.uint16),
+        quantity="counts",
+        corners_px=rng.uniform(0, 20, (6, 2)),
+        probe=rng.normal(size=(2, 16, 16)).astype(np.complex64),
+        object_=object_,
+        bad_pixels=rng.random((16, 16)) > 0.9,
+        pixel_size_m=3e-8,
+        photon_energy_eV=9000.0,
+        detector_distance_m=1.5,
+        frame=Frame((41, 66), (5e-6, -2e-5), (2e-8, 3e-8)),
+        position_indexes=np.array([5, 3, 11, 2, 8, 90]),
+        name="oblong",
+    )
+    write_ptychodus(scan, tmp_path / "new" / "folder")
+    read = load_scan(tmp_path / "new" / "folder")
+    np.testing.assert_allclose(read.corners_px, scan.corners_px, atol=1e-9)
+    for name in ("probe", "object_", "bad_pixels", "position_indexes"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(scan, name))
+    for name in ("frame", "pixel_size_m", "photon_energy_eV", "detector_distance_m", "name"):
+        assert getattr(read, name) == getattr(scan, name)
+    assert read.patterns.dtype == np.uint16
+    with h5py.File(tmp_path / "new" / "folder" / "diffraction.h5") as file:
+        attributes = file["patterns"].attrs
+        wavelength_m = 1.239841984e-6 / 9000
+        for side, pixel_m in (("height", 2e-8), ("width", 3e-8)):
+            found = attributes[f"detector_pixel_{side}_m"]
+            assert found == pytest.approx(wavelength_m * 1.5 / (16 * pixel_m))
+
+
+def test_ptychodus_without_a_frame_keeps_corners_relative_to_the_object(
+    small_scan: Scan, tmp_path: Path
+) -> None:
+    scan = dataclasses.replace(
+        small_scan,
+        frame=None,
+        object_corner_px=(5, -9),
+        corners_px=small_scan.corners_px + np.array([5, -9]),
+    )
+    write_ptychodus(scan, tmp_path)
+    np.testing.assert_allclose(load_scan(tmp_path).corners_px, small_scan.corners_px, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quantity": "amplitude"}, "Ptychodus files hold counts; write an NPZ"),
+        ({"probe": None, "photon_energy_eV": None}, "has no `probe`, `photon_energy_eV`"),
+        ({"object_corner_px": (0.5, 0)}, "whole pixels are needed"),
+    ],
+)
+def test_a_scan_that_ptychodus_cannot_hold(
+    changes: dict, message: str, small_scan: Scan, tmp_path: Path
+) -> None:
+    with pytest.raises(ScanError, match=message):
+        write_ptychodus(dataclasses.replace(small_scan, **changes), tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_repeated_positions_are_averaged(small_scan: Scan, tmp_path: Path) -> None:
+    write_ptychodus(small_scan, tmp_path)
+    with h5py.File(tmp_path / "product.h5", "r+") as file:
+        for name in ("probe_position_indexes", "probe_position_y_m", "probe_position_x_m"):
+            values = np.r_[file[name][()], file[name][()][:2]]
+            if name == "probe_position_y_m":
+                values[-2:] += 2 * 28e-9
+            del file[name]
+            file[name] = values
+    read = load_scan(tmp_path)
+    expected = small_scan.corners_px.copy()
+    expected[:2, 0] += 1
+    np.testing.assert_allclose(read.corners_px, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", ["in order", "shuffled", "sparse"])
+def test_hdf5_patterns_are_read_by_slices_only(
+    rows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patterns = np.arange(400 * 4, dtype=np.uint16).reshape(400, 2, 2)
+    with h5py.File(tmp_path / "diffraction.h5", "w") as file:
+        file["patterns"] = patterns
+    rng = np.random.default_rng(0)
+    wanted = {
+        "in order": np.arange(400),
+        "shuffled": rng.permutation(400),
+        "sparse": np.array([399, 7, 0, 250]),
+    }[rows]
+    num_read = []
+    original = h5py.Dataset.__getitem__
+
+    def counted(self: h5py.Dataset, key: object) -> object:
+        result = original(self, key)
+        num_read.append(len(result))
+        return result
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
+    source = Hdf5Patterns(tmp_path / "diffraction.h5", wanted)
+    assert num_read == []
+    for key in (slice(0, 3), slice(1, 2), slice(2, 400), slice(-2, None), slice(3, 3)):
+        np.testing.assert_array_equal(source[key], patterns[wanted[key]])
+    assert source[3:3].shape == (0, 2, 2)
+    assert num_read[0] <= MAX_UNUSED_SHARE * 3
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again[1:3], patterns[wanted[1:3]])
+
+
+def test_npz_patterns_are_not_read_before_they_are_sliced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "scan.npz", diff3d=np.ones((3, 8, 8)), xcoords=[1, 2, 3], ycoords=[1, 2, 3])
+    read = []
+    original = Npz.__getitem__
+    monkeypatch.setattr(
+        Npz, "__getitem__", lambda self, name: read.append(name) or original(self, name)
+    )
+    scan = load_scan(tmp_path / "scan.npz", quantity="counts")
+    assert "diff3d" not in read
+    for start in range(3):
+        assert scan.patterns[start : start + 1].shape == (1, 8, 8)
+    assert read.count("diff3d") == 1
+
+
+def training_file(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["patterns"] = np.arange(2 * 64).reshape(2, 8, 8)
+        file["bad_pixels"] = np.eye(8, dtype=bool)
+        file["probe"] = np.ones((3, 8, 8), complex)
+        file["object"] = np.ones((20, 30), complex)
+        file["probe_position_y_px"], file["probe_position_x_px"] = [4.0, 5.5], [10.0, 11.0]
+        file["object_pixel_width_m"] = file["object_pixel_height_m"] = 2e-8
+        file["detector_object_distance_m"], file["photon_energy_eV"] = 1.5, 9000.0
+
+
+def test_training_data_of_ptychodus(tmp_path: Path) -> None:
+    training_file(tmp_path / "train.h5")
+    scan = load_scan(tmp_path / "train.h5")
+    np.testing.assert_allclose(scan.corners_px, [[0.5, 6.5], [2.0, 7.5]])
+    assert (scan.quantity, scan.position_origin, scan.frame) == ("counts", "ptychodus", None)
+    assert (scan.pixel_size_m, scan.photon_energy_eV, scan.detector_distance_m) == (2e-8, 9000, 1.5)
+    np.testing.assert_array_equal(scan.bad_pixels, np.eye(8, dtype=bool))
+    assert load_probe(tmp_path / "train.h5").shape == scan.probe.shape == (3, 8, 8)
+    assert load_object(tmp_path / "train.h5").object_.shape == scan.object_.shape == (20, 30)
+    moved = load_scan(tmp_path / "train.h5", position_origin="centre")
+    np.testing.assert_allclose(moved.corners_px, scan.corners_px - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "modes"), [((8, 8), 1), ((3, 8, 8), 3), ((8, 8, 1), 1), ((5, 2, 8, 8), 2)]
+)
+def test_probes_come_modes_first(shape: tuple[int, ...], modes: int, tmp_path: Path) -> None:
+    probe = np.random.default_rng(0).normal(size=shape)
+    np.savez(tmp_path / "scan.npz", probeGuess=probe)
+    np.save(tmp_path / "probe.npy", probe)
+    for name in ("scan.npz", "probe.npy"):
+        read = load_probe(tmp_path / name)
+        assert (read.shape, read.dtype) == ((modes, 8, 8), np.complex64)
+        np.testing.assert_allclose(read.ravel(), probe.ravel()[: read.size], rtol=1e-6)
+
+
+def test_layers_of_a_thick_object_are_multiplied(tmp_path: Path) -> None:
+    layers = np.exp(1j * np.random.default_rng(0).random((3, 9, 12)))
+    np.save(tmp_path / "object.npy", layers)
+    np.testing.assert_allclose(
+        load_object(tmp_path / "object.npy").object_, layers.prod(axis=0), rtol=1e-5
+    )
+
+
+def test_nominal_positions_serve_where_measured_ones_are_missing(tmp_path: Path) -> None:
+    patterns = np.full((2, 8, 8), 0.5)
+    nominal = {"ycoords_start": [4, 5], "xcoords_start": [6, 7]}
+    np.savez(tmp_path / "nominal.npz", diffraction=patterns, **nominal)
+    np.testing.assert_allclose(load_scan(tmp_path / "nominal.npz").corners_px, [[0, 2], [1, 3]])
+    measured = {"ycoords": [4.5, 5], "xcoords": [6, 7]}
+    np.savez(tmp_path / "both.npz", diffraction=patterns, **nominal, **measured)
+    np.testing.assert_allclose(load_scan(tmp_path / "both.npz").corners_px, [[0.5, 2], [1, 3]])
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (8, 8, 5), (8, 8, 8), (5, 8, 8, 1)])
+def test_axis_order_follows_the_number_of_positions(shape: tuple[int, ...], tmp_path: Path) -> None:
+    patterns = np.random.default_rng(0).uniform(0.1, 0.9, shape)
+    num = 8 if shape == (8, 8, 8) else 5
+    np.savez(tmp_path / "scan.npz", diff3d=patterns, xcoords=np.arange(num), ycoords=np.arange(num))
+    expected = patterns.transpose(2, 0, 1) if shape == (8, 8, 5) else patterns.reshape(num, 8, 8)
+    read = load_scan(tmp_path / "scan.npz").patterns
+    assert read.shape == expected.shape
+    np.testing.assert_array_equal(read[1:4], expected[1:4])
+
+
+def test_real_scan_explains_its_patterns(star: Path) -> None:
+    """With the right corners the reference reproduces the amplitudes; half a pixel off, less so."""
+    scan = load_scan(star / "siemens64.npz", quantity="counts")
+    with pytest.raises(QuantityError, match="--quantity counts"):
+        load_scan(star / "siemens64.npz")
+    assert mean_counts(scan) == pytest.approx(4.42e5, rel=0.01)
+    reference = load_object(star / "siemens64_reference_3modes.npz").object_
+    probe = load_probe(star / "siemens64_reference_3modes.npz")
+    assert probe_in_counts(probe, mean_counts(scan))[1] == pytest.approx(1, abs=0.1)
+
+    def residual(shift_px: float) -> float:
+        corners_px = scan.corners_px[:100:5] + shift_px
+        patches = cut_patches(reference.astype(np.complex128), corners_px, 64)
+        far = np.fft.fftshift(np.fft.fft2(patches[:, None] * probe, norm="ortho"), axes=(-2, -1))
+        amplitude = np.sqrt(np.sum(np.abs(far) ** 2, axis=1))
+        measured = np.concatenate([read_amplitudes(scan, i, i + 1) for i in range(0, 100, 5)])
+        return float(np.sum((amplitude - measured) ** 2) / np.sum(measured**2))
+
+    assert residual(0.0) < 0.008
+    assert residual(0.0) < min(residual(0.5), residual(-0.5))
+
+
+@pytest.mark.ptychodus
+def test_ptychodus_itself_reads_and_writes_the_same_scan(small_scan: Scan, tmp_path: Path) -> None:
+    io = pytest.importorskip("ptychodus.api.io", reason="Ptychodus 1.7 is not installed")
+    from ptychodus.api.reconstruct import prepare_reconstruct_input
+
+    write_ptychodus(small_scan, tmp_path)
+    product = io.load_product(tmp_path / "product.h5")
+    patterns = io.load_diffraction_data(tmp_path / "diffraction.h5")
+    exported = prepare_reconstruct_input(patterns, product)
+    io.save_ptychopinn_training_data(tmp_path / "train.npz", exported)
+    io.save_training_data(tmp_path / "train.h5", exported)
+    (tmp_path / "again").mkdir()
+    io.save_product(tmp_path / "again" / "product.h5", product)
+    io.save_diffraction_data(tmp_path / "again" / "diffraction.h5", patterns)
+    for name in ("train.npz", "train.h5", "again"):
+        read = load_scan(tmp_path / name, quantity="counts")
+        np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-6)
+        np.testing.assert_array_equal(read.patterns[0:40], small_scan.patterns)
+        np.testing.assert_array_equal(read.probe, small_scan.probe)

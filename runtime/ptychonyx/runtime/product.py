@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -14,6 +13,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import ScanError
+from .formats.ptychodus_product import OWN_GROUP, ProductFile
 from .scan import Frame
 
 NOMINAL_PIXEL_M = 1e-9
@@ -71,9 +72,12 @@ class Product:
     num_patterns_used: int | None = None
     metadata: Metadata = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+
 
 def write_product(product: Product, path: str | Path) -> None:
-    """Write a product; the file appears whole or not at all.
+    """Write a product that Ptychodus opens; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -85,6 +89,18 @@ def write_product(product: Product, path: str | Path) -> None:
     ------
     ValueError
         For another ending, or a folder that does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> window = np.ones((1, 8, 8), dtype=np.complex64)
+    >>> corners_px = np.array([[3.0, 4.5]])
+    >>> object_ = np.ones((9, 12), np.complex64)
+    >>> product = Product(object_, (3, 4), corners_px, np.arange(1), 8, window)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_product(product, f"{folder}/product.h5")
+    ...     read_product(f"{folder}/product.h5").corners_px.round(6).tolist()
+    [[3.0, 4.5]]
     """
     path = Path(path)
     check_product_path(path)
@@ -128,40 +144,92 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def read_product(path: str | Path) -> Product:
-    """Read back what `write_product` wrote as HDF5.
+    """Read a product: what `write_product` wrote, or one of Ptychodus'.
+
+    In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement` and
+    `num_patterns_used` are None, `metadata` is empty.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .h5, .hdf5 or .npz.
 
     Raises
     ------
     ScanError
-        If it is no Ptychodus product.
+        If it is no readable Ptychodus product.
     """
-    from .formats import ptychodus_hdf5 as format_
-
-    path = Path(path)
-    with format_.open_file(path) as file:
-        object_, corner, coverage, pixel_size_m, name = format_.read_object(path)
-        probe = format_.read_probe(path)
-        frame, _ = format_.frame_of(file, path)
-        own = file.get(format_.OWN_GROUP)
-        corners_px = format_.corners_of(file, path, frame, probe.shape[-1]) + np.array(corner)
-        return Product(
-            object_=object_,
-            object_corner_px=(int(corner[0]), int(corner[1])),
-            corners_px=corners_px,
-            position_indexes=np.asarray(file["probe_position_indexes"], dtype=np.int64),
-            window_px=probe.shape[-1],
-            probe=probe,
-            coverage=coverage,
-            disagreement=None if own is None else np.asarray(own["disagreement"], np.float32),
-            pixel_size_m=pixel_size_m,
-            photon_energy_eV=format_.attribute(file, "photon_energy_eV", "probe_energy_eV"),
-            detector_distance_m=format_.attribute(file, "detector_object_distance_m"),
-            frame=frame,
-            name=name,
-            complete=True if own is None else bool(own.attrs["complete"]),
-            num_patterns_used=None if own is None else int(own.attrs["num_patterns_used"]),
-            metadata={} if own is None else json.loads(own.attrs["metadata"]),
+    file = ProductFile(Path(path))
+    probe = file.probe()
+    if probe is None:
+        raise ScanError(
+            f"{path} holds no probe; a product needs one: save it again with its probe."
         )
+    corner = file.object_corner_px()
+    coverage, disagreement = file.own("coverage"), file.own("disagreement")
+    is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
+    return Product(
+        object_=file.object_(),
+        object_corner_px=corner,
+        corners_px=file.corners_px(probe.shape[-1]) + np.array(corner),
+        position_indexes=file.position_indexes(),
+        window_px=probe.shape[-1],
+        probe=probe,
+        coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
+        disagreement=None if disagreement is None else np.asarray(disagreement, dtype=np.float32),
+        pixel_size_m=file.pixel_size_m(),
+        photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV"),
+        detector_distance_m=file.positive("detector_object_distance_m"),
+        frame=_frame_of_scan(file),
+        name=file.name,
+        complete=is_complete is None or bool(is_complete),
+        num_patterns_used=None if num_used is None else int(num_used),
+        metadata=file.metadata(),
+    )
+
+
+def _frame_of_scan(file: ProductFile) -> Frame | None:
+    """Return the frame of the scan that was reconstructed, not that of the object in the file."""
+    written = file.canvas()
+    if not file.has_own_group:
+        return written
+    shape = file.own("scan_canvas_shape")
+    if shape is None:
+        return None
+    height, width = np.asarray(shape).tolist()
+    offset_m = _offset_m(file.object_corner_px(), written.canvas_shape, (height, width), written)
+    center_m = (written.center_m[0] - offset_m[0], written.center_m[1] - offset_m[1])
+    return Frame((height, width), center_m, written.pixel_size_m)
+
+
+def _offset_m(
+    corner_px: tuple[int, int], shape: tuple[int, int], canvas: tuple[int, int], frame: Frame
+) -> tuple[float, float]:
+    """Return how far (y, x) the centre of an object is from that of a canvas."""
+    y, x = (
+        (corner + side / 2 - whole / 2) * pixel_m
+        for corner, side, whole, pixel_m in zip(
+            corner_px, shape, canvas, frame.pixel_size_m, strict=True
+        )
+    )
+    return y, x
+
+
+def _check_shapes(product: Product) -> None:
+    if product.object_.ndim != 2:
+        raise ValueError(
+            f"`object_` has shape {product.object_.shape}, expected (H, W): give one layer."
+        )
+    num, side = len(product.position_indexes), product.window_px
+    expected: dict[str, tuple[tuple[int, ...], str]] = {
+        "corners_px": ((num, 2), "one (y, x) corner for each of `position_indexes`"),
+        "probe": ((len(product.probe), side, side), "modes first, as wide as `window_px`"),
+    }
+    expected |= dict.fromkeys(_maps(product), (product.object_.shape, "as `object_`"))
+    for name, (shape, why) in expected.items():
+        given = getattr(product, name).shape
+        if given != shape:
+            raise ValueError(f"`{name}` has shape {given}, expected {shape}: {why}.")
 
 
 def _root_attributes(product: Product) -> dict[str, Any]:
@@ -185,14 +253,13 @@ def _root_attributes(product: Product) -> dict[str, Any]:
 
 
 def _frame_of(product: Product) -> Frame:
-    """Return the canvas in metres; without an input product, pixel (0, 0) of the frame is 0 m."""
-    if product.frame is not None:
-        return product.frame
+    """Return where the object lies; without a frame, pixel (0, 0) of the scan is at 0 m."""
     pixel_m = product.pixel_size_m or NOMINAL_PIXEL_M
+    frame = product.frame or Frame((0, 0), (0.0, 0.0), (pixel_m, pixel_m))
     height, width = product.object_.shape
-    corner = product.object_corner_px
-    center = ((corner[0] + height / 2) * pixel_m, (corner[1] + width / 2) * pixel_m)
-    return Frame((height, width), center, (pixel_m, pixel_m))
+    offset_m = _offset_m(product.object_corner_px, (height, width), frame.canvas_shape, frame)
+    center_m = (frame.center_m[0] + offset_m[0], frame.center_m[1] + offset_m[1])
+    return Frame((height, width), center_m, frame.pixel_size_m)
 
 
 def _positions_m(product: Product, frame: Frame) -> NDArray[np.float64]:
@@ -203,7 +270,8 @@ def _positions_m(product: Product, frame: Frame) -> NDArray[np.float64]:
 
 def _own(product: Product) -> dict[str, Any]:
     used = product.num_patterns_used
-    return {
+    canvas = {} if product.frame is None else {"scan_canvas_shape": product.frame.canvas_shape}
+    return canvas | {
         "object_corner_px": np.array(product.object_corner_px, dtype=np.int64),
         "pixel_size_known": product.pixel_size_m is not None,
         "complete": product.complete,
@@ -230,12 +298,10 @@ def _write_hdf5(product: Product, out: BinaryIO) -> None:
         file["object"].attrs["center_y_m"], file["object"].attrs["center_x_m"] = frame.center_m
         file["object_layer_spacing_m"] = np.zeros(0)
         file["loss_epochs"], file["loss_values"] = np.zeros(0, dtype=np.int64), np.zeros(0)
-        maps = _maps(product)
-        if maps:
-            own = file.create_group("ptychonyx")
-            own.attrs.update(_own(product))
-            for name, array in maps.items():
-                own.create_dataset(name, data=array, compression="lzf")
+        own = file.create_group(OWN_GROUP)
+        own.attrs.update(_own(product))
+        for name, array in _maps(product).items():
+            own.create_dataset(name, data=array, compression="lzf")
 
 
 def _write_npz(product: Product, out: BinaryIO) -> None:
@@ -260,10 +326,8 @@ def _write_npz(product: Product, out: BinaryIO) -> None:
         "loss_values": np.zeros(0),
     }
     for name, value in (_own(product) | _maps(product)).items():
-        arrays[f"ptychonyx_{name}"] = value
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    out.write(buffer.getbuffer())
+        arrays[f"{OWN_GROUP}_{name}"] = value
+    np.savez(out, allow_pickle=False, **arrays)
 
 
 WRITERS: dict[str, Callable[[Product, BinaryIO], None]] = {

@@ -58,6 +58,11 @@ def mean_counts(scan: Scan) -> float:
     ------
     ScanError
         If all patterns are zero.
+
+    Examples
+    --------
+    >>> mean_counts(Scan(np.full((3, 2, 2), 5.0), "amplitude", np.zeros((3, 2))))
+    100.0
     """
     total = 0.0
     for start in range(0, scan.num_patterns, READ_BATCH):
@@ -65,8 +70,8 @@ def mean_counts(scan: Scan) -> float:
         total += float(counts.sum(dtype=np.float64))
     if total <= 0:
         raise ScanError(
-            "All diffraction patterns are zero; check which dataset of the file holds the patterns, "
-            "and the bad pixels."
+            "All diffraction patterns are zero; check which dataset of the file holds the "
+            "patterns, and the bad pixels."
         )
     return total / scan.num_patterns
 
@@ -75,6 +80,16 @@ def input_scale(scan: Scan) -> float:
     """Return the scan's one input scale, sqrt((N/2)² / mean counts of a pattern).
 
     It brings any dose to the same range and keeps ratios between patterns, which carry absorption.
+
+    Raises
+    ------
+    ScanError
+        If all patterns are zero.
+
+    Examples
+    --------
+    >>> input_scale(Scan(np.full((3, 8, 8), 1.0), "counts", np.zeros((3, 2))))
+    0.5
     """
     return scale_from_counts(scan.window_px, mean_counts(scan))
 
@@ -134,6 +149,12 @@ def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
     Returns
     -------
     complex64 array, shape (1, N, N)
+
+    Examples
+    --------
+    >>> scan = Scan(np.full((3, 8, 8), 4), "counts", np.zeros((3, 2)))
+    >>> float(np.sum(np.abs(estimate_probe(scan)) ** 2))
+    256.0
     """
     total = np.zeros((scan.window_px, scan.window_px))
     for start in range(0, scan.num_patterns, READ_BATCH):
@@ -145,7 +166,8 @@ def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
 
 
 def _read_clean(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
-    values = np.array(scan.patterns[start:stop], dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        values = np.array(scan.patterns[start:stop], dtype=np.float32)
     if scan.bad_pixels is not None:
         values[:, scan.bad_pixels] = 0
     lowest = values.min(axis=(1, 2), initial=np.inf)  # NaN wins a minimum, so one pass finds both

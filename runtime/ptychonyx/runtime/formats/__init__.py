@@ -11,34 +11,14 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..scan import Quantity, Scan
-from . import ptychodus_hdf5, ptychopinn_npz
+from . import npy, ptychodus_hdf5, ptychodus_product, ptychodus_training_hdf5, ptychopinn_npz
+from .npz import Npz
+from .object_file import ObjectFile as ObjectFile
+from .positions import POSITION_ORIGINS as POSITION_ORIGINS
 from .ptychodus_hdf5 import write_ptychodus as write_ptychodus
 from .ptychopinn_npz import write_ptychopinn_npz as write_ptychopinn_npz
 
-POSITION_ORIGINS = ("corner", "centre", "ptychodus")
-"""What a pixel position points at: the window's corner, pixel N/2, or the point (N−1)/2."""
-
-
-@dataclass(frozen=True)
-class ObjectFile:
-    """An object read from any file that has one.
-
-    Attributes
-    ----------
-    object_ : complex64 array, shape (H, W)
-    corner_px : (float, float)
-        Its top-left pixel (y, x) in the scan's frame.
-    coverage : int32 array, shape (H, W), or None
-        Patches that saw each pixel; 0 where nothing is known.
-    pixel_size_m : float or None
-    name : str
-    """
-
-    object_: NDArray[np.complex64]
-    corner_px: tuple[float, float]
-    coverage: NDArray[np.int32] | None
-    pixel_size_m: float | None
-    name: str
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 
 @dataclass(frozen=True)
@@ -61,20 +41,45 @@ class Reader:
     read_probe: Callable[[Path], NDArray[np.complex64]]
 
 
+def _is_hdf5(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in HDF5_SUFFIXES
+
+
+def _is_product_npz(path: Path) -> bool:
+    return path.suffix.lower() == ".npz" and "probe_position_x_m" in Npz(path)
+
+
+def _product_of(path: Path) -> Path:
+    return path / ptychodus_hdf5.PRODUCT if path.is_dir() else path
+
+
 READERS: dict[str, Reader] = {
+    "Ptychodus training HDF5": Reader(
+        lambda path: path.is_file() and _is_hdf5(path) and ptychodus_training_hdf5.recognises(path),
+        ptychodus_training_hdf5.read_scan,
+        ptychodus_training_hdf5.read_object,
+        ptychodus_training_hdf5.read_probe,
+    ),
+    "Ptychodus product (HDF5 or NPZ)": Reader(
+        lambda path: _is_hdf5(path) or _is_product_npz(path),
+        ptychodus_hdf5.read_scan,
+        lambda path: ptychodus_product.read_object(_product_of(path)),
+        lambda path: ptychodus_product.read_probe(_product_of(path)),
+    ),
     "PtychoPINN NPZ": Reader(
-        lambda path: path.suffix == ".npz",
+        lambda path: path.suffix.lower() == ".npz",
         ptychopinn_npz.read_scan,
-        lambda path: ObjectFile(*ptychopinn_npz.read_object(path)),
+        ptychopinn_npz.read_object,
         ptychopinn_npz.read_probe,
     ),
-    "Ptychodus HDF5": Reader(
-        lambda path: path.suffix in (".h5", ".hdf5") or path.is_dir(),
-        ptychodus_hdf5.read_scan,
-        lambda path: ObjectFile(*ptychodus_hdf5.read_object(path)),
-        ptychodus_hdf5.read_probe,
+    "NumPy array": Reader(
+        lambda path: path.suffix.lower() == ".npy",
+        npy.read_scan,
+        npy.read_object,
+        npy.read_probe,
     ),
 }
+"""Format name -> reader, asked in this order."""
 
 
 def load_scan(
@@ -89,18 +94,26 @@ def load_scan(
     Parameters
     ----------
     path : path
-        PtychoPINN NPZ; or Ptychodus' product.h5 (diffraction.h5 beside it), or their folder.
+        PtychoPINN NPZ; Ptychodus' product (diffraction.h5 beside it), its diffraction.h5
+        (product.h5 beside it), or their folder; Ptychodus' training HDF5.
     quantity : "counts" or "amplitude", optional
         What the patterns are; needed where a file does not say and the numbers do not tell.
     position_origin : "corner", "centre" or "ptychodus", optional
-        What pixel positions point at; the format decides by default.
+        What pixel positions point at: the window's corner, its pixel N/2, or its point (N−1)/2. The
+        format decides by default.
     patterns_path : path, optional
         Where the patterns of a Ptychodus product are, if not beside it.
+
+    Returns
+    -------
+    Scan
 
     Raises
     ------
     ScanError
         If the file cannot be read or does not hold a usable scan.
+    QuantityError
+        If only the user can tell whether the patterns are counts or amplitudes.
 
     Examples
     --------
@@ -110,7 +123,7 @@ def load_scan(
     ptychonyx.runtime.errors.ScanError: There is no file nowhere.npz; check the path.
     """
     _check_word("quantity", quantity, ("counts", "amplitude"))
-    _check_word("position_origin", position_origin, POSITION_ORIGINS)
+    _check_word("position_origin", position_origin, tuple(POSITION_ORIGINS))
     path = Path(path)
     reader = _reader_for(path)
     known: Quantity | None = None
@@ -122,23 +135,47 @@ def load_scan(
 
 
 def load_object(path: str | Path) -> ObjectFile:
-    """Read the object of a product, a scan or a reference file.
+    """Read the object of a product, a scan, a reference file or a bare array.
+
+    Returns
+    -------
+    ObjectFile
 
     Raises
     ------
     ScanError
         If there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/star.npy", np.ones((4, 6)))
+    ...     load_object(f"{folder}/star.npy").object_.shape
+    (4, 6)
     """
     return _reader_for(Path(path)).read_object(Path(path))
 
 
 def load_probe(path: str | Path) -> NDArray[np.complex64]:
-    """Read the probe (modes, N, N) of any file that has one.
+    """Read the probe of any file that has one.
+
+    Returns
+    -------
+    complex64 array, shape (modes, N, N)
 
     Raises
     ------
     ScanError
         If there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/probe.npy", np.ones((8, 8)))
+    ...     load_probe(f"{folder}/probe.npy").shape
+    (1, 8, 8)
     """
     return _reader_for(Path(path)).read_probe(Path(path))
 
@@ -151,7 +188,7 @@ def _reader_for(path: Path) -> Reader:
             return reader
     raise ScanError(
         f"{path} is of no known format; readable are: {', '.join(READERS)} (by the endings .npz, "
-        ".h5, .hdf5)."
+        f".npy, {', '.join(HDF5_SUFFIXES)}): convert or rename the file."
     )
 
 

@@ -1,113 +1,100 @@
-"""Ptychodus' product.h5 and diffraction.h5, releases 1.2 to 1.7."""
+"""Ptychodus' product and diffraction.h5, releases 1.2 to 1.7."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..scan import Frame, Quantity, Scan
+from ..scan import Quantity, Scan
+from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
+from .ptychodus_product import POSITION_KEYS, ProductFile
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
-OWN_GROUP = "ptychonyx"
+WRITE_BATCH = 256
+PATTERNS_IN_CHUNK = 4
+PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
+"""h·c, so wavelength = h·c / photon energy (CODATA 2018)."""
+
+_logger = logging.getLogger(__name__)
 
 
 def read_scan(
     path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
 ) -> Scan:
-    """Read a scan from product.h5 and diffraction.h5; patterns stay on disk."""
+    """Read a scan from a product and its patterns, which stay on disk.
+
+    Position and pattern belong together where their scan indexes are equal. Positions with the same
+    index are averaged; what has no partner is left out, with a warning.
+    """
     if quantity == "amplitude":
-        raise ScanError(f"{path}: Ptychodus files hold counts; leave out `--quantity amplitude`.")
+        raise ScanError(
+            f"`quantity` is 'amplitude', but Ptychodus files hold counts ({path}); leave it out."
+        )
     if position_origin is not None:
         raise ScanError(
-            f"{path}: positions of a Ptychodus product are in metres, which leave no choice; leave "
-            "out `--position-origin`."
+            f"`position_origin` is {position_origin!r}, but positions of a Ptychodus product are "
+            f"in metres, which leave no choice ({path}); leave it out."
         )
-    product_path, patterns_path = _pair(path, patterns_path)
-    with open_file(product_path) as product, open_file(patterns_path) as diffraction:
-        shape, stored, bad_pixels = _diffraction_header(diffraction, patterns_path)
-        wanted = _read(product, "probe_position_indexes", product_path).astype(np.int64)
-        rows, kept = _match(wanted, stored, product_path)
-        frame, pixel_known = frame_of(product, product_path)
-        return Scan(
-            patterns=_Patterns(patterns_path, rows, shape, diffraction["patterns"].dtype),
-            quantity="counts",
-            corners_px=corners_of(product, product_path, frame, shape[1])[kept],
-            probe=_first_probe(product),
-            object_=_first_layer(product),
-            bad_pixels=bad_pixels,
-            pixel_size_m=frame.pixel_size_m[1] if pixel_known else None,
-            photon_energy_eV=attribute(product, "photon_energy_eV", "probe_energy_eV"),
-            detector_distance_m=attribute(product, "detector_object_distance_m"),
-            frame=frame,
-            position_indexes=wanted[kept],
-            position_origin="metres",
-            name=str(product.attrs.get("name", product_path.stem)),
-        )
+    product_path, patterns_path = _find_pair(path, patterns_path)
+    product = ProductFile(product_path)
+    num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
+    stored, bad_pixels = _read_indexes(patterns_path, num_stored)
+    indexes, corners_px = _average_repeated(
+        product.position_indexes(), product.corners_px(window_px)
+    )
+    kept, rows = _match(indexes, stored, product_path, patterns_path)
+    return Scan(
+        patterns=Hdf5Patterns(patterns_path, rows),
+        quantity="counts",
+        corners_px=corners_px[kept],
+        probe=product.probe(),
+        object_=product.object_(),
+        bad_pixels=bad_pixels,
+        pixel_size_m=product.pixel_size_m(),
+        photon_energy_eV=product.positive("photon_energy_eV", "probe_energy_eV"),
+        detector_distance_m=product.positive("detector_object_distance_m"),
+        frame=product.canvas(),
+        position_indexes=indexes[kept],
+        position_origin="metres",
+        name=product.name,
+    )
 
 
-def read_object(
-    path: Path,
-) -> tuple[NDArray[np.complex64], tuple[float, float], NDArray[np.int32] | None, float | None, str]:
-    """Read object, corner, coverage, pixel size and name of a product."""
-    path = path / PRODUCT if path.is_dir() else path
-    with open_file(path) as product:
-        object_ = _first_layer(product)
-        if object_ is None:
-            raise ScanError(f"{path} holds no object.")
-        corner, coverage = (0.0, 0.0), None
-        if OWN_GROUP in product:
-            own = product[OWN_GROUP]
-            y, x = own.attrs["object_corner_px"]
-            corner = (float(y), float(x))
-            coverage = np.asarray(own["coverage"], dtype=np.int32)
-        frame, pixel_known = frame_of(product, path)
-        pixel_size_m = frame.pixel_size_m[1] if pixel_known else None
-        return object_, corner, coverage, pixel_size_m, str(product.attrs.get("name", path.stem))
+def write_ptychodus(scan: Scan, folder: str | Path) -> None:
+    """Write a scan as product.h5 and diffraction.h5, in the layout that Ptychodus opens.
 
-
-def read_probe(path: Path) -> NDArray[np.complex64]:
-    """Read the probe of a product, modes first."""
-    path = path / PRODUCT if path.is_dir() else path
-    with open_file(path) as product:
-        probe = _first_probe(product)
-    if probe is None:
-        raise ScanError(f"{path} holds no probe.")
-    return probe
-
-
-def write_ptychodus(scan: Scan, folder: Path) -> None:
-    """Write a scan as product.h5 and diffraction.h5 into a folder.
+    Parameters
+    ----------
+    scan : Scan
+        Counts, with probe, object, pixel size, photon energy and detector distance.
+    folder : path
+        Made if it is missing.
 
     Raises
     ------
     ScanError
-        If the scan has no frame, probe, energy or distance, or holds amplitudes.
+        If the scan lacks one of these, or holds amplitudes.
     """
-    from ..product import Product, write_product
+    from ..product import Product, write_atomically, write_product  # product reads with formats
 
-    if scan.quantity != "counts":
-        raise ScanError("Ptychodus files hold counts, this scan amplitudes.")
-    needed = (scan.frame, scan.probe, scan.object_, scan.photon_energy_eV, scan.detector_distance_m)
-    if any(value is None for value in needed):
-        raise ScanError(
-            "Ptychodus files need frame, probe, object, photon energy and detector distance; this "
-            "scan lacks one of them."
-        )
+    _check_writable(scan)
     assert scan.probe is not None
     assert scan.object_ is not None
-    assert scan.frame is not None
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    indexes = _indexes(scan)
+    indexes = scan.position_indexes
+    if indexes is None:
+        indexes = np.arange(scan.num_patterns, dtype=np.int64)
+    y, x = scan.object_corner_px
     product = Product(
         object_=scan.object_,
-        object_corner_px=(0, 0),
+        object_corner_px=(int(y), int(x)),
         corners_px=scan.corners_px,
         position_indexes=indexes,
         window_px=scan.window_px,
@@ -118,183 +105,155 @@ def write_ptychodus(scan: Scan, folder: Path) -> None:
         frame=scan.frame,
         name=scan.name,
     )
+    write_atomically(folder / PATTERNS, lambda out: _write_patterns(scan, indexes, out))
     write_product(product, folder / PRODUCT)
-    with h5py.File(folder / PATTERNS, "w") as file:
-        file.create_dataset("indexes", data=indexes)
-        patterns = file.create_dataset(
-            "patterns", data=scan.patterns[0 : scan.num_patterns], compression="lzf", chunks=True
-        )
-        side_m = _detector_pixel_m(scan)
-        patterns.attrs["detector_pixel_width_m"] = side_m
-        patterns.attrs["detector_pixel_height_m"] = side_m
-        bad = scan.bad_pixels
-        shape = (scan.window_px, scan.window_px)
-        file.create_dataset("bad_pixels", data=np.zeros(shape, np.bool_) if bad is None else bad)
 
 
-class _Patterns:
-    """Rows of the `patterns` dataset, read slice by slice."""
-
-    def __init__(
-        self,
-        path: Path,
-        rows: NDArray[np.int64],
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-    ) -> None:
-        self._path, self._rows = path, rows
-        self.shape, self.dtype = (len(rows), *shape[1:]), dtype
-
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        rows = self._rows[key]
-        if len(rows) == 0:
-            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
-        order = np.argsort(rows, kind="stable")
-        with open_file(self._path) as file:
-            first, last = int(rows[order[0]]), int(rows[order[-1]])
-            if last - first + 1 == len(rows):
-                read = file["patterns"][first : last + 1]
-            else:
-                read = file["patterns"][rows[order]]
-        result: NDArray[Any] = np.empty_like(read)
-        result[order] = read
-        return result
-
-
-@contextmanager
-def open_file(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, or say what is wrong with it."""
-    if not path.exists():
-        raise ScanError(f"There is no file {path}; check the path.")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except OSError as error:
-        raise ScanError(
-            f"{path} is not a readable HDF5 file ({error}); it may be truncated: copy it again."
-        ) from None
-
-
-def _pair(path: Path, patterns_path: Path | None) -> tuple[Path, Path]:
+def _find_pair(path: Path, patterns_path: Path | None) -> tuple[Path, Path]:
+    """Return product and patterns: both given, or one beside the other."""
     if path.is_dir():
-        return path / PRODUCT, patterns_path or path / PATTERNS
-    if path.name == PATTERNS:
-        return path.with_name(PRODUCT), path
-    patterns = patterns_path or path.with_name(PATTERNS)
-    if not patterns.exists():
+        product, patterns = path / PRODUCT, patterns_path or path / PATTERNS
+    elif path.suffix.lower() == ".npz" or not _is_patterns_file(path):
+        product, patterns = path, patterns_path or path.with_name(PATTERNS)
+    elif patterns_path is not None:
         raise ScanError(
-            f"There are no patterns for {path}: {patterns} is missing; put diffraction.h5 beside the "
-            "product, or name it with `--patterns`."
+            f"{path} holds patterns itself, and {patterns_path} was given too; one file of "
+            "patterns is needed: give the product first, and its patterns with it."
         )
-    return path, patterns
+    else:
+        product, patterns = path.with_name(PRODUCT), path
+    if not product.is_file():
+        raise ScanError(
+            f"There is no file {product}; the patterns need the product for their positions: put "
+            f"{PRODUCT} beside {PATTERNS}."
+        )
+    if not patterns.is_file():
+        raise ScanError(
+            f"There are no patterns for {path}: {patterns} is missing; put {PATTERNS} beside the "
+            "product, or name the file with `--patterns`."
+        )
+    return product, patterns
 
 
-def _read(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
-    if name not in file:
-        raise ScanError(f"{path} has no dataset `{name}`; it is no Ptychodus file of this kind.")
-    return np.asarray(file[name])
+def _is_patterns_file(path: Path) -> bool:
+    names = dataset_names(path)
+    return "patterns" in names and not any(name in names for name in POSITION_KEYS)
 
 
-def _diffraction_header(
-    file: h5py.File, path: Path
-) -> tuple[tuple[int, int, int], NDArray[np.int64], NDArray[np.bool_] | None]:
-    if "patterns" not in file:
-        raise ScanError(f"{path} has no dataset `patterns`; it is no Ptychodus diffraction file.")
-    shape = file["patterns"].shape
-    if len(shape) != 3:
-        raise ScanError(f"`patterns` of {path} has shape {shape}, expected (n, N, N).")
-    indexes = np.asarray(file["indexes"]) if "indexes" in file else np.arange(shape[0])
-    if len(indexes) != shape[0]:
-        raise ScanError(f"{path} has {shape[0]} patterns but {len(indexes)} indexes.")
-    bad = np.asarray(file["bad_pixels"], dtype=np.bool_) if "bad_pixels" in file else None
-    return shape, indexes.astype(np.int64), bad
+def _read_indexes(path: Path, num: int) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return the scan indexes of the patterns, and the bad pixels."""
+    if num == 0:
+        raise ScanError(
+            f"The scan is empty: `patterns` of {path} holds no diffraction pattern; at least one "
+            "is needed: check how the file was made."
+        )
+    with open_hdf5(path) as file:
+        has_indexes, has_bad = "indexes" in file, "bad_pixels" in file
+        indexes = read_dataset(file, "indexes", path) if has_indexes else np.arange(num)
+        bad = read_dataset(file, "bad_pixels", path).astype(np.bool_) if has_bad else None
+    if len(indexes) != num:
+        raise ScanError(
+            f"{path} has {num} patterns but {len(indexes)} indexes; each pattern needs one: "
+            "correct the file."
+        )
+    unique, occurrences = np.unique(indexes, return_counts=True)
+    if len(unique) != num:
+        raise ScanError(
+            f"{path}: two patterns have the same scan index, {unique[occurrences > 1][0]}; each "
+            "index may occur once: remove one of them."
+        )
+    return indexes.astype(np.int64), bad
+
+
+def _average_repeated(
+    indexes: NDArray[np.int64], corners_px: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Average positions that were recorded several times for one pattern, as Ptychodus does."""
+    unique, which, occurrences = np.unique(indexes, return_inverse=True, return_counts=True)
+    if len(unique) == len(indexes):
+        return indexes, corners_px
+    sums = np.zeros((len(unique), 2))
+    np.add.at(sums, which, corners_px)
+    return unique, sums / occurrences[:, None]
 
 
 def _match(
-    wanted: NDArray[np.int64], stored: NDArray[np.int64], path: Path
+    positions: NDArray[np.int64], patterns: NDArray[np.int64], product: Path, file: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pattern row of each position that has a pattern, and which positions these are."""
-    for name, indexes in (("positions", wanted), ("patterns", stored)):
-        if len(np.unique(indexes)) != len(indexes):
-            raise ScanError(
-                f"{path}: two {name} have the same scan index; each index may occur once."
-            )
-    row_of = {int(index): row for row, index in enumerate(stored)}
-    kept = np.array([i for i, index in enumerate(wanted) if int(index) in row_of], dtype=np.int64)
+    """Return which positions have a pattern, and the row of that pattern."""
+    kept = np.flatnonzero(np.isin(positions, patterns))
     if len(kept) == 0:
         raise ScanError(
-            f"{path}: no position shares its scan index with a pattern ({len(wanted)} positions, "
-            f"{len(stored)} patterns); check that both files belong to one scan."
+            f"None of the {len(positions)} positions of {product} shares its scan index with one "
+            f"of the {len(patterns)} patterns of {file}; check that both files belong to one scan."
         )
-    return np.array([row_of[int(wanted[i])] for i in kept], dtype=np.int64), kept
+    if len(kept) < max(len(positions), len(patterns)):
+        _logger.warning(
+            "%s: %d of %d positions and %d of %d patterns have no partner of the same scan index, "
+            "and are left out.",
+            product,
+            len(positions) - len(kept),
+            len(positions),
+            len(patterns) - len(kept),
+            len(patterns),
+        )
+    sorter = np.argsort(patterns)
+    return kept, sorter[np.searchsorted(patterns, positions[kept], sorter=sorter)]
 
 
-def frame_of(product: h5py.File, path: Path) -> tuple[Frame, bool]:
-    """Return the product's canvas, and whether its pixel size is a real one."""
-    object_ = product.get("object")
-    if object_ is None:
-        raise ScanError(f"{path} has no dataset `object`; its canvas decides where positions lie.")
-    attributes = object_.attrs
-    missing = [key for key in ("pixel_width_m", "pixel_height_m") if key not in attributes]
-    if missing:
-        raise ScanError(f"`object` of {path} lacks the attribute `{missing[0]}`.")
-    frame = Frame(
-        canvas_shape=(int(object_.shape[-2]), int(object_.shape[-1])),
-        center_m=(float(attributes.get("center_y_m", 0)), float(attributes.get("center_x_m", 0))),
-        pixel_size_m=(float(attributes["pixel_height_m"]), float(attributes["pixel_width_m"])),
-    )
-    if min(frame.pixel_size_m) <= 0:
+def _check_writable(scan: Scan) -> None:
+    if scan.quantity != "counts":
         raise ScanError(
-            f"The object pixel of {path} is {frame.pixel_size_m} m; it must be positive."
+            f"`quantity` is {scan.quantity!r}, but Ptychodus files hold counts; write an NPZ."
         )
-    own = product.get(OWN_GROUP)
-    return frame, own is None or bool(own.attrs.get("pixel_size_known", True))
+    needed = {
+        "probe": scan.probe,
+        "object_": scan.object_,
+        "pixel_size_m": scan.pixel_size_m,
+        "photon_energy_eV": scan.photon_energy_eV,
+        "detector_distance_m": scan.detector_distance_m,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise ScanError(
+            f"The scan has no {', '.join(f'`{name}`' for name in missing)}; Ptychodus files need "
+            "that: supply it, or write an NPZ instead."
+        )
+    if any(value != int(value) for value in scan.object_corner_px):
+        raise ScanError(
+            f"`object_corner_px` is {scan.object_corner_px}; whole pixels are needed: shift "
+            "`corners_px` and it by the fraction."
+        )
 
 
-def corners_of(product: h5py.File, path: Path, frame: Frame, window_px: int) -> NDArray[np.float64]:
-    """Return corner = (position − centre) / pixel + canvas/2 − N/2: the same in every release."""
-    axes = []
-    for axis, key in enumerate(("probe_position_y_m", "probe_position_x_m")):
-        metres = _read(product, key, path).astype(np.float64)
-        pixels = (metres - frame.center_m[axis]) / frame.pixel_size_m[axis]
-        axes.append(pixels + frame.canvas_shape[axis] / 2 - window_px / 2)
-    return np.stack(axes, axis=1)
+def _write_patterns(scan: Scan, indexes: NDArray[np.int64], out: BinaryIO) -> None:
+    side = scan.window_px
+    bad = np.zeros((side, side), np.bool_) if scan.bad_pixels is None else scan.bad_pixels
+    with h5py.File(out, "w") as file:
+        file["indexes"], file["bad_pixels"] = indexes, bad
+        patterns = file.create_dataset(
+            "patterns",
+            shape=(scan.num_patterns, side, side),
+            dtype=scan.patterns.dtype,
+            chunks=(min(PATTERNS_IN_CHUNK, scan.num_patterns), side, side),
+            compression="lzf",
+        )
+        for start in range(0, scan.num_patterns, WRITE_BATCH):
+            stop = min(start + WRITE_BATCH, scan.num_patterns)
+            patterns[start:stop] = scan.patterns[start:stop]
+        height_m, width_m = _detector_pixel_m(scan)
+        patterns.attrs["detector_pixel_height_m"] = height_m
+        patterns.attrs["detector_pixel_width_m"] = width_m
 
 
-def _first_probe(product: h5py.File) -> NDArray[np.complex64] | None:
-    if "probe" not in product or product["probe"].size == 0:
-        return None
-    probe = np.asarray(product["probe"]).astype(np.complex64)
-    while probe.ndim > 3:
-        probe = probe[0]
-    return probe[None] if probe.ndim == 2 else probe
-
-
-def _first_layer(product: h5py.File) -> NDArray[np.complex64] | None:
-    if "object" not in product or product["object"].size == 0:
-        return None
-    object_ = np.asarray(product["object"]).astype(np.complex64)
-    return object_[0] if object_.ndim == 3 else object_
-
-
-def attribute(product: h5py.File, *names: str) -> float | None:
-    """Return the first attribute of these names that is there and positive."""
-    for name in names:
-        if name in product.attrs:
-            value = float(product.attrs[name])
-            return value if value > 0 else None
-    return None
-
-
-def _indexes(scan: Scan) -> NDArray[np.int64]:
-    if scan.position_indexes is None:
-        return np.arange(scan.num_patterns, dtype=np.int64)
-    return scan.position_indexes
-
-
-def _detector_pixel_m(scan: Scan) -> float:
-    assert scan.frame is not None
+def _detector_pixel_m(scan: Scan) -> tuple[float, float]:
+    """Return the detector pixel, wavelength · distance / (N · object pixel), as (y, x)."""
+    assert scan.pixel_size_m is not None
     assert scan.photon_energy_eV is not None
     assert scan.detector_distance_m is not None
-    wavelength_m = 1.239841984e-6 / scan.photon_energy_eV
-    return wavelength_m * scan.detector_distance_m / (scan.window_px * scan.frame.pixel_size_m[1])
+    sides_m = scan.frame.pixel_size_m if scan.frame else (scan.pixel_size_m, scan.pixel_size_m)
+    wavelength_m = PLANCK_TIMES_LIGHT_EV_M / scan.photon_energy_eV
+    height_m, width_m = (
+        wavelength_m * scan.detector_distance_m / (scan.window_px * side_m) for side_m in sides_m
+    )
+    return height_m, width_m

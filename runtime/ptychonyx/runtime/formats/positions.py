@@ -1,0 +1,38 @@
+"""What a position in pixels points at, which files disagree on by half a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+POSITION_ORIGINS: dict[str, Callable[[int], float]] = {
+    "corner": lambda window_px: 0.0,
+    "centre": lambda window_px: window_px / 2,
+    "ptychodus": lambda window_px: (window_px - 1) / 2,
+}
+"""Origin -> distance of the position from the top-left pixel of an N×N window.
+
+"centre" is PtychoPINN's own; "ptychodus" are pixel positions that Ptychodus wrote since 1.6.
+"""
+
+
+def corners_from_positions(
+    positions_px: NDArray[np.float64], window_px: int, *, origin: str
+) -> NDArray[np.float64]:
+    """Return the top-left pixel (y, x) of each window.
+
+    Examples
+    --------
+    >>> corners_from_positions(np.array([[40.0, 33.5]]), 64, origin="centre")
+    array([[8. , 1.5]])
+    """
+    return positions_px - POSITION_ORIGINS[origin](window_px)
+
+
+def positions_from_corners(
+    corners_px: NDArray[np.float64], window_px: int, *, origin: str
+) -> NDArray[np.float64]:
+    """Return positions (y, x) of windows from their top-left pixels: the inverse."""
+    return corners_px + POSITION_ORIGINS[origin](window_px)

@@ -1,0 +1,105 @@
+"""Ptychodus' training data (since 1.7): patterns, pixel positions, probe and object in one HDF5."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..scan import Quantity, Scan
+from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
+from .object_file import ObjectFile, as_object, as_probe
+from .positions import corners_from_positions
+
+POSITION_KEYS = ("probe_position_y_px", "probe_position_x_px")
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether an HDF5 file has positions in pixels."""
+    names = dataset_names(path)
+    return any(name in names for name in POSITION_KEYS)
+
+
+def read_scan(
+    path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
+) -> Scan:
+    """Read a scan; patterns stay on disk. The file does not say where its frame lies in metres."""
+    if quantity == "amplitude":
+        raise ScanError(
+            f"`quantity` is 'amplitude', but Ptychodus files hold counts ({path}); leave it out."
+        )
+    if patterns_path is not None:
+        raise ScanError(
+            f"{path} holds its own patterns; leave out the separate file {patterns_path}."
+        )
+    origin = position_origin or "ptychodus"
+    patterns = Hdf5Patterns(path)
+    with open_hdf5(path) as file:
+        axes = [read_dataset(file, name, path).astype(np.float64) for name in POSITION_KEYS]
+        optional = {
+            name: np.asarray(file[name])
+            for name in ("probe", "object", "bad_pixels")
+            if name in file
+        }
+        numbers = {
+            name: _positive(file, name)
+            for name in ("object_pixel_width_m", "photon_energy_eV", "detector_object_distance_m")
+        }
+    y, x = axes
+    if len(y) != len(x):
+        raise ScanError(
+            f"{path} has {len(y)} `{POSITION_KEYS[0]}` but {len(x)} `{POSITION_KEYS[1]}`; each "
+            "position needs both: correct the file."
+        )
+    positions_px = np.stack([y, x], axis=1)
+    return Scan(
+        patterns=patterns,
+        quantity="counts",
+        corners_px=corners_from_positions(positions_px, patterns.shape[-1], origin=origin),
+        probe=_optional(as_probe, optional, "probe", path),
+        object_=_optional(as_object, optional, "object", path),
+        bad_pixels=optional["bad_pixels"].astype(np.bool_) if "bad_pixels" in optional else None,
+        pixel_size_m=numbers["object_pixel_width_m"],
+        photon_energy_eV=numbers["photon_energy_eV"],
+        detector_distance_m=numbers["detector_object_distance_m"],
+        position_origin=origin,
+        name=path.stem,
+    )
+
+
+def read_object(path: Path) -> ObjectFile:
+    """Read the object; it lies at (0, 0) in such files."""
+    with open_hdf5(path) as file:
+        object_ = read_dataset(file, "object", path)
+        pixel_size_m = _positive(file, "object_pixel_width_m")
+    return ObjectFile(as_object(object_, "object", path), pixel_size_m=pixel_size_m, name=path.stem)
+
+
+def read_probe(path: Path) -> NDArray[np.complex64]:
+    """Read the probe, modes first."""
+    with open_hdf5(path) as file:
+        probe = read_dataset(file, "probe", path)
+    return as_probe(probe, "probe", path)
+
+
+def _optional(
+    convert: Any, arrays: dict[str, NDArray[Any]], name: str, path: Path
+) -> NDArray[np.complex64] | None:
+    converted: NDArray[np.complex64] | None = None
+    if name in arrays and arrays[name].size:
+        converted = convert(arrays[name], name, path)
+    return converted
+
+
+def _positive(file: h5py.File, name: str) -> float | None:
+    """Return a number, whether it is a dataset or an attribute; None if it is not positive."""
+    source = file if name in file else file.attrs
+    if name not in source:
+        return None
+    value = float(np.asarray(source[name][()] if name in file else source[name]).reshape(()))
+    return value if 0 < value < math.inf else None
