@@ -1,0 +1,117 @@
+"""Images that look like specimens: what a simulated object's amplitude and phase are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Real = NDArray[np.float64]
+
+
+def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
+    """Draw random lines of random width and brightness, softened by a pixel.
+
+    Examples
+    --------
+    >>> lines((48, 64), np.random.default_rng(0)).shape
+    (48, 64)
+    """
+    image = np.zeros(shape)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    for _ in range(max(20, shape[0] * shape[1] // 1200)):
+        angle, width = rng.uniform(0, np.pi), rng.uniform(1.0, 3.0)
+        along = np.array([np.sin(angle), np.cos(angle)])
+        middle = rng.uniform(0, 1, 2) * shape
+        length = rng.uniform(0.1, 0.5) * max(shape)
+        brightness = rng.uniform(0.3, 1.0)
+        reach = np.abs(along) * length / 2 + width
+        rows, columns = _box(middle, reach, shape)
+        dy, dx = y[rows] - middle[0], x[:, columns] - middle[1]
+        across = np.abs(dy * along[1] - dx * along[0])
+        inside = (across < width) & (np.abs(dy * along[0] + dx * along[1]) < length / 2)
+        image[rows, columns][inside] += brightness
+    return np.asarray(ndimage.gaussian_filter(image, 1.0))
+
+
+def dead_leaves(shape: tuple[int, int], rng: np.random.Generator) -> Real:
+    """Draw overlapping disks with the size statistics of natural scenes (radius^-3).
+
+    Examples
+    --------
+    >>> dead_leaves((48, 64), np.random.default_rng(0)).shape
+    (48, 64)
+    """
+    image = np.full(shape, 0.5)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    smallest, largest = 3.0, max(shape) / 4
+    for _ in range(shape[0] * shape[1] // 40):
+        uniform = rng.uniform()
+        radius = (smallest**-2 - uniform * (smallest**-2 - largest**-2)) ** -0.5
+        middle = rng.uniform(-0.1, 1.1, 2) * shape
+        brightness = rng.uniform()
+        rows, columns = _box(middle, np.array([radius, radius]), shape)
+        inside = (y[rows] - middle[0]) ** 2 + (x[:, columns] - middle[1]) ** 2 < radius**2
+        image[rows, columns][inside] = brightness
+    return np.asarray(ndimage.gaussian_filter(image, 0.8))
+
+
+def gaussian_random_field(shape: tuple[int, int], rng: np.random.Generator) -> Real:
+    """Draw smooth noise whose power falls with the cube of the frequency.
+
+    Examples
+    --------
+    >>> gaussian_random_field((48, 64), np.random.default_rng(0)).shape
+    (48, 64)
+    """
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+    filter_ = (frequency + 0.02) ** -1.5 * np.exp(-((frequency / 0.25) ** 4))
+    field: Real = np.fft.ifft2(np.fft.fft2(rng.normal(size=shape)) * filter_).real
+    return field
+
+
+def natural(shape: tuple[int, int], rng: np.random.Generator) -> Real:
+    """Take one of the photographs inside the scikit-image package, mirrored to fill the shape.
+
+    Nothing is downloaded.
+
+    Raises
+    ------
+    RuntimeError
+        If scikit-image is not installed.
+    """
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise RuntimeError(
+            "Natural images were asked for, but scikit-image, which holds them, is not installed: "
+            'pip install "ptychonyx[compare]"'
+        ) from error
+    photographs = (data.camera, data.coins, data.page, data.text, data.moon)
+    image = np.asarray(photographs[rng.integers(len(photographs))](), dtype=np.float64)
+    margin = [(0, max(0, side - length)) for side, length in zip(shape, image.shape, strict=True)]
+    image = np.pad(image, margin, mode="symmetric")
+    y, x = (
+        int(rng.integers(0, length - side + 1))
+        for side, length in zip(shape, image.shape, strict=True)
+    )
+    cut = image[y : y + shape[0], x : x + shape[1]]
+    return np.asarray(ndimage.gaussian_filter(cut, 0.8))
+
+
+def _box(middle: Real, reach: Real, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns that a shape around `middle` can touch."""
+    low = np.clip(np.floor(middle - reach), 0, shape).astype(int).tolist()
+    high = np.clip(np.ceil(middle + reach) + 1, 0, shape).astype(int).tolist()
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+OBJECTS: dict[str, Callable[[tuple[int, int], np.random.Generator], Real]] = {
+    "lines": lines,
+    "dead_leaves": dead_leaves,
+    "gaussian_random_field": gaussian_random_field,
+    "natural": natural,
+}
+"""Name -> function of shape and rng, giving an image in any range of values."""
