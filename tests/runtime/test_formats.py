@@ -129,7 +129,7 @@ def test_product_round_trip(pixel_size_m: float | None, small_scan: Scan, tmp_pa
     assert (read.complete, read.num_patterns_used) == (False, 7)
     assert read.metadata == product.metadata
     with h5py.File(tmp_path / "product.h5") as file:
-        assert file["object"].attrs["pixel_width_m"] == pixel_size_m or NOMINAL_PIXEL_M
+        assert file["object"].attrs["pixel_width_m"] == (pixel_size_m or NOMINAL_PIXEL_M)
         assert {"photon_energy_eV", "probe_energy_eV"} <= set(file.attrs)
         assert {"mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg"} <= set(file.attrs)
 
