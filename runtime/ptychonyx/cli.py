@@ -299,7 +299,8 @@ def compare(
     import dataclasses
     import json
 
-    from ptychonyx.runtime.compare import align, measure
+    from ptychonyx.runtime.align import align
+    from ptychonyx.runtime.compare import measure
     from ptychonyx.runtime.formats import load_object
 
     first, second = load_object(a), load_object(b)

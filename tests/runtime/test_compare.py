@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.compare import Aligned, Region, align, compare, measure, parse_region
+from ptychonyx.runtime.align import Aligned, Region, align, parse_region
+from ptychonyx.runtime.compare import compare, measure
 
 pytest.importorskip("skimage", reason="scikit-image is not installed")
 
