@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -220,6 +221,16 @@ def fit(
     RuntimeError
         If the loss is no longer finite.
     """
+    with warnings.catch_warnings():
+        # Lightning 2.6 on torch 2.13 warns of Lightning's own ways
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        return _fit(run, samples, architecture, weights, watcher)
+
+
+def _fit(
+    run: Run, samples: Samples, architecture: Architecture, weights: Weights, watcher: Watcher
+) -> Progress:
     config = run.config
     network = build_network(architecture)
     set_weights(network, weights)

@@ -1,0 +1,79 @@
+"""What a user gets from pip: small environments that reconstruct without any framework."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.formats import write_ptychopinn_npz
+from ptychonyx.training.simulate import SimulationSpec, simulate
+
+ROOT = Path(__file__).parents[1]
+FRAMEWORKS = ("torch", "tensorflow", "keras", "lightning", "onnx")
+MAX_CPU_MB = 400
+MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
+
+
+class Environment:
+    """A fresh virtual environment with ptychonyx and one extra."""
+
+    def __init__(self, folder: Path, extra: str) -> None:
+        self.folder, self.bin = folder, folder / "bin"
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        pip = [str(self.bin / "pip"), "install", "-q", "-c", str(ROOT / "constraints.txt")]
+        subprocess.run([*pip, f"{ROOT}[{extra}]"], check=True)
+
+    def ptychonyx(self, *arguments: object, code: int = 0) -> str:
+        done = subprocess.run(
+            [self.bin / "ptychonyx", *map(str, arguments)],
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def missing(self) -> set[str]:
+        code = (
+            "from importlib.util import find_spec;"
+            f"print(*(name for name in {FRAMEWORKS!r} if find_spec(name) is None))"
+        )
+        return set(subprocess.check_output([self.bin / "python", "-c", code], text=True).split())
+
+    def num_megabytes(self) -> float:
+        files = (path for path in self.folder.rglob("*") if path.is_file(follow_symlinks=False))
+        return sum(path.stat().st_size for path in files) / 1e6
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    spec = SimulationSpec(num_patterns=40, step_px=5)
+    write_ptychopinn_npz(simulate(spec, np.random.default_rng(0)), path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("extra", ["cpu", "gpu"])
+def test_a_fresh_environment_reconstructs_without_a_framework(
+    extra: str, scan: Path, tmp_path: Path
+) -> None:
+    environment = Environment(tmp_path / "venv", extra)
+    assert environment.missing() == set(FRAMEWORKS)
+    if extra == "cpu":
+        assert environment.num_megabytes() <= MAX_CPU_MB
+    assert "the same as the native network on cpu" in environment.ptychonyx("verify", MODEL)
+    command = ("reconstruct", scan, "--quantity", "counts", "-m", MODEL, "-o")
+    assert "on cpu" in environment.ptychonyx(*command, tmp_path / "auto.h5", "--provider", "auto")
+    message = environment.ptychonyx(*command, tmp_path / "x.h5", "--provider", "cuda", code=1)
+    assert re.search("no NVIDIA driver|finds no GPU", message)
+    assert not (tmp_path / "x.h5").exists()
