@@ -33,6 +33,7 @@ def make_manifest(*, window_px: int = 8, patch_px: int = 4, num_channels: int = 
         "architecture_options": {"filters": 0.5},
         "window_px": window_px,
         "num_channels": num_channels,
+        "max_distance_px": 2.0,
         "patch_px": patch_px,
         "input_quantity": "amplitude",
         "scaling_rule": "amplitude * scale",

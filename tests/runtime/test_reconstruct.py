@@ -116,9 +116,27 @@ def test_scan_that_does_not_fit_is_refused(model, model_path):
         reconstruct(other, model)
     with pytest.raises(ValueError, match="`batch_size` is 0"):
         reconstruct(make_scan()[0], model, batch_size=0)
-    groups = Model(model_path(num_channels=4), provider="cpu")
-    with pytest.raises(ValueError, match=r"C = 4.*only C = 1"):
-        reconstruct(make_scan()[0], groups)
+    sparse = dataclasses.replace(make_scan()[0], corners_px=make_scan()[0].corners_px * 3)
+    with pytest.raises(ScanError, match=r"neighbours within 2 px.*C = 4.*use C = 1, or"):
+        reconstruct(sparse, Model(model_path(num_channels=4), provider="cpu"))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
+@pytest.mark.parametrize("num_channels", [4, 9])
+def test_all_patches_of_every_group_land_where_their_windows_lie(
+    model_path, num_channels, batch_size
+):
+    scan, image = make_scan()
+    model = Model(model_path(num_channels=num_channels, max_distance_px=9.0), provider="cpu")
+    product = reconstruct(scan, model, batch_size=batch_size)
+    covered = product.coverage > 0
+    truth = image * np.float32(input_scale(scan)) * FACTOR
+    np.testing.assert_allclose(product.object_[covered], truth[covered], rtol=3e-6)
+    assert (product.complete, product.num_patterns_used) == (True, 144)
+    alone = reconstruct(scan, Model(model_path(), provider="cpu"))
+    np.testing.assert_array_equal(covered, alone.coverage > 0)
+    # each window is stitched once for its own group, and once for every other that it belongs to
+    assert product.coverage.sum() == num_channels * alone.coverage.sum()
 
 
 def test_progress_and_what_the_product_says(model):

@@ -50,15 +50,18 @@ def test_validation_is_a_region_and_every_sample_is_used_once() -> None:
     assert corners_px[training, 1].max() <= corners_px[validation, 1].min()
 
 
-def test_batches_depend_on_seed_and_epoch_alone(small_scan: Scan) -> None:
-    samples = prepare_samples([small_scan], validation_fraction=0.2)
+@pytest.mark.parametrize("num_channels", [1, 4])
+def test_batches_depend_on_seed_and_epoch_alone(num_channels: int, small_scan: Scan) -> None:
+    samples = prepare_samples([small_scan], validation_fraction=0.2, num_channels=num_channels)
     batches = [
         list(samples.training_batches(batch_size=8, seed=seed, epoch=epoch))
         for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     ]
     flat = [np.concatenate(epoch) for epoch in batches]
-    for order in flat:
-        np.testing.assert_array_equal(np.sort(order), samples.training)
+    for groups in flat:
+        assert groups.shape[1] == num_channels
+        np.testing.assert_array_equal(np.sort(groups[:, 0]), samples.training)
+        assert np.isin(groups, samples.training).all()  # none reaches into the validation region
     np.testing.assert_array_equal(flat[0], flat[1])
     assert not np.array_equal(flat[0], flat[2])
     assert not np.array_equal(flat[0], flat[3])
@@ -73,7 +76,7 @@ def test_several_scans_keep_their_own_scale_and_probe(small_scan: Scan) -> None:
     assert scale[1] > 5 * scale[0]
     assert samples.constants.probe.shape == (2, 3, 32, 32)
     assert not samples.constants.probe[1, 1:].any()
-    amplitude = samples.amplitude[samples.scan == 1, 0].astype(np.float64)
+    amplitude = samples.amplitude[samples.scan == 1].astype(np.float64)
     energy = float(np.sum((amplitude * scale[1]) ** 2, axis=(1, 2)).mean())
     assert energy == pytest.approx(16**2, rel=1e-5)
 

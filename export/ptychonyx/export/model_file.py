@@ -21,6 +21,7 @@ from ptychonyx.runtime.manifest import (
 from ptychonyx.runtime.model import Model
 from ptychonyx.training.architecture import Architecture
 from ptychonyx.training.backends import require_backend
+from ptychonyx.training.config import PTYCHOPINN_ONLY
 from ptychonyx.training.run import Run, digest_file, open_run
 from ptychonyx.training.train import architecture_of
 from ptychonyx.training.weights import digest_weights
@@ -104,7 +105,7 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
     )
     summary = {
         "weights_sha256": digest_weights(weights),
-        "loss": run.config.loss,
+        "loss": run.config.loss_weights,
         "num_scans": len(provenance["inputs"]),
         "num_patterns": sum(entry["num_patterns"] for entry in provenance["inputs"]),
         "probe_source": first["probe_source"],
@@ -124,12 +125,10 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
         exporter_version=backend.EXPORTER_VERSION,
         opset=OPSET,
         architecture=architecture.name,
-        architecture_options={
-            "filters": architecture.filters,
-            "amplitude_max": architecture.amplitude_max,
-        },
+        architecture_options=_options(architecture),
         window_px=architecture.window_px,
         num_channels=architecture.num_channels,
+        max_distance_px=run.config.max_distance_px or architecture.window_px / 4,
         patch_px=patch_px,
         input_quantity="amplitude",
         scaling_rule=SCALING_RULE,
@@ -152,6 +151,17 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
             tolerance=TOLERANCES["cpu"],
         ),
     )
+
+
+def _options(architecture: Architecture) -> dict[str, float | str | bool]:
+    """Return the sizes of a network, without what the manifest says elsewhere or does not apply."""
+    values = dataclasses.asdict(architecture)
+    for name in ("name", "window_px", "num_channels"):
+        del values[name]
+    if architecture.name != "ptychopinn":
+        for name in PTYCHOPINN_ONLY:
+            del values[name]
+    return values
 
 
 def _write_verified(bare: onnx.ModelProto, manifest: Manifest, output: Path) -> ExportReport:

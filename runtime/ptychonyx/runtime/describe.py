@@ -49,7 +49,7 @@ def describe_scan(scan: Scan) -> dict[str, str]:
 
 def describe_model(manifest: Manifest) -> dict[str, str]:
     """Return name and value of what a person wants to know of a model."""
-    options = ", ".join(f"{key} {value:g}" for key, value in manifest.architecture_options.items())
+    options = ", ".join(f"{key} {value}" for key, value in manifest.architecture_options.items())
     proof = manifest.verification
     return {
         "name": manifest.name,

@@ -85,6 +85,8 @@ class Manifest:
         Name of the network; `architecture_options` are its sizes.
     window_px, num_channels, patch_px : int
         N, C and M.
+    max_distance_px : float
+        Largest distance of a pattern from the first of its group.
     input_quantity : str
         "amplitude".
     scaling_rule, object_convention : str
@@ -122,6 +124,7 @@ class Manifest:
     architecture_options: dict[str, Any]
     window_px: int
     num_channels: int
+    max_distance_px: float
     patch_px: int
     input_quantity: str
     scaling_rule: str
@@ -138,6 +141,11 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_fields(self)
+
+    @property
+    def has_trained_probe(self) -> bool:
+        """Whether the probe was improved together with the network, and belongs to its patches."""
+        return self.probe is not None and self.training_summary.get("probe_source") == "trained"
 
     def to_json(self) -> str:
         """Return the manifest as one JSON document; equal manifests give equal text."""
@@ -256,6 +264,7 @@ _RULES: dict[str, Rule] = {
         lambda value: _is_whole(value, 1, MAX_CHANNELS),
         f"a whole number from 1 to {MAX_CHANNELS}",
     ),
+    "max_distance_px": _POSITIVE,
     "patch_px": _WINDOW,
     "input_quantity": (lambda value: value == "amplitude", '"amplitude"'),
     "scaling_rule": _TEXT,

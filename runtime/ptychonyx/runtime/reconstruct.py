@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .groups import find_groups
 from .manifest import Manifest
 from .model import Model
 from .product import Metadata, Product
@@ -21,7 +22,7 @@ from .scaling import (
     estimate_probe,
     mean_counts,
     probe_in_counts,
-    read_amplitudes,
+    read_amplitudes_of,
     scale_from_counts,
 )
 from .scan import Scan
@@ -38,7 +39,7 @@ class _Probe:
     """The probe of a product, where it came from, and the ratio q it was found with."""
 
     array: NDArray[np.complex64]
-    source: Literal["file", "model", "estimated"]
+    source: Literal["trained", "file", "model", "estimated"]
     counts_ratio: float
 
 
@@ -60,7 +61,8 @@ def reconstruct(
     model : Model
         One that takes the scan's N.
     batch_size : int
-        Patterns of one prediction.
+        Patterns, or groups of patterns, of one prediction. A group is a pattern and C − 1 of its
+        neighbours; every pattern leads one, and all C patches of each are stitched.
     scale : float or "trained", optional
         Input scale; by default computed from this scan, "trained" takes that of the training data.
     progress : callable, optional
@@ -91,7 +93,14 @@ def reconstruct(
     probe = _choose_probe(scan, model.manifest, counts)
     known_probe = None if probe.source == "estimated" else probe.array
     mosaic = Mosaic(canvas_for(scan), patch_weights(known_probe, model.manifest.patch_px))
-    pipeline = _Pipeline(scan, model, mosaic, used_scale, batch_size)
+    groups = find_groups(
+        scan.corners_px,
+        model.manifest.num_channels,
+        max_distance_px=model.manifest.max_distance_px,
+        rng=np.random.default_rng(0),
+    )
+    batches = [groups[start : start + batch_size] for start in range(0, len(groups), batch_size)]
+    pipeline = _Pipeline(scan, model, mosaic, used_scale, batches)
     num_used = pipeline.run(progress, should_stop)
     stitched = mosaic.finish()
     return Product(
@@ -123,13 +132,15 @@ class _Pipeline:
     """Read the next batches and stitch the last one while the model computes."""
 
     def __init__(
-        self, scan: Scan, model: Model, mosaic: Mosaic, scale: float, batch_size: int
+        self,
+        scan: Scan,
+        model: Model,
+        mosaic: Mosaic,
+        scale: float,
+        batches: list[NDArray[np.int64]],
     ) -> None:
         self._scan, self._model, self._mosaic, self._scale = scan, model, mosaic, scale
-        num = scan.num_patterns
-        self._batches = [
-            (start, min(start + batch_size, num)) for start in range(0, num, batch_size)
-        ]
+        self._batches = batches
         # the exported graph cuts the centre, rounding down
         self._offset_px = (scan.window_px - model.manifest.patch_px) // 2
         self.infer_s = 0.0
@@ -144,19 +155,18 @@ class _Pipeline:
         num_used = 0
         stitching: Future[None] | None = None
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "stitch") as stitcher:
-            ahead = deque(reader.submit(self._read, *b) for b in self._batches[:PREFETCHED_BATCHES])
+            ahead = deque(reader.submit(self._read, b) for b in self._batches[:PREFETCHED_BATCHES])
             following = iter(self._batches[PREFETCHED_BATCHES:])
-            for start, stop in self._batches:
+            for groups in self._batches:
                 amplitude = ahead.popleft().result()
                 for batch in following:
-                    ahead.append(reader.submit(self._read, *batch))
+                    ahead.append(reader.submit(self._read, batch))
                     break
                 patches = self._infer(amplitude)
                 if stitching is not None:
                     stitching.result()  # never more than one batch behind
-                corners_px = self._scan.corners_px[start:stop] + self._offset_px
-                stitching = stitcher.submit(self._mosaic.add, patches, corners_px)
-                num_used = stop
+                stitching = stitcher.submit(self._stitch, patches, groups)
+                num_used += len(groups)
                 if progress is not None:
                     progress(num_used, self._scan.num_patterns)
                 if should_stop is not None and should_stop():
@@ -165,14 +175,18 @@ class _Pipeline:
                 stitching.result()
         return num_used
 
-    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
-        return read_amplitudes(self._scan, start, stop)
+    def _read(self, groups: NDArray[np.int64]) -> NDArray[np.float32]:
+        return read_amplitudes_of(self._scan, groups)
 
     def _infer(self, amplitude: NDArray[np.float32]) -> NDArray[np.complex64]:
         started = perf_counter()
-        patches = self._model.predict(amplitude[:, None], self._scale)[:, 0]
+        patches = self._model.predict(amplitude, self._scale)
         self.infer_s += perf_counter() - started
         return patches
+
+    def _stitch(self, patches: NDArray[np.complex64], groups: NDArray[np.int64]) -> None:
+        corners_px = self._scan.corners_px[groups.ravel()] + self._offset_px
+        self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), corners_px)
 
 
 def _check_fit(scan: Scan, manifest: Manifest) -> None:
@@ -181,11 +195,6 @@ def _check_fit(scan: Scan, manifest: Manifest) -> None:
             f"The patterns of {scan.name!r} are {scan.window_px}×{scan.window_px}, but the model "
             f"{manifest.name!r} takes {manifest.window_px}×{manifest.window_px}; use a model that "
             f"was trained for N = {scan.window_px}, or crop or bin the patterns."
-        )
-    if manifest.num_channels != 1:
-        raise ValueError(
-            f"The model {manifest.name!r} takes groups of C = {manifest.num_channels} patterns, "
-            "but only C = 1 can be reconstructed; use a model that was trained on single patterns."
         )
 
 
@@ -205,14 +214,16 @@ def _choose_scale(
 
 
 def _choose_probe(scan: Scan, manifest: Manifest, counts: float) -> _Probe:
-    source: Literal["file", "model", "estimated"]
-    if scan.probe is not None:
+    source: Literal["trained", "file", "model", "estimated"]
+    if manifest.probe is not None and manifest.has_trained_probe:
+        probe, source = manifest.probe, "trained"
+    elif scan.probe is not None:
         probe, source = scan.probe, "file"
     elif manifest.probe is not None:
         probe, source = manifest.probe, "model"
     else:
         probe, source = estimate_probe(scan), "estimated"
-    if source != "file":
+    if source in ("model", "estimated"):
         origin = f"that of the model {manifest.name}" if source == "model" else "an estimate"
         _logger.warning("%s has no probe; the product gets %s.", scan.name, origin)
     array, counts_ratio = probe_in_counts(probe, counts)

@@ -51,6 +51,36 @@ def read_amplitudes(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     return values if scan.quantity == "amplitude" else np.sqrt(values)
 
 
+def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read the amplitudes of any patterns, in any order and number, each from the file once.
+
+    Parameters
+    ----------
+    scan : Scan
+    indexes : int64 array, any shape
+
+    Returns
+    -------
+    float32 array, shape (*indexes.shape, N, N)
+
+    Raises
+    ------
+    ScanError
+        As `read_counts`.
+
+    Examples
+    --------
+    >>> scan = Scan(np.arange(1.0, 5.0).reshape(4, 1, 1), "amplitude", np.zeros((4, 2)))
+    >>> read_amplitudes_of(scan, np.array([[3, 0], [0, 1]]))[..., 0, 0]
+    array([[4., 1.],
+           [1., 2.]], dtype=float32)
+    """
+    needed, places = np.unique(indexes, return_inverse=True)
+    runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
+    amplitudes = [read_amplitudes(scan, int(run[0]), int(run[-1]) + 1) for run in runs]
+    return np.concatenate(amplitudes)[places.reshape(indexes.shape)]
+
+
 def mean_counts(scan: Scan) -> float:
     """Return the mean over patterns of their total counts, in float64.
 

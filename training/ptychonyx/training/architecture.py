@@ -1,39 +1,54 @@
-"""Which layers a network has: names and channel counts, before any framework is involved."""
+"""Which layers a network has, before any framework is involved."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from .layers import (
+    Activation,
+    Border,
+    Channels,
+    Convolution,
+    Layers,
+    MaxPool,
+    Pad,
+    Sum,
+    Upsample,
+    block,
+    convolutions,
+)
 
 BOTTLENECK_PX = 8
 BOTTLENECK_CHANNELS = 128
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """One 3×3 convolution: its name in the weights file, and its channels."""
-
-    name: str
-    num_in: int
-    num_out: int
+BORDER_CHANNELS = 4
+"""Decoder channels that `ptychopinn` sets aside for its border."""
+HEADS = ("amplitude", "phase")
+AMPLITUDE_ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network, as far as it decides which weights exist.
+    """A network and its sizes.
 
     Attributes
     ----------
-    name : "cnn"
-        Encoder with max pooling, two decoders (amplitude, phase) to full N×N, no skips.
+    name : "cnn" or "ptychopinn"
+        One of `NETWORKS`.
     window_px : int
         Side N of the patterns.
     num_channels : int
         C, the patterns of a group.
     filters : float
         F, the factor on all widths.
+    amplitude_activation : str
+        One of `AMPLITUDE_ACTIVATIONS`; a sigmoid is multiplied by `amplitude_max`.
     amplitude_max : float
-        Bound of the amplitude head, amplitude_max · sigmoid.
+        Bound of a sigmoid amplitude.
+    pad_object, probe_big : bool
+        For `ptychopinn`: the decoders stop at the central N/2×N/2 and zeros are put around it; a
+        cheap branch fills in that border.
 
     Examples
     --------
@@ -41,50 +56,118 @@ class Architecture:
     289106
     >>> Architecture(window_px=64).num_parameters
     1154210
+    >>> Architecture("ptychopinn", window_px=64, filters=2).num_parameters
+    2331772
     """
 
     name: str = "cnn"
     window_px: int = 64
     num_channels: int = 1
     filters: float = 1.0
+    amplitude_activation: str = "sigmoid"
     amplitude_max: float = 2.0
+    pad_object: bool = True
+    probe_big: bool = True
 
     def __post_init__(self) -> None:
         check_window(self.window_px)
 
     @property
+    def trunk(self) -> Layers:
+        """From the scaled amplitude (C, N, N) to the features that both heads share."""
+        layers: Layers = ()
+        num_in = self.num_channels
+        for index, width in enumerate(self.encoder_widths):
+            layers += (*block(f"encoder.{index}", num_in, width), MaxPool())
+            num_in = width
+        return layers
+
+    def head(self, name: str) -> Layers:
+        """From the shared features to the `"amplitude"` or `"phase"` (rad), (C, N, N)."""
+        amplitude_factor = self.amplitude_max if self.amplitude_activation == "sigmoid" else 1.0
+        activation = {
+            "amplitude": Activation(self.amplitude_activation, amplitude_factor),
+            "phase": Activation("tanh", math.pi),
+        }[name]
+        return NETWORKS[self.name](self, name, activation)
+
+    @property
     def encoder_widths(self) -> tuple[int, ...]:
         """Channels of each encoder block; the last is the bottleneck."""
         num_blocks = _num_blocks(self.window_px)
-        widths = [BOTTLENECK_CHANNELS >> shift for shift in range(num_blocks - 1, -1, -1)]
-        return tuple(max(1, round(width * self.filters)) for width in widths)
+        return self.widths(*(BOTTLENECK_CHANNELS >> shift for shift in reversed(range(num_blocks))))
 
-    def encoder(self) -> list[tuple[Convolution, Convolution]]:
-        """Return the two convolutions of each encoder block, in order."""
-        return _blocks("encoder", self.num_channels, self.encoder_widths)
-
-    def decoder(self, head: str) -> list[tuple[Convolution, Convolution]]:
-        """Return the two convolutions of each block of the `"amplitude"` or `"phase"` decoder."""
-        widths = self.encoder_widths[::-1]
-        return _blocks(f"{head}.decoder", widths[0], widths)
-
-    def head(self, head: str) -> Convolution:
-        """Return the output convolution of a decoder."""
-        return Convolution(f"{head}.head", self.encoder_widths[0], self.num_channels)
+    def widths(self, *channels: int) -> tuple[int, ...]:
+        """Return channel counts multiplied by F."""
+        return tuple(max(1, round(num * self.filters)) for num in channels)
 
     def convolutions(self) -> list[Convolution]:
         """Return every convolution, in the order in which weights are drawn."""
-        blocks = [*self.encoder()]
-        found = [conv for block in blocks for conv in block]
-        for head in ("amplitude", "phase"):
-            found += [conv for block in self.decoder(head) for conv in block]
-            found.append(self.head(head))
-        return found
+        heads = (conv for name in HEADS for conv in convolutions(self.head(name)))
+        return [*convolutions(self.trunk), *heads]
 
     @property
     def num_parameters(self) -> int:
         """Number of trainable numbers."""
         return sum(conv.num_out * (9 * conv.num_in + 1) for conv in self.convolutions())
+
+
+def _decoder(name: str, num_in: int, widths: tuple[int, ...]) -> Layers:
+    layers: Layers = ()
+    for index, width in enumerate(widths):
+        layers += (*block(f"{name}.decoder.{index}", num_in, width), Upsample())
+        num_in = width
+    return layers
+
+
+def _cnn(architecture: Architecture, name: str, activation: Activation) -> Layers:
+    """Mirror the encoder up to full N×N."""
+    widths = architecture.encoder_widths[::-1]
+    last = Convolution(f"{name}.head", widths[-1], architecture.num_channels)
+    return (*_decoder(name, widths[0], widths), last, activation)
+
+
+def _ptychopinn(architecture: Architecture, name: str, activation: Activation) -> Layers:
+    """Decode the central N/2×N/2 and put zeros, or a branch of its own, around it.
+
+    The layers of PtychoPINN, so that its trained weights fit; its border is always swish.
+    """
+    num, side = architecture.num_channels, architecture.window_px
+    num_doublings = _num_blocks(side) - 1
+    widths = architecture.widths(*(32 << shift for shift in reversed(range(num_doublings))))
+    (wide,) = architecture.widths(2048 // side)
+    base = _decoder(name, architecture.encoder_widths[-1], widths)
+
+    def doubled(part: str, num_in: int) -> Layers:
+        return (*block(f"{name}.{part}", num_in, wide), Upsample())
+
+    if not architecture.pad_object:
+        last = Convolution(f"{name}.head", wide, num)
+        return (*base, *doubled("full", widths[-1]), last, activation)
+    num_inner = widths[-1] - BORDER_CHANNELS
+    inner: Layers = (
+        Channels(0, num_inner),
+        Convolution(f"{name}.head", num_inner, num),
+        activation,
+        Pad(side // 4),
+    )
+    if not architecture.probe_big:
+        return (*base, *inner)
+    border: Layers = (
+        Channels(num_inner, widths[-1]),
+        *doubled("border", BORDER_CHANNELS),
+        Convolution(f"{name}.border.head", wide, num),
+        Activation("swish"),
+        Border(side, side // 4),
+    )
+    return (*base, Sum((inner, border)))
+
+
+NETWORKS: dict[str, Callable[[Architecture, str, Activation], Layers]] = {
+    "cnn": _cnn,
+    "ptychopinn": _ptychopinn,
+}
+"""Name -> function of the architecture, the head's name and its activation."""
 
 
 def check_window(window_px: int) -> None:
@@ -115,19 +198,3 @@ def check_window(window_px: int) -> None:
 
 def _num_blocks(window_px: int) -> int:
     return int(math.log2(window_px / BOTTLENECK_PX))
-
-
-def _blocks(
-    prefix: str, num_in: int, widths: tuple[int, ...]
-) -> list[tuple[Convolution, Convolution]]:
-    blocks = []
-    for index, width in enumerate(widths):
-        name = f"{prefix}.{index}"
-        blocks.append(
-            (
-                Convolution(f"{name}.conv1", num_in, width),
-                Convolution(f"{name}.conv2", width, width),
-            )
-        )
-        num_in = width
-    return blocks

@@ -2,11 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 RATE_FLOOR_COUNTS = 1e-6
 """Added to every predicted intensity, so that the logarithm of a dark pixel is finite."""
+OWN_SHARE = 1e-3
+"""Weight that a patch has in its own window beyond its illumination: where no beam of the group
+reached, the merged object is the patch itself, and nothing is divided by a sum near zero."""
+
+BLUR_PX = 4.0
+"""Standard deviation of the blur of the illumination that weights a patch. Times an object's own
+frequencies, a beam as sharp as |P|² reaches beyond Nyquist and cannot be shifted: merging then errs
+by 1 to 15 %, with this blur and a Hann window by 1e-4 (2, 3 and 6 px: 4e-3, 2e-4 and 1e-4)."""
+
+
+def illumination(probe: NDArray[np.complex64]) -> NDArray[np.float64]:
+    """Return how much each pixel of a patch counts when patches are merged.
+
+    The blurred intensity of the beam, faded out by a Hann window along each axis.
+
+    Parameters
+    ----------
+    probe : complex array, shape (modes, N, N)
+
+    Returns
+    -------
+    float64 array, shape (N, N)
+        Largest value 1.
+
+    Examples
+    --------
+    >>> illumination(np.ones((1, 64, 64), dtype=np.complex64))[32, [8, 31, 32]].round(2)
+    array([0.16, 1.  , 1.  ])
+    """
+    side = probe.shape[-1]
+    intensity = np.sum(np.abs(probe.astype(np.complex128)) ** 2, axis=0)
+    blurred = ndimage.gaussian_filter(intensity, BLUR_PX, mode="constant")
+    fade = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2
+    weights = blurred * np.outer(fade, fade)
+    return np.asarray(weights / weights.max())
+
+
+def shift_kernels(corners_px: NDArray[np.float64], window_px: int) -> NDArray[np.float64]:
+    """Return the band-limited interpolation from each window of a group to each other.
+
+    Pixel j of patch d lies (i − j) + corner_c − corner_d from pixel i of window c, along either
+    axis; its weight there is sinc of that: a Fourier shift on a canvas without end. As it depends on
+    i − j only, one row of 2N − 1 numbers holds it.
+
+    Parameters
+    ----------
+    corners_px : float64 array, shape (B, C, 2)
+        Top-left pixel (y, x) of each pattern's window; strictly per group, so any origin will do.
+    window_px : int
+        N.
+
+    Returns
+    -------
+    float64 array, shape (B, C, C, 2, 2N − 1)
+        [b, c, d, axis, N − 1 + i − j].
+
+    Examples
+    --------
+    >>> shift_kernels(np.array([[[0.0, 0.0], [1.0, 0.0]]]), 2)[0, 0, 1, 0].round(9) + 0.0
+    array([0., 0., 1.])
+    """
+    difference = np.arange(1 - window_px, window_px)
+    distance = corners_px[:, :, None] - corners_px[:, None, :]
+    return np.asarray(np.sinc(difference + distance[..., None]))
+
+
+def toeplitz_index(window_px: int) -> NDArray[np.int64]:
+    """Return where in a row of `shift_kernels` the weight of [i, j] stands: N − 1 + i − j.
+
+    Examples
+    --------
+    >>> toeplitz_index(2)
+    array([[1, 0],
+           [2, 1]])
+    """
+    pixels = np.arange(window_px)
+    return window_px - 1 + pixels[:, None] - pixels
+
+
+def merge_patches(
+    object_patches: NDArray[np.complex128],
+    kernels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.complex128]:
+    """Let the C patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε), where S_cd shifts from window d to window c.
+    The merged object is evaluated in each window at once, instead of shifting onto a canvas and back:
+    only w·O, which fades out towards its borders, is interpolated, and only once.
+
+    Parameters
+    ----------
+    object_patches : complex array, shape (B, C, N, N)
+    kernels : float64 array, shape (B, C, C, 2, 2N − 1)
+        From `shift_kernels`.
+    weights : float64 array, shape (B, N, N)
+        w, the `illumination` of each sample's scan; a constant in the gradient.
+
+    Returns
+    -------
+    complex128 array, shape (B, C, N, N)
+
+    Examples
+    --------
+    >>> patches = np.full((1, 2, 4, 4), 2j)
+    >>> kernels = shift_kernels(np.array([[[0.0, 0.0], [0.5, 1.25]]]), 4)
+    >>> merge_patches(patches, kernels, np.ones((1, 4, 4))).round(9).ravel()[:2]
+    array([0.+2.j, 0.+2.j])
+    """
+    matrices = kernels[..., toeplitz_index(object_patches.shape[-1])]
+    down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].swapaxes(-1, -2)
+    weight = np.broadcast_to(weights[:, None], object_patches.shape)
+
+    def seen(layer: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        return np.asarray((down @ layer[:, None] @ across).sum(axis=2))
+
+    merged = seen(weight * object_patches) + OWN_SHARE * object_patches
+    return np.asarray(merged / (seen(weight.astype(np.complex128)) + OWN_SHARE))
 
 
 def predict_rate(
@@ -40,40 +162,88 @@ def predict_rate(
     return rate
 
 
-def loss(
-    name: str,
-    rate: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    *,
-    good_pixels: NDArray[np.float64],
-    mean_count: NDArray[np.float64],
-) -> float:
-    """Return the loss of one batch: a mean over good pixels, channels and samples.
+class Prediction(NamedTuple):
+    """What the network and the forward model say of a batch; arrays of any framework.
 
-    poisson: rate − k·ln(rate) (ln k! dropped); amplitude: (sqrt(rate) − sqrt(k))². Each sample is
-    divided by the mean count of its scan, so that dose does not set the learning rate.
+    Attributes
+    ----------
+    rate : real array, shape (B, C, N, N)
+        Expected counts.
+    object_ : complex array, shape (B, C, N, N)
+        The (merged) object in each window.
+    """
+
+    rate: Any
+    object_: Any
+
+
+class Measured(NamedTuple):
+    """What is known of a batch; arrays of any framework.
+
+    Attributes
+    ----------
+    counts : real array, shape (B, C, N, N)
+    good_pixels : real array, shape (B, N, N)
+        1 where a pixel counts, 0 where it is bad.
+    mean_count : real array, shape (B,)
+        Mean counts of a good pixel in each sample's scan.
+    truth : complex array, shape (B, C, N, N), or None
+        The scan's own object in each window; only for `supervised`.
+    weights : real array, shape (B, N, N)
+        The `illumination` of each sample's scan.
+    """
+
+    counts: Any
+    good_pixels: Any
+    mean_count: Any
+    truth: Any
+    weights: Any
+
+
+def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) -> float:
+    """Return the loss of one batch: the weighted sum of its terms, each a mean over samples.
+
+    Against counts, over good pixels and channels, each sample divided by the mean count of its
+    scan, so that dose does not set the learning rate:
+
+    - poisson: rate − k·ln(rate) (ln k! dropped);
+    - amplitude: (sqrt(rate) − sqrt(k))².
+
+    Of the object, weighted with the illumination:
+
+    - supervised: |Re(O − T)| + |Im(O − T)| against the scan's own object T;
+    - total_variation: sqrt(|∂O/∂y|² + |∂O/∂x|² + 1e-6), differences between neighbouring pixels.
 
     Parameters
     ----------
-    name : "poisson" or "amplitude"
-        Which loss.
-    rate, counts : float64 array, shape (B, C, N, N)
-        Predicted and measured counts.
-    good_pixels : float64 array, shape (B, N, N)
-        1 where a pixel counts, 0 where it is bad.
-    mean_count : float64 array, shape (B,)
-        Mean counts of a good pixel in each sample's scan.
+    terms : mapping of str to float
+        Name and weight of each term.
+    predicted : Prediction
+    measured : Measured
 
     Examples
     --------
     >>> ones = np.ones((1, 1, 2, 2))
-    >>> loss("amplitude", 4 * ones, ones, good_pixels=ones[0], mean_count=np.ones(1))
-    1.0
+    >>> measured = Measured(ones, ones[0], np.ones(1), None, ones[0])
+    >>> loss({"amplitude": 2.0}, Prediction(4 * ones, ones), measured)
+    2.0
     """
-    pixel_loss = PIXEL_LOSSES[name](rate, counts) * good_pixels[:, None]
-    per_sample = pixel_loss.sum(axis=(1, 2, 3))
-    per_sample /= good_pixels.sum(axis=(1, 2)) * rate.shape[1]
-    return float(np.mean(per_sample / mean_count))
+    return float(sum(weight * _term(name, predicted, measured) for name, weight in terms.items()))
+
+
+def _term(name: str, predicted: Prediction, measured: Measured) -> float:
+    if name in PIXEL_LOSSES:
+        pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
+        per_sample = _weighted_mean(pixels, measured.good_pixels) / measured.mean_count
+    else:
+        per_sample = OBJECT_LOSSES[name](predicted, measured)
+    return float(np.mean(per_sample))
+
+
+def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the mean over channels and weighted pixels of each sample."""
+    total = (values * weights[:, None]).sum(axis=(1, 2, 3))
+    return np.asarray(total / (weights.sum(axis=(1, 2)) * values.shape[1]))
 
 
 def _poisson(rate: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,4 +256,20 @@ def _amplitude(rate: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArra
     return result
 
 
+def _supervised(predicted: Prediction, measured: Measured) -> NDArray[Any]:
+    difference = predicted.object_ - measured.truth
+    return _weighted_mean(np.abs(difference.real) + np.abs(difference.imag), measured.weights)
+
+
+def _total_variation(predicted: Prediction, measured: Measured) -> NDArray[Any]:
+    object_ = predicted.object_
+    down = object_[..., 1:, :-1] - object_[..., :-1, :-1]
+    across = object_[..., :-1, 1:] - object_[..., :-1, :-1]
+    steepness = np.sqrt(np.abs(down) ** 2 + np.abs(across) ** 2 + FLAT_SLOPE_SQUARED)
+    return _weighted_mean(steepness, measured.weights[:, :-1, :-1])
+
+
+FLAT_SLOPE_SQUARED = 1e-6
+"""Keeps the gradient of total variation finite where the object is flat."""
 PIXEL_LOSSES = {"poisson": _poisson, "amplitude": _amplitude}
+OBJECT_LOSSES = {"supervised": _supervised, "total_variation": _total_variation}

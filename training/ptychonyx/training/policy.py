@@ -1,6 +1,13 @@
 """When the learning rate falls, which weights are best, and when training ends.
 
 Both backends ask the same function after each epoch, so neither has a rule of its own.
+
+Schedules, with e epochs done of E, after a linear rise over `warmup_epochs`:
+
+- constant: the first rate;
+- exponential: first · (last / first)^(e / (E − 1));
+- cosine: last + (first − last) · (1 + cos(π e / (E − 1))) / 2;
+- plateau: multiplied by `plateau_factor` after `plateau_patience` epochs without improvement.
 """
 
 from __future__ import annotations
@@ -23,8 +30,10 @@ class Progress:
         Rate of the next epoch.
     best_loss : float
         Smallest validation loss so far.
-    best_epoch, last_drop_epoch : int
-        When it was reached, and when the learning rate last fell.
+    best_epoch : int
+        When it was reached.
+    num_drops, last_drop_epoch : int
+        How often the rate fell on a plateau, and when last.
     is_finished : bool
         No further epoch is needed.
     """
@@ -33,6 +42,7 @@ class Progress:
     learning_rate: float
     best_loss: float = math.inf
     best_epoch: int = 0
+    num_drops: int = 0
     last_drop_epoch: int = 0
     is_finished: bool = False
 
@@ -42,9 +52,13 @@ class Progress:
         return self.best_epoch == self.epoch
 
 
-def start(config: TrainingConfig, validation_loss: float) -> Progress:
-    """Return the progress of a run whose weights have not been changed yet."""
-    return Progress(0, config.learning_rate, best_loss=_finite(validation_loss, 0))
+def start(config: TrainingConfig, validation_loss: float | None) -> Progress:
+    """Return the progress of a run whose weights have not been changed yet.
+
+    `validation_loss` is None where nothing validates.
+    """
+    best_loss = math.inf if validation_loss is None else _finite(validation_loss, 0)
+    return Progress(0, _rate(config, 0, num_drops=0), best_loss=best_loss)
 
 
 def after_epoch(progress: Progress, config: TrainingConfig, validation_loss: float) -> Progress:
@@ -69,12 +83,32 @@ def after_epoch(progress: Progress, config: TrainingConfig, validation_loss: flo
     progress = replace(progress, epoch=epoch)
     if loss < progress.best_loss:
         progress = replace(progress, best_loss=loss, best_epoch=epoch)
-    waited = epoch - max(progress.best_epoch, progress.last_drop_epoch)
-    if waited >= config.plateau_patience and progress.learning_rate > config.min_learning_rate:
-        rate = max(progress.learning_rate * config.plateau_factor, config.min_learning_rate)
-        progress = replace(progress, learning_rate=rate, last_drop_epoch=epoch)
-    has_stalled = epoch - progress.best_epoch >= config.early_stopping_patience
+    progress = _next_rate(progress, config)
+    patience = config.early_stopping_patience
+    has_stalled = patience is not None and epoch - progress.best_epoch >= patience
     return replace(progress, is_finished=has_stalled or epoch >= config.epochs)
+
+
+def _next_rate(progress: Progress, config: TrainingConfig) -> Progress:
+    waited = progress.epoch - max(progress.best_epoch, progress.last_drop_epoch)
+    if config.schedule == "plateau" and waited >= config.plateau_patience:
+        drops = progress.num_drops + 1
+        progress = replace(progress, num_drops=drops, last_drop_epoch=progress.epoch)
+    rate = _rate(config, progress.epoch, num_drops=progress.num_drops)
+    return replace(progress, learning_rate=rate)
+
+
+def _rate(config: TrainingConfig, epoch: int, *, num_drops: int) -> float:
+    """Return the rate of the epoch that follows `epoch` epochs."""
+    first, last = config.learning_rate, config.min_learning_rate
+    share = min(1.0, epoch / max(1, config.epochs - 1))
+    rate = {
+        "constant": first,
+        "plateau": max(first * config.plateau_factor**num_drops, last),
+        "exponential": first * (last / first) ** share,
+        "cosine": last + (first - last) * (1 + math.cos(math.pi * share)) / 2,
+    }[config.schedule]
+    return float(rate) * min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
 
 
 def _finite(loss: float, epoch: int) -> float:

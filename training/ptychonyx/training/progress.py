@@ -45,10 +45,11 @@ def show_training(stopped: Sequence[int]) -> Iterator[Watcher]:
             )
 
         def on_epoch(row: EpochRow) -> None:
+            validated = row.validation_loss is not None
             state.update(
                 done=row.epoch,
                 clock=time.perf_counter(),
-                validation=f", validation {row.validation_loss:.5g}",
+                validation=f", validation {row.validation_loss:.5g}" if validated else "",
             )
             bar.update(task, completed=row.epoch)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,33 @@ PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One line of history.csv."""
+    """One line of history.csv; losses are None before the first epoch, or where nothing validates."""
 
     epoch: int
     training_loss: float | None
-    validation_loss: float
+    validation_loss: float | None
     learning_rate: float
     seconds: float
-    samples_per_s: float
+    num_samples: int
+
+    @property
+    def deciding_loss(self) -> float:
+        """The loss that decides which epoch is the best: that of the validation if there is one."""
+        loss = self.training_loss if self.validation_loss is None else self.validation_loss
+        assert loss is not None
+        return loss
+
+    @property
+    def samples_per_s(self) -> float:
+        """How fast it went."""
+        return self.num_samples / self.seconds if self.seconds else 0.0
+
+
+class Best(NamedTuple):
+    """What is kept of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
+
+    weights: Weights
+    probe: NDArray[np.complex64]
 
 
 @dataclass(frozen=True)
@@ -92,17 +111,20 @@ class Run:
         self,
         progress: Progress,
         row: EpochRow,
-        weights: Callable[[], Weights],
+        best: Callable[[], Best],
         save_checkpoint: Callable[[Path], None] | None,
         suffix: str = "",
     ) -> None:
-        """Keep one epoch: history, the weights if they are the best, the native checkpoint.
+        """Keep one epoch: history, weights and probe if they are the best, the native checkpoint.
 
         progress.json is replaced last, so a run that dies at any point resumes from a whole epoch.
         """
         self._write_history(row)
         if progress.is_best:
-            save_weights(weights(), self.path / "weights.safetensors")
+            weights, probe = best()
+            save_weights(weights, self.path / "weights.safetensors")
+            if self.config.trainable_probe or self.config.trainable_gain:
+                save_array(probe, self.path / "probe.npy")
         if save_checkpoint is None:
             return
         checkpoint = self.checkpoints / f"epoch-{progress.epoch:05d}{suffix}"
@@ -124,14 +146,14 @@ class Run:
         write_json(self.path / "provenance.json", values)
 
     def _write_history(self, row: EpochRow) -> None:
-        fields = [field.name for field in dataclasses.fields(EpochRow)]
+        fields = [*(field.name for field in dataclasses.fields(EpochRow)), "samples_per_s"]
         rows = [old for old in self.history() if int(old["epoch"]) < row.epoch]
         temporary = self.path / ".history.csv.tmp"
         with temporary.open("w", newline="") as lines:
             writer = csv.DictWriter(lines, fields)
             writer.writeheader()
             writer.writerows(rows)
-            writer.writerow(dataclasses.asdict(row))
+            writer.writerow(dataclasses.asdict(row) | {"samples_per_s": row.samples_per_s})
         os.replace(temporary, self.path / "history.csv")
 
 
@@ -182,7 +204,7 @@ def start_run(
         shutil.rmtree(path)
     run = Run(path, config)
     run.checkpoints.mkdir(parents=True)
-    np.save(path / "probe.npy", probe, allow_pickle=False)
+    save_array(probe, path / "probe.npy")
     write_json(path / "provenance.json", _provenance(config, inputs))
     config.save(path / "config.yaml")
     return run
@@ -249,6 +271,14 @@ def digest_file(path: Path) -> str:
 def now() -> str:
     """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def save_array(array: NDArray[Any], path: Path) -> None:
+    """Write an array as .npy, atomically."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+    os.replace(temporary, path)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.scaling import (
     estimate_probe,
     input_scale,
@@ -16,8 +18,10 @@ from ptychonyx.runtime.scaling import (
     read_amplitudes,
 )
 from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.stitch import cut_patches
 
 from .architecture import check_window
+from .physics import illumination, shift_kernels
 
 READ_BATCH = 512
 
@@ -36,12 +40,23 @@ class ScanConstants:
         1 where a detector pixel counts, 0 where it is bad.
     mean_count : float32 array, shape (S,)
         Mean counts of a good pixel over the training patterns.
+    weights : float32 array, shape (S, N, N)
+        How much each pixel of a patch counts, `physics.illumination` of the probe.
     """
 
     scale: NDArray[np.float32]
     probe: NDArray[np.complex64]
     good_pixels: NDArray[np.float32]
     mean_count: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    def probe_unit(self) -> NDArray[np.float64]:
+        """Return the root mean square of each scan's first mode, shape (S, 1, 1, 1).
+
+        Trainable probes are numbers of this unit, so that one learning rate fits them too.
+        """
+        power = np.mean(np.abs(self.probe[:, 0].astype(np.complex128)) ** 2, axis=(1, 2))
+        return np.asarray(np.sqrt(power)[:, None, None, None])
 
 
 @dataclass(frozen=True)
@@ -61,18 +76,47 @@ class ProbeChoice:
     counts_ratio: float
 
 
+class Batch(NamedTuple):
+    """The arrays of a batch: NumPy's, or the tensors that a backend makes of them.
+
+    Attributes
+    ----------
+    amplitude : float32 array, shape (B, C, N, N)
+        Square root of the counts, bad pixels 0, not scaled.
+    scan : int64 array, shape (B,)
+        Which scan each group belongs to.
+    kernels : float32 array, shape (B, C, C, 2, 2N − 1)
+        `physics.shift_kernels` of the group; with C = 1, where nothing is merged, (B, 0).
+    truth : complex64 array, shape (B, C, N, N)
+        The scan's own object in each window; (B, 0) unless the loss asks for it.
+    """
+
+    amplitude: Any
+    scan: Any
+    kernels: Any
+    truth: Any
+
+
 @dataclass(frozen=True)
 class Samples:
     """All patterns of one or several scans.
 
     Attributes
     ----------
-    amplitude : float32 array, shape (n, 1, N, N)
+    amplitude : float32 array, shape (n, N, N)
         Square root of the counts, bad pixels 0, not scaled.
     scan : int64 array, shape (n,)
-        Which scan each sample belongs to.
+        Which scan each pattern belongs to.
+    corners_px : float64 array, shape (n, 2)
+        Of each pattern's window, in its scan's frame.
+    truth : complex64 array, shape (n, N, N), or None
+        The scan's own object in each window, where the loss asks for it.
     training, validation : int64 array
-        Sample indexes; a sample is in exactly one of them.
+        Pattern indexes; a pattern is in exactly one of them. Groups never mix the two.
+    num_channels : int
+        C.
+    max_distance_px : float
+        Largest distance of a pattern from its group's first.
     constants : ScanConstants
     probes : sequence of ProbeChoice
         One for each scan.
@@ -80,8 +124,12 @@ class Samples:
 
     amplitude: NDArray[np.float32]
     scan: NDArray[np.int64]
+    corners_px: NDArray[np.float64]
+    truth: NDArray[np.complex64] | None
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
+    num_channels: int
+    max_distance_px: float
     constants: ScanConstants
     probes: tuple[ProbeChoice, ...]
 
@@ -93,17 +141,46 @@ class Samples:
     def training_batches(
         self, *, batch_size: int, seed: int, epoch: int
     ) -> Iterator[NDArray[np.int64]]:
-        """Yield the sample indexes of each batch of an epoch, every training sample once.
+        """Yield the groups (B, C) of each batch of an epoch; every training pattern leads one.
 
-        The order depends on nothing but seed and epoch, so both backends see the same batches
+        Order and groups depend on nothing but seed and epoch, so both backends see the same batches
         and a resumed run sees what an uninterrupted one would have seen.
         """
-        order = np.random.default_rng([seed, epoch]).permutation(self.training)
-        return _batches(order, batch_size)
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(self.training))
+        return _batches(self._groups(self.training, rng)[order], batch_size)
 
     def validation_batches(self, *, batch_size: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the sample indexes of each validation batch, in scan order."""
-        return _batches(self.validation, batch_size)
+        """Yield the groups (B, C) of each validation batch, the same every time."""
+        return _batches(self._groups(self.validation, np.random.default_rng(0)), batch_size)
+
+    def batch(self, groups: NDArray[np.int64]) -> Batch:
+        """Return the arrays of some groups (B, C)."""
+        num, is_single = len(groups), groups.shape[1] == 1
+        kernels = np.zeros((num, 0)) if is_single else self._kernels(groups)
+        no_truth = np.zeros((num, 0), dtype=np.complex64)
+        return Batch(
+            amplitude=self.amplitude[groups],
+            scan=self.scan[groups[:, 0]],
+            kernels=kernels.astype(np.float32),
+            truth=no_truth if self.truth is None else self.truth[groups],
+        )
+
+    def _kernels(self, groups: NDArray[np.int64]) -> NDArray[np.float64]:
+        return shift_kernels(self.corners_px[groups], self.window_px)
+
+    def _groups(self, patterns: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        found = [np.zeros((0, self.num_channels), dtype=np.int64)]
+        for scan in np.unique(self.scan[patterns]):
+            members = patterns[self.scan[patterns] == scan]
+            groups = find_groups(
+                self.corners_px[members],
+                self.num_channels,
+                max_distance_px=self.max_distance_px,
+                rng=rng,
+            )
+            found.append(members[groups])
+        return np.concatenate(found)
 
 
 def prepare_samples(
@@ -111,6 +188,9 @@ def prepare_samples(
     *,
     validation_fraction: float,
     probe: NDArray[np.complex64] | None = None,
+    num_channels: int = 1,
+    max_distance_px: float | None = None,
+    with_truth: bool = False,
 ) -> Samples:
     """Read scans into training arrays.
 
@@ -122,28 +202,39 @@ def prepare_samples(
         Share of each scan's patterns that only validates.
     probe : complex64 array, shape (modes, N, N), optional
         Takes the place of the scans' own probes.
+    num_channels : int
+        C, the patterns of a group.
+    max_distance_px : float, optional
+        Largest distance of a pattern from its group's first; N/4 by default.
+    with_truth : bool
+        Whether to cut the scans' own objects, for a supervised loss.
 
     Raises
     ------
     ValueError
         For scans of different windows, a window the network cannot take, a probe of another
-        size, or a scan with fewer than two patterns.
+        size, a scan with fewer than two patterns, or too sparse for its groups, or without the
+        object that `with_truth` needs.
     """
-    _check_scans(scans, probe)
+    _check_scans(scans, probe, validation_fraction)
     splits = [split(scan.corners_px, validation_fraction) for scan in scans]
     amplitudes = [_read_all(scan) for scan in scans]
     choices = tuple(_choose_probe(scan, probe) for scan in scans)
     starts = np.cumsum([0, *(len(amplitude) for amplitude in amplitudes)])
     good = np.stack([_good_pixels(scan) for scan in scans])
-    return Samples(
-        amplitude=np.concatenate(amplitudes)[:, None],
+    samples = Samples(
+        amplitude=np.concatenate(amplitudes),
         scan=np.repeat(np.arange(len(scans)), np.diff(starts)),
+        corners_px=np.concatenate([scan.corners_px for scan in scans]),
+        truth=np.concatenate([_cut_truth(scan) for scan in scans]) if with_truth else None,
         training=np.concatenate(
             [start + ids for start, (ids, _) in zip(starts, splits, strict=False)]
         ),
         validation=np.concatenate(
             [start + ids for start, (_, ids) in zip(starts, splits, strict=False)]
         ),
+        num_channels=num_channels,
+        max_distance_px=scans[0].window_px / 4 if max_distance_px is None else max_distance_px,
         constants=ScanConstants(
             scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),
             probe=_stack_probes([choice.probe for choice in choices]),
@@ -155,9 +246,13 @@ def prepare_samples(
                 ],
                 dtype=np.float32,
             ),
+            weights=np.stack([illumination(choice.probe) for choice in choices]).astype(np.float32),
         ),
         probes=choices,
     )
+    for part in (samples.training, samples.validation):
+        samples._groups(part, np.random.default_rng(0))  # a scan too sparse is refused here
+    return samples
 
 
 def split(
@@ -170,7 +265,7 @@ def split(
     Returns
     -------
     (training, validation) : int64 arrays
-        Sorted indexes; neither is empty.
+        Sorted indexes; neither is empty, unless the fraction is 0.
 
     Examples
     --------
@@ -180,11 +275,15 @@ def split(
     """
     axis = int(np.argmax(np.ptp(corners_px, axis=0)))
     order = np.argsort(corners_px[:, axis], kind="stable")
+    if validation_fraction == 0:
+        return np.sort(order), order[:0]
     num_validation = min(max(1, round(len(order) * validation_fraction)), len(order) - 1)
     return np.sort(order[:-num_validation]), np.sort(order[-num_validation:])
 
 
-def _check_scans(scans: Sequence[Scan], probe: NDArray[np.complex64] | None) -> None:
+def _check_scans(
+    scans: Sequence[Scan], probe: NDArray[np.complex64] | None, validation_fraction: float
+) -> None:
     if not scans:
         raise ValueError("No scan was given; training needs at least one.")
     window_px = scans[0].window_px
@@ -195,10 +294,10 @@ def _check_scans(scans: Sequence[Scan], probe: NDArray[np.complex64] | None) -> 
                 f"Scan {scan.source or scan.name} has {scan.window_px}×{scan.window_px} patterns, the "
                 f"first scan {window_px}×{window_px}; one model takes one window: crop or pad."
             )
-        if scan.num_patterns < 2:
+        if scan.num_patterns < 2 and validation_fraction > 0:
             raise ValueError(
                 f"Scan {scan.source or scan.name} has one pattern; training needs at least two, "
-                "one of them to validate."
+                "one of them to validate; or set `validation_fraction` to 0."
             )
     if probe is not None and probe.shape[1:] != (window_px, window_px):
         raise ValueError(
@@ -245,5 +344,16 @@ def _mean_count(amplitude: NDArray[np.float32], good_pixels: NDArray[np.bool_]) 
     return total / (len(amplitude) * int(good_pixels.sum()))
 
 
-def _batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+def _cut_truth(scan: Scan) -> NDArray[np.complex64]:
+    if scan.object_ is None:
+        raise ValueError(
+            f"Scan {scan.source or scan.name} has no object, which a supervised loss needs as its "
+            "truth; use another `loss`, or a file that holds an object."
+        )
+    corners_px = scan.corners_px - np.array(scan.object_corner_px)
+    patches = cut_patches(scan.object_.astype(np.complex128), corners_px, scan.window_px)
+    return patches.astype(np.complex64)
+
+
+def _batches(groups: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    return (groups[start : start + batch_size] for start in range(0, len(groups), batch_size))

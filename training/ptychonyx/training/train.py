@@ -89,8 +89,12 @@ def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
     return Architecture(
         name=config.architecture,
         window_px=window_px,
+        num_channels=config.num_channels,
         filters=config.filters,
+        amplitude_activation=config.amplitude_activation,
         amplitude_max=config.amplitude_max,
+        pad_object=config.pad_object is not False,
+        probe_big=config.probe_big is not False,
     )
 
 
@@ -137,13 +141,20 @@ def train(
         If `watcher.should_stop` ended it.
     """
     require_backend(config.backend)
-    samples = prepare_samples(scans, validation_fraction=config.validation_fraction, probe=probe)
+    samples = prepare_samples(
+        scans,
+        validation_fraction=config.validation_fraction,
+        probe=probe,
+        num_channels=config.num_channels,
+        max_distance_px=config.max_distance_px,
+        with_truth="supervised" in config.loss_weights,
+    )
     architecture = architecture_of(config, samples.window_px)
     weights = _first_weights(architecture, config, init_from)
     run = start_run(
         output,
         config,
-        inputs=[_describe(scan, index, samples) for index, scan in enumerate(scans)],
+        inputs=[_describe(scan, index, samples, config) for index, scan in enumerate(scans)],
         probe=samples.probes[0].probe,
         overwrite=overwrite,
     )
@@ -172,7 +183,7 @@ def _first_weights(
     return weights
 
 
-def _describe(scan: Scan, index: int, samples: Samples) -> dict[str, Any]:
+def _describe(scan: Scan, index: int, samples: Samples, config: TrainingConfig) -> dict[str, Any]:
     source = Path(scan.source) if scan.source else None
     choice = samples.probes[index]
     return {
@@ -184,7 +195,7 @@ def _describe(scan: Scan, index: int, samples: Samples) -> dict[str, Any]:
         "position_origin": scan.position_origin,
         "input_scale": float(samples.constants.scale[index]),
         "mean_count": float(samples.constants.mean_count[index]),
-        "probe_source": choice.source,
+        "probe_source": "trained" if config.trainable_probe else choice.source,
         "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.probe).tobytes()).hexdigest(),
         "probe_modes": len(choice.probe),
         "probe_counts_ratio": choice.counts_ratio,

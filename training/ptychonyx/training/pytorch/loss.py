@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from ..physics import FLAT_SLOPE_SQUARED, Measured, Prediction
 
-def loss(
-    name: str, rate: Tensor, counts: Tensor, *, good_pixels: Tensor, mean_count: Tensor
-) -> Tensor:
-    """Return the loss of one batch: a mean over good pixels, channels and samples.
+
+def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) -> Tensor:
+    """Return the loss of one batch: the weighted sum of its terms, each a mean over samples.
 
     Parameters
     ----------
-    name : "poisson" or "amplitude"
-    rate, counts : tensor, shape (B, C, N, N)
-    good_pixels : tensor, shape (B, N, N)
-        1 where a pixel counts.
-    mean_count : tensor, shape (B,)
-        Mean counts of a good pixel in each sample's scan.
+    terms : mapping of str to float
+        Name and weight of each term.
+    predicted, measured
+        Tensors, as `physics.Prediction` and `physics.Measured` describe them.
     """
-    pixel_loss = PIXEL_LOSSES[name](rate, counts) * good_pixels[:, None]
-    per_sample = pixel_loss.sum(dim=(1, 2, 3))
-    per_sample = per_sample / (good_pixels.sum(dim=(1, 2)) * rate.shape[1])
-    return (per_sample / mean_count).mean()
+    weighted = [weight * _term(name, predicted, measured) for name, weight in terms.items()]
+    return torch.stack(weighted).sum()
+
+
+def _term(name: str, predicted: Prediction, measured: Measured) -> Tensor:
+    if name in PIXEL_LOSSES:
+        pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
+        return (_weighted_mean(pixels, measured.good_pixels) / measured.mean_count).mean()
+    return OBJECT_LOSSES[name](predicted, measured).mean()
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean over channels and weighted pixels of each sample."""
+    total = (values * weights[:, None]).sum(dim=(1, 2, 3))
+    return total / (weights.sum(dim=(1, 2)) * values.shape[1])
 
 
 def _poisson(rate: Tensor, counts: Tensor) -> Tensor:
@@ -34,4 +45,23 @@ def _amplitude(rate: Tensor, counts: Tensor) -> Tensor:
     return (torch.sqrt(rate) - torch.sqrt(counts)).square()
 
 
+def _supervised(predicted: Prediction, measured: Measured) -> Tensor:
+    difference = predicted.object_ - measured.truth
+    return _weighted_mean(difference.real.abs() + difference.imag.abs(), measured.weights)
+
+
+def _total_variation(predicted: Prediction, measured: Measured) -> Tensor:
+    object_ = predicted.object_
+    squared = _slope_squared(object_.real) + _slope_squared(object_.imag)
+    steepness = torch.sqrt(squared + FLAT_SLOPE_SQUARED)
+    return _weighted_mean(steepness, measured.weights[:, :-1, :-1])
+
+
+def _slope_squared(image: Tensor) -> Tensor:
+    down = image[..., 1:, :-1] - image[..., :-1, :-1]
+    across = image[..., :-1, 1:] - image[..., :-1, :-1]
+    return down.square() + across.square()
+
+
 PIXEL_LOSSES = {"poisson": _poisson, "amplitude": _amplitude}
+OBJECT_LOSSES = {"supervised": _supervised, "total_variation": _total_variation}

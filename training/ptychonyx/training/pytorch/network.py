@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..architecture import Architecture
+from ..architecture import HEADS, Architecture
+from ..layers import (
+    Activation,
+    Border,
+    Channels,
+    Convolution,
+    Layer,
+    Layers,
+    MaxPool,
+    Pad,
+    Sum,
+    Upsample,
+)
 from ..weights import Weights, check_weights
-
-HEADS = ("amplitude", "phase")
 
 
 class Network(nn.Module):
@@ -23,9 +35,10 @@ class Network(nn.Module):
     Both are (batch, C, N, N); phase in rad. Convolutions are named as in the weights file.
     """
 
-    def __init__(self, architecture: Architecture, dtype: torch.dtype) -> None:
+    def __init__(self, architecture: Architecture, dtype: torch.dtype, precision: str) -> None:
         super().__init__()
         self.architecture = architecture
+        self.precision = precision
         self.convolutions = nn.ModuleDict(
             {
                 _key(conv.name): nn.Conv2d(conv.num_in, conv.num_out, 3, padding=1, dtype=dtype)
@@ -35,31 +48,75 @@ class Network(nn.Module):
 
     def forward(self, scaled_amplitude: Tensor) -> tuple[Tensor, Tensor]:
         """Return amplitude and phase (rad) of each pattern's object patch."""
-        features = scaled_amplitude
-        for first, second in self.architecture.encoder():
-            features = self._convolve(first.name, features).relu()
-            features = self._convolve(second.name, features).relu()
-            features = functional.max_pool2d(features, 2)
-        amplitude, phase = (self._decode(head, features) for head in HEADS)
-        return self.architecture.amplitude_max * torch.sigmoid(amplitude), math.pi * torch.tanh(
-            phase
-        )
+        if self.precision == "bfloat16":
+            with torch.autocast(scaled_amplitude.device.type, torch.bfloat16):
+                return self._forward(scaled_amplitude)
+        return self._forward(scaled_amplitude)
 
-    def _decode(self, head: str, features: Tensor) -> Tensor:
-        for first, second in self.architecture.decoder(head):
-            features = self._convolve(first.name, features).relu()
-            features = self._convolve(second.name, features).relu()
-            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-        return self._convolve(self.architecture.head(head).name, features)
+    def _forward(self, scaled_amplitude: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.run(self.architecture.trunk, scaled_amplitude)
+        amplitude, phase = (self.run(self.architecture.head(name), features) for name in HEADS)
+        return amplitude, phase
 
-    def _convolve(self, name: str, features: Tensor) -> Tensor:
-        result: Tensor = self.convolutions[_key(name)](features)
+    def run(self, layers: Layers, features: Tensor) -> Tensor:
+        """Compute one layer after the other."""
+        for layer in layers:
+            features = LAYERS[type(layer)](self, layer, features)
+        return features
+
+    def convolve(self, layer: Convolution, features: Tensor) -> Tensor:
+        """Convolve with the weights of this name."""
+        result: Tensor = self.convolutions[_key(layer.name)](features)
         return result
 
 
-def build_network(architecture: Architecture, *, dtype: str = "float32") -> Network:
-    """Build the network; its weights are PyTorch's own until `set_weights`."""
-    network = Network(architecture, getattr(torch, dtype))
+def _activate(layer: Activation, features: Tensor) -> Tensor:
+    if layer.function != "relu":
+        # the last function of a head, in full precision
+        features = features.to(torch.promote_types(features.dtype, torch.float32))
+    result = ACTIVATIONS[layer.function](features)
+    return result if layer.factor == 1 else layer.factor * result
+
+
+def _border(layer: Border, features: Tensor) -> Tensor:
+    side, width = layer.window_px, layer.width_px
+    is_border = np.ones((side, side))
+    is_border[width : side - width, width : side - width] = 0
+    return features * torch.as_tensor(is_border, dtype=features.dtype, device=features.device)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "swish": lambda features: features * torch.sigmoid(features),
+    "softplus": functional.softplus,
+    "tanh": torch.tanh,
+}
+LAYERS: dict[type[Layer], Callable[[Network, Any, Tensor], Tensor]] = {
+    Convolution: Network.convolve,
+    Activation: lambda network, layer, features: _activate(layer, features),
+    MaxPool: lambda network, layer, features: functional.max_pool2d(features, 2),
+    Upsample: lambda network, layer, features: functional.interpolate(
+        features, scale_factor=2.0, mode="nearest"
+    ),
+    Channels: lambda network, layer, features: features[:, layer.start : layer.stop],
+    Pad: lambda network, layer, features: functional.pad(features, (layer.width_px,) * 4),
+    Border: lambda network, layer, features: _border(layer, features),
+    Sum: lambda network, layer, features: reduce(
+        operator.add, (network.run(branch, features) for branch in layer.branches)
+    ),
+}
+"""How each kind of layer is computed; (batch, channels, y, x)."""
+
+
+def build_network(
+    architecture: Architecture, *, dtype: str = "float32", precision: str = "float32"
+) -> Network:
+    """Build the network; its weights are PyTorch's own until `set_weights`.
+
+    `dtype` is that of the weights; with `precision` "bfloat16" convolutions are computed in it.
+    """
+    network = Network(architecture, getattr(torch, dtype), precision)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -5,17 +5,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..physics import RATE_FLOOR_COUNTS
+from ..physics import OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
-def predict_rate(object_patches: Tensor, probe: Tensor) -> Tensor:
-    """Predict the counts that object patches give behind a probe.
+def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+    """Let the patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+
+    Parameters
+    ----------
+    object_patches : complex tensor, shape (B, C, N, N)
+    kernels : real tensor, shape (B, C, C, 2, 2N − 1)
+    weights : real tensor, shape (B, N, N)
+
+    Returns
+    -------
+    complex tensor, shape (B, C, N, N)
+    """
+    index = torch.from_numpy(toeplitz_index(object_patches.shape[-1])).to(kernels.device)
+    matrices = kernels[..., index][:, :, :, None]
+    down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].transpose(-1, -2)
+    weight = weights[:, None].expand(object_patches.shape)
+    layers = torch.stack(
+        [weight * object_patches.real, weight * object_patches.imag, weight], dim=2
+    )
+    real, imaginary, divisor = (down @ layers[:, None] @ across).sum(dim=2).unbind(dim=2)
+    merged = torch.complex(real, imaginary) + OWN_SHARE * object_patches
+    return merged / (divisor + OWN_SHARE)
+
+
+def predict_rate(object_: Tensor, probe: Tensor) -> Tensor:
+    """Predict the counts that an object gives behind a probe.
 
     rate = Σ_m |fftshift F(P_m · O)|² + 1e-6, F orthonormal.
 
     Parameters
     ----------
-    object_patches : complex tensor, shape (B, C, N, N)
+    object_ : complex tensor, shape (B, C, N, N)
     probe : complex tensor, shape (B, modes, N, N)
         In sqrt(counts).
 
@@ -23,7 +50,7 @@ def predict_rate(object_patches: Tensor, probe: Tensor) -> Tensor:
     -------
     real tensor, shape (B, C, N, N)
     """
-    exit_wave = probe[:, None] * object_patches[:, :, None]
+    exit_wave = probe[:, None] * object_[:, :, None]
     far_field = torch.fft.fft2(exit_wave, norm="ortho")
     power = (far_field.real.square() + far_field.imag.square()).sum(dim=2)
     return torch.fft.fftshift(power, dim=(-2, -1)) + RATE_FLOOR_COUNTS

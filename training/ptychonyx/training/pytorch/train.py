@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning
@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..architecture import Architecture
 from ..config import TrainingConfig
 from ..optimizer import ADAM
+from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
-from ..run import EpochRow, Run
-from ..samples import Samples, ScanConstants
+from ..run import Best, EpochRow, Run
+from ..samples import Batch, Samples, ScanConstants
 from ..train import Watcher, stop_if_asked
 from ..weights import Weights
 from .loss import loss
@@ -33,7 +34,7 @@ from .network import (
     named_parameters,
     set_weights,
 )
-from .physics import predict_rate
+from .physics import merge_patches, predict_rate
 
 SUFFIX = ".ckpt"
 
@@ -42,43 +43,92 @@ class Constants(torch.nn.Module):
     """The scans' constants as buffers: they move to the device, and no checkpoint holds them."""
 
     scale: Tensor
-    probe: Tensor
     good_pixels: Tensor
     mean_count: Tensor
+    weights: Tensor
 
     def __init__(self, constants: ScanConstants, dtype: torch.dtype) -> None:
         super().__init__()
-        complex_dtype = torch.complex128 if dtype == torch.float64 else torch.complex64
-        for name, array in vars(constants).items():
-            tensor = torch.from_numpy(array)
-            tensor = tensor.to(complex_dtype if tensor.is_complex() else dtype)
+        for name in ("scale", "good_pixels", "mean_count", "weights"):
+            tensor = torch.from_numpy(getattr(constants, name)).to(dtype)
             self.register_buffer(name, tensor, persistent=False)
 
 
+class Beam(torch.nn.Module):
+    """The probe of each scan, constant or trained; √gain · unit · (real + i·imaginary)."""
+
+    unit: Tensor
+    real: torch.nn.Parameter
+    imaginary: torch.nn.Parameter
+    log_gain: torch.nn.Parameter
+
+    def __init__(
+        self, constants: ScanConstants, config: TrainingConfig, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        unit = constants.probe_unit()
+        probe = constants.probe / unit
+        self.register_buffer("unit", torch.from_numpy(unit).to(dtype), persistent=False)
+        for name, array, is_trainable in (
+            ("real", probe.real, config.trainable_probe),
+            ("imaginary", probe.imag, config.trainable_probe),
+            ("log_gain", np.zeros(len(unit)), config.trainable_gain),
+        ):
+            value = torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+            setattr(self, name, torch.nn.Parameter(value, requires_grad=is_trainable))
+
+    def forward(self, scan: Tensor) -> Tensor:
+        """Return the probe (B, modes, N, N) of each sample's scan, in sqrt(counts)."""
+        factor = self.unit[scan] * torch.exp(self.log_gain[scan] / 2)[:, None, None, None]
+        return torch.complex(factor * self.real[scan], factor * self.imaginary[scan])
+
+
+def beam_parameters(beam: Beam) -> dict[str, torch.nn.Parameter]:
+    """Return what is trained of the beam, by name."""
+    found = {f"beam.{name}": value for name, value in beam.named_parameters()}
+    return {name: value for name, value in found.items() if value.requires_grad}
+
+
+def trained_probe(beam: Beam) -> NDArray[np.complex64]:
+    """Return the probe (modes, N, N) of the first scan, gain included, in sqrt(counts)."""
+    with torch.no_grad():
+        probe = beam(torch.zeros(1, dtype=torch.int64, device=beam.unit.device))[0]
+    result: NDArray[np.complex64] = probe.cpu().numpy().astype(np.complex64)
+    return result
+
+
 def batch_loss(
-    name: str, network: Network, constants: Constants, amplitude: Tensor, scan: Tensor
+    terms: Mapping[str, float], network: Network, beam: Beam, constants: Constants, batch: Batch
 ) -> Tensor:
-    """Return the self-supervised loss of a batch: patches, forward model, counts."""
-    probe, scale = constants.probe[scan], constants.scale[scan]
-    rate = predict_rate(apply_network(network, amplitude, scale), probe)
+    """Return the loss of a batch: patches, one object of each group, forward model, terms."""
+    amplitude, scan, kernels, truth = batch
+    object_ = apply_network(network, amplitude, constants.scale[scan])
+    weights = constants.weights[scan]
+    if object_.shape[1] > 1:
+        object_ = merge_patches(object_, kernels, weights)
     return loss(
-        name,
-        rate,
-        amplitude.square(),
-        good_pixels=constants.good_pixels[scan],
-        mean_count=constants.mean_count[scan],
+        terms,
+        Prediction(predict_rate(object_, beam(scan)), object_),
+        Measured(
+            counts=amplitude.square(),
+            good_pixels=constants.good_pixels[scan],
+            mean_count=constants.mean_count[scan],
+            truth=truth,
+            weights=weights,
+        ),
     )
 
 
 def loss_and_gradients(
-    name: str, network: Network, samples: Samples, indexes: NDArray[np.int64]
+    config: TrainingConfig, network: Network, samples: Samples, groups: NDArray[np.int64]
 ) -> tuple[float, dict[str, NDArray[np.float64]]]:
     """Return the loss of one batch and its gradient for every parameter, by neutral name."""
-    parameters = named_parameters(network)
-    dtype = next(iter(parameters.values())).dtype
-    amplitude = torch.from_numpy(samples.amplitude[indexes]).to(dtype)
+    dtype = next(network.parameters()).dtype
+    beam = Beam(samples.constants, config, dtype)
+    parameters = named_parameters(network) | beam_parameters(beam)
     constants = Constants(samples.constants, dtype)
-    value = batch_loss(name, network, constants, amplitude, torch.from_numpy(samples.scan[indexes]))
+    batch = _to_tensors(samples.batch(groups), dtype)
+    value = batch_loss(config.loss_weights, network, beam, constants, batch)
     gradients = torch.autograd.grad(value, list(parameters.values()))
     return float(value.detach()), {
         key: gradient.contiguous().numpy().astype(np.float64)
@@ -87,47 +137,66 @@ def loss_and_gradients(
 
 
 class Trained(lightning.LightningModule):
-    """Network, loss and optimiser, as Lightning wants to see them."""
+    """Network, beam, loss and optimiser, as Lightning wants to see them."""
 
     def __init__(self, network: Network, config: TrainingConfig, constants: ScanConstants) -> None:
         super().__init__()
         self.network = network
         self.config = config
         dtype = next(network.parameters()).dtype
+        self.beam = Beam(constants, config, dtype)
         self.constants = Constants(constants, dtype)
+        self.last_loss = torch.zeros(())
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a training batch."""
-        return batch_loss(self.config.loss, self.network, self.constants, *batch)
+        value = self._loss(batch)
+        self.last_loss = value.detach()  # what Lightning hands on is divided by the accumulation
+        return value
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a validation batch."""
-        return batch_loss(self.config.loss, self.network, self.constants, *batch)
+        return self._loss(batch)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        terms = self.config.loss_weights
+        return batch_loss(terms, self.network, self.beam, self.constants, batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over every parameter."""
-        return make_optimizer(self.network, self.config.learning_rate)
+        return make_optimizer(self.config, self.network, self.beam)
 
 
-def make_optimizer(network: Network, learning_rate: float) -> torch.optim.Optimizer:
-    """Return Adam with the formula that both backends share."""
-    return torch.optim.Adam(
-        named_parameters(network).values(),
-        lr=learning_rate,
-        betas=(ADAM.beta_1, ADAM.beta_2),
-        eps=ADAM.epsilon,
+def make_optimizer(config: TrainingConfig, network: Network, beam: Beam) -> torch.optim.Optimizer:
+    """Return Adam with the formula that both backends share; the beam's parameters never decay."""
+    groups: list[dict[str, Any]] = [
+        {"params": list(named_parameters(network).values()), "weight_decay": config.weight_decay}
+    ]
+    if beam_parameters(beam):
+        groups.append({"params": list(beam_parameters(beam).values()), "weight_decay": 0.0})
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(ADAM.beta_1, ADAM.beta_2), eps=ADAM.epsilon
     )
 
 
-class _Patterns(Dataset[tuple[Tensor, Tensor]]):
-    """Batches by sample indexes; a batch is read in one indexing operation."""
+def _to_tensors(batch: Batch, dtype: torch.dtype = torch.float32) -> Batch:
+    complex_dtype = torch.complex128 if dtype == torch.float64 else torch.complex64
+    return Batch(
+        amplitude=torch.from_numpy(batch.amplitude).to(dtype),
+        scan=torch.from_numpy(batch.scan),
+        kernels=torch.from_numpy(batch.kernels).to(dtype),
+        truth=torch.from_numpy(batch.truth).to(complex_dtype),
+    )
+
+
+class _Groups(Dataset[Batch]):
+    """Batches by pattern indexes; a batch is read in one indexing operation."""
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
-    def __getitem__(self, indexes: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        amplitude = torch.from_numpy(self.samples.amplitude[indexes])
-        return amplitude, torch.from_numpy(self.samples.scan[indexes])
+    def __getitem__(self, groups: NDArray[np.int64]) -> Batch:
+        return _to_tensors(self.samples.batch(groups))
 
 
 class _Recorder(Callback):
@@ -146,10 +215,10 @@ class _Recorder(Callback):
         self._sum, self._seen = 0.0, 0
 
     def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._sum += float(outputs["loss"].detach()) * len(batch[1])
-        self._seen += len(batch[1])
+        self._sum += float(module.last_loss) * len(batch.scan)
+        self._seen += len(batch.scan)
         self.watcher.on_batch(self._seen, self._sum / self._seen)
         stop_if_asked(self.watcher, self.run, self.progress)
 
@@ -157,31 +226,29 @@ class _Recorder(Callback):
         self._validation_sum, self._validated = 0.0, 0
 
     def on_validation_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._validation_sum += float(outputs) * len(batch[1])
-        self._validated += len(batch[1])
+        self._validation_sum += float(outputs) * len(batch.scan)
+        self._validated += len(batch.scan)
 
     @property
-    def validation_loss(self) -> float:
-        return self._validation_sum / self._validated
+    def validation_loss(self) -> float | None:
+        return self._validation_sum / self._validated if self._validated else None
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        seconds = time.perf_counter() - self._clock
-        rate = self.progress.learning_rate
-        self.progress = after_epoch(self.progress, self.run.config, self.validation_loss)
         row = EpochRow(
-            epoch=self.progress.epoch,
+            epoch=self.progress.epoch + 1,
             training_loss=self._sum / self._seen,
             validation_loss=self.validation_loss,
-            learning_rate=rate,
-            seconds=seconds,
-            samples_per_s=self._seen / seconds,
+            learning_rate=self.progress.learning_rate,
+            seconds=time.perf_counter() - self._clock,
+            num_samples=self._seen,
         )
+        self.progress = after_epoch(self.progress, self.run.config, row.deciding_loss)
         self.run.record_epoch(
             self.progress,
             row,
-            lambda: get_weights(module.network),
+            lambda: Best(get_weights(module.network), trained_probe(module.beam)),
             lambda path: trainer.save_checkpoint(path, weights_only=False),
             SUFFIX,
         )
@@ -225,6 +292,7 @@ def fit(
         # Lightning 2.6 on torch 2.13 warns of Lightning's own ways
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")
         return _fit(run, samples, architecture, weights, watcher)
 
 
@@ -232,24 +300,23 @@ def _fit(
     run: Run, samples: Samples, architecture: Architecture, weights: Weights, watcher: Watcher
 ) -> Progress:
     config = run.config
-    network = build_network(architecture)
+    network = build_network(architecture, precision=config.precision)
     set_weights(network, weights)
     module = Trained(network, config, samples.constants)
     saved = run.saved_progress()
-    progress = saved[0] if saved is not None else Progress(0, config.learning_rate)
+    progress = saved[0] if saved is not None else start(config, None)
     recorder = _Recorder(run, samples, watcher, progress)
     trainer = _trainer(run, recorder)
-    data = _Patterns(samples)
-    validation = DataLoader(
-        data,
-        sampler=list(samples.validation_batches(batch_size=config.batch_size)),
-        batch_size=None,
-    )
+    data = _Groups(samples)
+    batches = list(samples.validation_batches(batch_size=config.batch_size))
+    validation = DataLoader(data, sampler=batches, batch_size=None) if batches else None
     if saved is None:
-        trainer.validate(module, validation, verbose=False)
+        if validation is not None:
+            trainer.validate(module, validation, verbose=False)
         recorder.progress = start(config, recorder.validation_loss)
-        row = EpochRow(0, None, recorder.validation_loss, config.learning_rate, 0.0, 0.0)
-        run.record_epoch(recorder.progress, row, lambda: get_weights(network), None)
+        row = EpochRow(0, None, recorder.validation_loss, recorder.progress.learning_rate, 0.0, 0)
+        best = Best(get_weights(network), trained_probe(module.beam))
+        run.record_epoch(recorder.progress, row, lambda: best, None)
         watcher.on_epoch(row)
     elif progress.is_finished:
         return progress
@@ -270,6 +337,9 @@ def _trainer(run: Run, recorder: _Recorder) -> lightning.Trainer:
         logging.getLogger(name).setLevel(logging.WARNING)
     return lightning.Trainer(
         max_epochs=run.config.epochs,
+        accumulate_grad_batches=run.config.accumulate_batches,
+        gradient_clip_val=run.config.gradient_clip_norm,
+        gradient_clip_algorithm="norm",
         devices=1,
         default_root_dir=run.path,
         callbacks=[recorder],

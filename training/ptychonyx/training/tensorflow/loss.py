@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
+from ..physics import FLAT_SLOPE_SQUARED, Measured, Prediction
 
-def loss(
-    name: str,
-    rate: tf.Tensor,
-    counts: tf.Tensor,
-    *,
-    good_pixels: tf.Tensor,
-    mean_count: tf.Tensor,
-) -> tf.Tensor:
-    """Return the loss of one batch: a mean over good pixels, channels and samples.
+
+def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) -> tf.Tensor:
+    """Return the loss of one batch: the weighted sum of its terms, each a mean over samples.
 
     Parameters
     ----------
-    name : "poisson" or "amplitude"
-    rate, counts : tensor, shape (B, C, N, N)
-    good_pixels : tensor, shape (B, N, N)
-        1 where a pixel counts.
-    mean_count : tensor, shape (B,)
-        Mean counts of a good pixel in each sample's scan.
+    terms : mapping of str to float
+        Name and weight of each term.
+    predicted, measured
+        Tensors, as `physics.Prediction` and `physics.Measured` describe them.
     """
-    pixel_loss = PIXEL_LOSSES[name](rate, counts) * good_pixels[:, None]
-    per_sample = tf.reduce_sum(pixel_loss, (1, 2, 3))
-    per_sample = per_sample / (tf.reduce_sum(good_pixels, (1, 2)) * rate.shape[1])
-    return tf.reduce_mean(per_sample / mean_count)
+    weighted = [weight * _term(name, predicted, measured) for name, weight in terms.items()]
+    return tf.add_n(weighted)
+
+
+def _term(name: str, predicted: Prediction, measured: Measured) -> tf.Tensor:
+    if name in PIXEL_LOSSES:
+        pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
+        return tf.reduce_mean(_weighted_mean(pixels, measured.good_pixels) / measured.mean_count)
+    return tf.reduce_mean(OBJECT_LOSSES[name](predicted, measured))
+
+
+def _weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Return the mean over channels and weighted pixels of each sample."""
+    total = tf.reduce_sum(values * weights[:, None], (1, 2, 3))
+    return total / (tf.reduce_sum(weights, (1, 2)) * values.shape[1])
 
 
 def _poisson(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
@@ -38,4 +44,24 @@ def _amplitude(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     return tf.square(tf.sqrt(rate) - tf.sqrt(counts))
 
 
+def _supervised(predicted: Prediction, measured: Measured) -> tf.Tensor:
+    difference = predicted.object_ - measured.truth
+    size = tf.abs(tf.math.real(difference)) + tf.abs(tf.math.imag(difference))
+    return _weighted_mean(size, measured.weights)
+
+
+def _total_variation(predicted: Prediction, measured: Measured) -> tf.Tensor:
+    object_ = predicted.object_
+    squared = _slope_squared(tf.math.real(object_)) + _slope_squared(tf.math.imag(object_))
+    steepness = tf.sqrt(squared + tf.constant(FLAT_SLOPE_SQUARED, squared.dtype))
+    return _weighted_mean(steepness, measured.weights[:, :-1, :-1])
+
+
+def _slope_squared(image: tf.Tensor) -> tf.Tensor:
+    down = image[..., 1:, :-1] - image[..., :-1, :-1]
+    across = image[..., :-1, 1:] - image[..., :-1, :-1]
+    return tf.square(down) + tf.square(across)
+
+
 PIXEL_LOSSES = {"poisson": _poisson, "amplitude": _amplitude}
+OBJECT_LOSSES = {"supervised": _supervised, "total_variation": _total_variation}

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..architecture import Architecture
+from ..architecture import HEADS, Architecture
+from ..layers import (
+    Activation,
+    Border,
+    Channels,
+    Convolution,
+    Layer,
+    Layers,
+    MaxPool,
+    Pad,
+    Sum,
+    Upsample,
+)
 from ..weights import Weights, check_weights
 
-HEADS = ("amplitude", "phase")
-
-Upsample = Callable[[], keras.layers.Layer]
+MakeUpsample = Callable[[], keras.layers.Layer]
 
 
 class Network(keras.Model):
@@ -25,12 +37,12 @@ class Network(keras.Model):
     channels are last, as TensorFlow wants them on the CPU.
     """
 
-    def __init__(self, architecture: Architecture, dtype: str, upsample: Upsample) -> None:
-        super().__init__(dtype=dtype)
+    def __init__(self, architecture: Architecture, policy: Any, upsample: MakeUpsample) -> None:
+        super().__init__(dtype=policy)
         self.architecture = architecture
         self.convolutions = {
             _key(conv.name): keras.layers.Conv2D(
-                conv.num_out, 3, padding="same", dtype=dtype, name=_key(conv.name)
+                conv.num_out, 3, padding="same", dtype=policy, name=_key(conv.name)
             )
             for conv in architecture.convolutions()
         }
@@ -42,35 +54,80 @@ class Network(keras.Model):
     def call(self, scaled_amplitude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return amplitude and phase (rad) of each pattern's object patch."""
         features = tf.transpose(scaled_amplitude, (0, 2, 3, 1))
-        for first, second in self.architecture.encoder():
-            features = tf.nn.relu(self._convolve(first.name, features))
-            features = tf.nn.relu(self._convolve(second.name, features))
-            features = tf.nn.max_pool2d(features, 2, 2, "VALID")
-        amplitude, phase = (self._decode(head, features) for head in HEADS)
-        return self.architecture.amplitude_max * tf.sigmoid(amplitude), math.pi * tf.tanh(phase)
+        features = self.run(self.architecture.trunk, features)
+        amplitude, phase = (
+            tf.transpose(self.run(self.architecture.head(name), features), (0, 3, 1, 2))
+            for name in HEADS
+        )
+        return amplitude, phase
 
-    def _decode(self, head: str, features: tf.Tensor) -> tf.Tensor:
-        for first, second in self.architecture.decoder(head):
-            features = tf.nn.relu(self._convolve(first.name, features))
-            features = tf.nn.relu(self._convolve(second.name, features))
-            features = self.upsample(features)
-        features = self._convolve(self.architecture.head(head).name, features)
-        return tf.transpose(features, (0, 3, 1, 2))
+    def run(self, layers: Layers, features: tf.Tensor) -> tf.Tensor:
+        """Compute one layer after the other."""
+        for layer in layers:
+            features = LAYERS[type(layer)](self, layer, features)
+        return features
 
-    def _convolve(self, name: str, features: tf.Tensor) -> tf.Tensor:
-        return self.convolutions[_key(name)](features)
+    def convolve(self, layer: Convolution, features: tf.Tensor) -> tf.Tensor:
+        """Convolve with the weights of this name."""
+        return self.convolutions[_key(layer.name)](features)
+
+
+def _activate(layer: Activation, features: tf.Tensor) -> tf.Tensor:
+    if layer.function != "relu" and features.dtype == tf.bfloat16:
+        features = tf.cast(features, tf.float32)  # the last function of a head, in full precision
+    result = ACTIVATIONS[layer.function](features)
+    return result if layer.factor == 1 else layer.factor * result
+
+
+def _border(layer: Border, features: tf.Tensor) -> tf.Tensor:
+    side, width = layer.window_px, layer.width_px
+    is_border = np.ones((side, side, 1))
+    is_border[width : side - width, width : side - width] = 0
+    return features * tf.constant(is_border, features.dtype)
+
+
+def _pad(layer: Pad, features: tf.Tensor) -> tf.Tensor:
+    width = (layer.width_px, layer.width_px)
+    return tf.pad(features, ((0, 0), width, width, (0, 0)))
+
+
+ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
+    "swish": lambda features: features * tf.sigmoid(features),
+    "softplus": tf.nn.softplus,
+    "tanh": tf.tanh,
+}
+LAYERS: dict[type[Layer], Callable[[Network, Any, tf.Tensor], tf.Tensor]] = {
+    Convolution: Network.convolve,
+    Activation: lambda network, layer, features: _activate(layer, features),
+    MaxPool: lambda network, layer, features: tf.nn.max_pool2d(features, 2, 2, "VALID"),
+    Upsample: lambda network, layer, features: network.upsample(features),
+    Channels: lambda network, layer, features: features[..., layer.start : layer.stop],
+    Pad: lambda network, layer, features: _pad(layer, features),
+    Border: lambda network, layer, features: _border(layer, features),
+    Sum: lambda network, layer, features: reduce(
+        operator.add, (network.run(branch, features) for branch in layer.branches)
+    ),
+}
+"""How each kind of layer is computed; (batch, y, x, channels)."""
 
 
 def build_network(
-    architecture: Architecture, *, dtype: str = "float32", upsample: Upsample | None = None
+    architecture: Architecture,
+    *,
+    dtype: str = "float32",
+    precision: str = "float32",
+    upsample: MakeUpsample | None = None,
 ) -> Network:
     """Build the network; its weights are Keras' own until `set_weights`.
 
+    `dtype` is that of the weights; with `precision` "bfloat16" convolutions are computed in it.
     `upsample` makes the layer that doubles the size by nearest neighbours; export swaps it.
     """
-    return Network(
-        architecture, dtype, upsample or (lambda: keras.layers.UpSampling2D(2, dtype=dtype))
-    )
+    policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else dtype)
+    make = upsample or (lambda: keras.layers.UpSampling2D(2, dtype=policy))
+    return Network(architecture, policy, make)
 
 
 def set_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -104,7 +161,7 @@ def named_parameters(network: Network) -> dict[str, tf.Variable]:
     return found
 
 
-def to_neutral(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_neutral(array: NDArray[Any]) -> NDArray[Any]:
     """Turn a kernel (h, w, in, out), or its gradient, into (out, in, h, w); a bias stays."""
     return np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
 

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ..physics import RATE_FLOOR_COUNTS
+from ..physics import OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
-def predict_rate(object_patches: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:
-    """Predict the counts that object patches give behind a probe.
+def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Let the patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+
+    Parameters
+    ----------
+    object_patches : complex tensor, shape (B, C, N, N)
+    kernels : real tensor, shape (B, C, C, 2, 2N − 1)
+    weights : real tensor, shape (B, N, N)
+
+    Returns
+    -------
+    complex tensor, shape (B, C, N, N)
+    """
+    index = tf.constant(toeplitz_index(object_patches.shape[-1]))
+    matrices = tf.gather(kernels, index, axis=-1)[:, :, :, None]
+    down, across = matrices[..., 0, :, :], tf.linalg.matrix_transpose(matrices[..., 1, :, :])
+    real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
+    weight = weights[:, None] * tf.ones_like(real)
+    layers = tf.stack([weight * real, weight * imaginary, weight], axis=2)
+    real, imaginary, divisor = tf.unstack(
+        tf.reduce_sum(down @ layers[:, None] @ across, axis=2), axis=2
+    )
+    share = tf.constant(OWN_SHARE, divisor.dtype)
+    merged = tf.complex(real, imaginary) + tf.cast(share, object_patches.dtype) * object_patches
+    return merged / tf.cast(divisor + share, object_patches.dtype)
+
+
+def predict_rate(object_: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:
+    """Predict the counts that an object gives behind a probe.
 
     rate = Σ_m |fftshift F(P_m · O)|² + 1e-6, F orthonormal.
 
     Parameters
     ----------
-    object_patches : complex tensor, shape (B, C, N, N)
+    object_ : complex tensor, shape (B, C, N, N)
     probe : complex tensor, shape (B, modes, N, N)
         In sqrt(counts).
 
@@ -22,10 +51,10 @@ def predict_rate(object_patches: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:
     -------
     real tensor, shape (B, C, N, N)
     """
-    exit_wave = probe[:, None] * object_patches[:, :, None]
+    exit_wave = probe[:, None] * object_[:, :, None]
     far_field = tf.signal.fft2d(exit_wave)
     power = tf.reduce_sum(
         tf.square(tf.math.real(far_field)) + tf.square(tf.math.imag(far_field)), 2
     )
-    num_pixels = object_patches.shape[-2] * object_patches.shape[-1]
+    num_pixels = object_.shape[-2] * object_.shape[-1]
     return tf.signal.fftshift(power, axes=(-2, -1)) / num_pixels + RATE_FLOOR_COUNTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ..architecture import Architecture
 from ..config import TrainingConfig
-from ..optimizer import ADAM
+from ..optimizer import ADAM, CLIP_EPSILON
+from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
-from ..run import EpochRow, Run
-from ..samples import Samples, ScanConstants
+from ..run import Best, EpochRow, Run
+from ..samples import Batch, Samples, ScanConstants
 from ..train import Watcher, stop_if_asked
 from ..weights import Weights
 from .loss import loss
@@ -29,7 +30,7 @@ from .network import (
     set_weights,
     to_neutral,
 )
-from .physics import predict_rate
+from .physics import merge_patches, predict_rate
 
 SUFFIX = ".weights.h5"
 
@@ -38,43 +39,113 @@ class Constants:
     """The scans' constants as tensors."""
 
     def __init__(self, constants: ScanConstants, dtype: tf.DType) -> None:
-        complex_dtype = tf.complex128 if dtype == tf.float64 else tf.complex64
         self.scale = tf.cast(constants.scale, dtype)
-        self.probe = tf.cast(constants.probe, complex_dtype)
         self.good_pixels = tf.cast(constants.good_pixels, dtype)
         self.mean_count = tf.cast(constants.mean_count, dtype)
+        self.weights = tf.cast(constants.weights, dtype)
+
+
+class Beam(keras.layers.Layer):
+    """The probe of each scan, constant or trained; √gain · unit · (real + i·imaginary)."""
+
+    def __init__(self, constants: ScanConstants, config: TrainingConfig, dtype: tf.DType) -> None:
+        super().__init__(dtype=dtype.name)
+        unit = constants.probe_unit()
+        probe = constants.probe / unit
+        self.unit = tf.constant(unit, dtype)
+        for name, array, is_trainable in (
+            ("real", probe.real, config.trainable_probe),
+            ("imaginary", probe.imag, config.trainable_probe),
+            ("log_gain", np.zeros(len(unit)), config.trainable_gain),
+        ):
+            variable = self.add_weight(
+                shape=array.shape, dtype=dtype.name, trainable=is_trainable, name=name
+            )
+            variable.assign(array)
+            setattr(self, name, variable)
+        self.built = True
+
+    def call(self, scan: tf.Tensor) -> tf.Tensor:
+        """Return the probe (B, modes, N, N) of each sample's scan, in sqrt(counts)."""
+        gain = tf.exp(tf.gather(self.log_gain.value, scan) / 2)[:, None, None, None]
+        factor = tf.gather(self.unit, scan) * gain
+        real, imaginary = (tf.gather(part.value, scan) for part in (self.real, self.imaginary))
+        return tf.complex(factor * real, factor * imaginary)
+
+
+def beam_parameters(beam: Beam) -> dict[str, tf.Variable]:
+    """Return what is trained of the beam, by name."""
+    found = {f"beam.{name}": getattr(beam, name) for name in ("real", "imaginary", "log_gain")}
+    return {name: variable.value for name, variable in found.items() if variable.trainable}
+
+
+def trained_probe(beam: Beam) -> NDArray[np.complex64]:
+    """Return the probe (modes, N, N) of the first scan, gain included, in sqrt(counts)."""
+    result: NDArray[np.complex64] = beam(tf.zeros(1, tf.int64))[0].numpy().astype(np.complex64)
+    return result
 
 
 def batch_loss(
-    name: str, network: Network, constants: Constants, amplitude: tf.Tensor, scan: tf.Tensor
+    terms: Mapping[str, float], network: Network, beam: Beam, constants: Constants, batch: Batch
 ) -> tf.Tensor:
-    """Return the self-supervised loss of a batch: patches, forward model, counts."""
-    probe, scale = tf.gather(constants.probe, scan), tf.gather(constants.scale, scan)
-    rate = predict_rate(apply_network(network, amplitude, scale), probe)
+    """Return the loss of a batch: patches, one object of each group, forward model, terms."""
+    amplitude, scan, kernels, truth = batch
+    object_ = apply_network(network, amplitude, tf.gather(constants.scale, scan))
+    weights = tf.gather(constants.weights, scan)
+    if object_.shape[1] > 1:
+        object_ = merge_patches(object_, kernels, weights)
     return loss(
-        name,
-        rate,
-        tf.square(amplitude),
-        good_pixels=tf.gather(constants.good_pixels, scan),
-        mean_count=tf.gather(constants.mean_count, scan),
+        terms,
+        Prediction(predict_rate(object_, beam(scan)), object_),
+        Measured(
+            counts=tf.square(amplitude),
+            good_pixels=tf.gather(constants.good_pixels, scan),
+            mean_count=tf.gather(constants.mean_count, scan),
+            truth=truth,
+            weights=weights,
+        ),
     )
 
 
 def loss_and_gradients(
-    name: str, network: Network, samples: Samples, indexes: NDArray[np.int64]
+    config: TrainingConfig, network: Network, samples: Samples, groups: NDArray[np.int64]
 ) -> tuple[float, dict[str, NDArray[np.float64]]]:
     """Return the loss of one batch and its gradient for every parameter, by neutral name."""
-    parameters = named_parameters(network)
-    dtype = next(iter(parameters.values())).dtype
-    amplitude = tf.cast(samples.amplitude[indexes], dtype)
+    dtype = next(iter(named_parameters(network).values())).dtype
+    beam = Beam(samples.constants, config, dtype)
+    parameters = named_parameters(network) | beam_parameters(beam)
     constants = Constants(samples.constants, dtype)
+    batch = _to_tensors(samples.batch(groups), dtype)
     with tf.GradientTape() as tape:
-        value = batch_loss(name, network, constants, amplitude, tf.constant(samples.scan[indexes]))
+        value = batch_loss(config.loss_weights, network, beam, constants, batch)
     gradients = tape.gradient(value, list(parameters.values()))
-    return float(value), {
-        key: to_neutral(gradient.numpy()).astype(np.float64)
+    arrays = {
+        key: tf.convert_to_tensor(gradient).numpy().astype(np.float64)
         for key, gradient in zip(parameters, gradients, strict=True)
     }
+    weights = named_parameters(network)
+    return float(value), {
+        key: to_neutral(array) if key in weights else array for key, array in arrays.items()
+    }
+
+
+class Trained(keras.Model):
+    """Network and beam, so that one checkpoint holds both, with the optimiser's state."""
+
+    def __init__(self, network: Network, config: TrainingConfig, constants: ScanConstants) -> None:
+        super().__init__()
+        dtype = next(iter(named_parameters(network).values())).dtype
+        self.network = network
+        self.beam = Beam(constants, config, dtype)
+        self.config = config
+        self.constants = Constants(constants, dtype)
+        self.compile(optimizer=make_optimizer(config, network, self.beam))
+        self.built = True
+
+    def loss_of(self, batch: Batch) -> tf.Tensor:
+        """Return the loss of a batch."""
+        terms = self.config.loss_weights
+        return batch_loss(terms, self.network, self.beam, self.constants, batch)
 
 
 class Adam(keras.optimizers.Adam):
@@ -97,27 +168,64 @@ class Adam(keras.optimizers.Adam):
         variable.assign_sub(rate * corrected / (spread + self.epsilon))
 
 
-def make_optimizer(network: Network, learning_rate: float) -> Adam:
-    """Return Adam with the formula that both backends share."""
-    optimizer = Adam(learning_rate, beta_1=ADAM.beta_1, beta_2=ADAM.beta_2, epsilon=ADAM.epsilon)
-    optimizer.build(network.trainable_variables)
+def make_optimizer(config: TrainingConfig, network: Network, beam: Beam) -> Adam:
+    """Return Adam with the formula that both backends share; the beam's parameters never decay."""
+    optimizer = Adam(
+        config.learning_rate,
+        beta_1=ADAM.beta_1,
+        beta_2=ADAM.beta_2,
+        epsilon=ADAM.epsilon,
+        weight_decay=config.weight_decay or None,
+    )
+    optimizer.exclude_from_weight_decay(var_list=beam.trainable_variables)
+    optimizer.build(network.trainable_variables + beam.trainable_variables)
     return optimizer
 
 
-def make_step(
-    config: TrainingConfig, network: Network, constants: Constants, optimizer: Adam
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return the function that takes one step on a batch and gives its loss."""
+def make_step(trained: Trained) -> Callable[[Batch, bool], tf.Tensor]:
+    """Return the function that takes in a batch, steps if told to, and gives the batch's loss.
+
+    Gradients of the batches since the last step are averaged over `accumulate_batches`.
+    """
+    config, optimizer = trained.config, trained.optimizer
+    variables = trained.network.trainable_variables + trained.beam.trainable_variables
+    sums = [tf.Variable(tf.zeros_like(variable.value)) for variable in variables]
 
     @tf.function(reduce_retracing=True)
-    def step(amplitude: tf.Tensor, scan: tf.Tensor) -> tf.Tensor:
+    def step(batch: Batch, *, with_update: bool) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            value = batch_loss(config.loss, network, constants, amplitude, scan)
-        variables = network.trainable_variables
-        optimizer.apply(tape.gradient(value, variables), variables)
+            value = trained.loss_of(batch)
+        gradients = tape.gradient(value, variables)
+        if config.accumulate_batches > 1:
+            for total, gradient in zip(sums, gradients, strict=True):
+                total.assign_add(gradient / config.accumulate_batches)
+            gradients = [tf.identity(total) for total in sums]
+        if with_update:
+            optimizer.apply(_clipped(gradients, config.gradient_clip_norm), variables)
+            for total in sums if config.accumulate_batches > 1 else ():
+                total.assign(tf.zeros_like(total))
         return value
 
-    return step
+    return lambda batch, with_update: step(batch, with_update=with_update)
+
+
+def _clipped(gradients: list[tf.Tensor], norm: float | None) -> list[tf.Tensor]:
+    """Shorten the gradient over all parameters to a norm, by PyTorch's formula."""
+    if norm is None:
+        return gradients
+    factor = norm / (tf.linalg.global_norm(gradients) + CLIP_EPSILON)
+    factor = tf.minimum(factor, tf.ones_like(factor))
+    return [gradient * factor for gradient in gradients]
+
+
+def _to_tensors(batch: Batch, dtype: tf.DType = tf.float32) -> Batch:
+    complex_dtype = tf.complex128 if dtype == tf.float64 else tf.complex64
+    return Batch(
+        amplitude=tf.cast(batch.amplitude, dtype),
+        scan=tf.constant(batch.scan),
+        kernels=tf.cast(batch.kernels, dtype),
+        truth=tf.cast(batch.truth, complex_dtype),
+    )
 
 
 def fit(
@@ -133,76 +241,73 @@ def fit(
         If the loss is no longer finite.
     """
     config = run.config
-    network = build_network(architecture)
+    network = build_network(architecture, precision=config.precision)
     set_weights(network, weights)
-    constants = Constants(samples.constants, tf.float32)
-    optimizer = make_optimizer(network, config.learning_rate)
-    network.compile(optimizer=optimizer)  # ties the optimiser's state to the network's checkpoint
-    step = make_step(config, network, constants, optimizer)
+    trained = Trained(network, config, samples.constants)
+    step = make_step(trained)
+    validate = tf.function(trained.loss_of, reduce_retracing=True)
 
-    @tf.function(reduce_retracing=True)
-    def validate(amplitude: tf.Tensor, scan: tf.Tensor) -> tf.Tensor:
-        return batch_loss(config.loss, network, constants, amplitude, scan)
+    def best() -> Best:
+        return Best(get_weights(network), trained_probe(trained.beam))
 
     saved = run.saved_progress()
     if saved is not None:
         progress = saved[0]
-        network.load_weights(saved[1])
+        trained.load_weights(saved[1])
     else:
         validation_loss = _validation_loss(validate, samples, config)
         progress = start(config, validation_loss)
-        row = EpochRow(0, None, validation_loss, config.learning_rate, 0.0, 0.0)
-        run.record_epoch(progress, row, lambda: get_weights(network), None)
+        row = EpochRow(0, None, validation_loss, progress.learning_rate, 0.0, 0)
+        run.record_epoch(progress, row, best, None)
         watcher.on_epoch(row)
     watcher.on_start(progress.epoch, config.epochs, len(samples.training))
     while not progress.is_finished:
-        optimizer.learning_rate = progress.learning_rate
+        trained.optimizer.learning_rate = progress.learning_rate
         clock = time.perf_counter()
         training_loss = _train_epoch(step, samples, run, progress, watcher)
         validation_loss = _validation_loss(validate, samples, config)
-        seconds = time.perf_counter() - clock
         row = EpochRow(
             epoch=progress.epoch + 1,
             training_loss=training_loss,
             validation_loss=validation_loss,
             learning_rate=progress.learning_rate,
-            seconds=seconds,
-            samples_per_s=len(samples.training) / seconds,
+            seconds=time.perf_counter() - clock,
+            num_samples=len(samples.training),
         )
-        progress = after_epoch(progress, config, validation_loss)
-        run.record_epoch(progress, row, lambda: get_weights(network), network.save_weights, SUFFIX)
+        progress = after_epoch(progress, config, row.deciding_loss)
+        run.record_epoch(progress, row, best, trained.save_weights, SUFFIX)
         watcher.on_epoch(row)
     return progress
 
 
 def _train_epoch(
-    step: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    step: Callable[[Batch, bool], tf.Tensor],
     samples: Samples,
     run: Run,
     progress: Progress,
     watcher: Watcher,
 ) -> float:
-    total, seen = 0.0, 0
-    config = run.config
+    total, seen, since_step = 0.0, 0, 0
+    config, num_samples = run.config, len(samples.training)
     batches = samples.training_batches(
         batch_size=config.batch_size, seed=config.seed, epoch=progress.epoch
     )
-    for indexes in batches:
-        value = step(tf.constant(samples.amplitude[indexes]), tf.constant(samples.scan[indexes]))
-        total += float(value) * len(indexes)
-        seen += len(indexes)
+    for groups in batches:
+        seen += len(groups)
+        since_step += 1
+        with_update = since_step == config.accumulate_batches or seen == num_samples
+        value = step(_to_tensors(samples.batch(groups)), with_update)
+        since_step = 0 if with_update else since_step
+        total += float(value) * len(groups)
         watcher.on_batch(seen, total / seen)
         stop_if_asked(watcher, run, progress)
     return total / seen
 
 
 def _validation_loss(
-    validate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], samples: Samples, config: TrainingConfig
-) -> float:
+    validate: Callable[[Batch], tf.Tensor], samples: Samples, config: TrainingConfig
+) -> float | None:
     total = 0.0
-    for indexes in samples.validation_batches(batch_size=config.batch_size):
-        value = validate(
-            tf.constant(samples.amplitude[indexes]), tf.constant(samples.scan[indexes])
-        )
-        total += float(value) * len(indexes)
-    return total / len(samples.validation)
+    for groups in samples.validation_batches(batch_size=config.batch_size):
+        total += float(validate(_to_tensors(samples.batch(groups)))) * len(groups)
+    return total / len(samples.validation) if len(samples.validation) else None

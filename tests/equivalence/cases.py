@@ -1,0 +1,197 @@
+"""What the equivalence tests share: both backends by name, the cases, and the NumPy oracle."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ptychonyx.training import physics
+from ptychonyx.training.architecture import HEADS, Architecture
+from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.layers import (
+    Activation,
+    Border,
+    Channels,
+    Convolution,
+    Layers,
+    MaxPool,
+    Pad,
+    Sum,
+    Upsample,
+)
+from ptychonyx.training.samples import Samples
+from ptychonyx.training.train import architecture_of
+from ptychonyx.training.weights import Weights
+
+BACKENDS = ("tensorflow", "pytorch")
+WINDOW_PX = 32
+
+TOLERANCE = {
+    "native against native": 1e-5,  # sums in another order, through the phase head
+    "loss against oracle": 1e-5,
+    "loss against oracle, float64": 1e-9,  # constants and patterns are stored in float32
+    "gradient float32": 1e-3,  # of the parameter's own norm; a prototype had 3e-4
+    "gradient float32, of the global norm": 1e-6,  # for gradients that are zero in theory
+    "gradient float64": 1e-7,
+    "slope of the oracle": 1e-5,
+    "losses of 20 steps, float64": 1e-6,
+    "loss after an epoch, float32": 1e-2,  # rounding grows from step to step
+    "continued run": 1e-5,
+}
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "cnn poisson": {},
+    "cnn amplitude": {"loss": "amplitude"},
+    "cnn C=4 poisson": {"num_channels": 4},
+    "cnn C=4 amplitude, trained beam": {
+        "num_channels": 4,
+        "loss": "amplitude",
+        "trainable_probe": True,
+        "trainable_gain": True,
+    },
+    "cnn C=9 softplus": {"num_channels": 9, "amplitude_activation": "softplus"},
+    "cnn C=4 all losses": {
+        "num_channels": 4,
+        "loss": {"poisson": 0.5, "amplitude": 1, "supervised": 2, "total_variation": 0.3},
+    },
+    "cnn supervised": {"loss": "supervised"},
+    "cnn poisson, trained beam": {"trainable_probe": True, "trainable_gain": True},
+    "ptychopinn": {"architecture": "ptychopinn"},
+    "ptychopinn C=4 swish": {
+        "architecture": "ptychopinn",
+        "num_channels": 4,
+        "amplitude_activation": "swish",
+    },
+    "ptychopinn no border, softplus": {
+        "architecture": "ptychopinn",
+        "probe_big": False,
+        "amplitude_activation": "softplus",
+    },
+    "ptychopinn full window, relu": {
+        "architecture": "ptychopinn",
+        "pad_object": False,
+        "amplitude_activation": "relu",
+        "loss": "amplitude",
+    },
+}
+"""Every loss, every network and its options, C = 1, 4 and 9, trained beams."""
+
+
+def config_of(case: str, **changes: Any) -> TrainingConfig:
+    return TrainingConfig(**({"filters": 0.25} | SETTINGS[case] | changes))
+
+
+def network_of(case: str) -> Architecture:
+    return architecture_of(config_of(case), WINDOW_PX)
+
+
+def backend(name: str, part: str) -> Any:
+    return import_module(f"ptychonyx.training.{name}.{part}")
+
+
+def network_with(name: str, architecture: Architecture, weights: Weights, dtype: str) -> Any:
+    module = backend(name, "network")
+    network = module.build_network(architecture, dtype=dtype)
+    module.set_weights(network, weights)
+    return network
+
+
+def some_groups(samples: Samples) -> np.ndarray:
+    """Return eight groups of both scans, mixed."""
+    groups = np.concatenate(list(samples.training_batches(batch_size=64, seed=4, epoch=0)))
+    first, second = (groups[samples.scan[groups[:, 0]] == scan] for scan in (0, 1))
+    return np.concatenate([first[:5], second[:3]])[[0, 6, 3, 1, 7, 2, 5, 4]]
+
+
+def oracle_loss(
+    config: TrainingConfig,
+    weights: dict[str, np.ndarray],
+    samples: Samples,
+    groups: np.ndarray,
+    beam: dict[str, np.ndarray] | None = None,
+) -> float:
+    """Return the loss in NumPy float64: network, merging, forward model and losses."""
+    architecture = architecture_of(config, samples.window_px)
+    batch, constants = samples.batch(groups), samples.constants
+    scan, amplitude = batch.scan, batch.amplitude.astype(np.float64)
+    scaled = amplitude * constants.scale.astype(np.float64)[scan, None, None, None]
+    object_ = patches_of(architecture, weights, scaled)
+    illuminated = constants.weights.astype(np.float64)[scan]
+    if config.num_channels > 1:
+        kernels = batch.kernels.astype(np.float64)
+        object_ = physics.merge_patches(object_, kernels, illuminated)
+    parts = beam_parts(samples) | (beam or {})
+    factor = constants.probe_unit() * np.exp(parts["log_gain"] / 2)[:, None, None, None]
+    probe = factor * (parts["real"] + 1j * parts["imaginary"])
+    return physics.loss(
+        config.loss_weights,
+        physics.Prediction(physics.predict_rate(object_, probe[scan]), object_),
+        physics.Measured(
+            counts=amplitude**2,
+            good_pixels=constants.good_pixels.astype(np.float64)[scan],
+            mean_count=constants.mean_count.astype(np.float64)[scan],
+            truth=batch.truth,
+            weights=illuminated,
+        ),
+    )
+
+
+def beam_parts(samples: Samples) -> dict[str, np.ndarray]:
+    probe = samples.constants.probe / samples.constants.probe_unit()
+    return {"real": probe.real, "imaginary": probe.imag, "log_gain": np.zeros(len(probe))}
+
+
+def patches_of(
+    architecture: Architecture, weights: dict[str, np.ndarray], scaled: np.ndarray
+) -> np.ndarray:
+    features = compute(architecture.trunk, weights, scaled)
+    modulus, phase = (compute(architecture.head(name), weights, features) for name in HEADS)
+    return modulus * np.exp(1j * phase)
+
+
+def compute(layers: Layers, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Compute layers by the book, (batch, channels, y, x)."""
+    for layer in layers:
+        match layer:
+            case Convolution(name):
+                kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+                x = convolve(x, kernel.astype(np.float64), bias.astype(np.float64))
+            case Activation(function, factor):
+                x = factor * FUNCTIONS[function](x)
+            case MaxPool():
+                x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max((3, 5))
+            case Upsample():
+                x = x.repeat(2, axis=2).repeat(2, axis=3)
+            case Channels(start, stop):
+                x = x[:, start:stop]
+            case Pad(width):
+                x = np.pad(x, ((0, 0), (0, 0), (width, width), (width, width)))
+            case Border(_, width):
+                x = x.copy()
+                x[..., width:-width, width:-width] = 0
+            case Sum(branches):
+                x = sum(compute(branch, weights, x) for branch in branches)
+    return x
+
+
+def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    height, width = x.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    taps = np.ndindex(3, 3)
+    return bias[:, None, None] + sum(
+        np.einsum(
+            "bihw,oi->bohw", padded[:, :, dy : dy + height, dx : dx + width], kernel[:, :, dy, dx]
+        )
+        for dy, dx in taps
+    )
+
+
+FUNCTIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "tanh": np.tanh,
+}

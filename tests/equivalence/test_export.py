@@ -1,0 +1,166 @@
+"""Equal weights export to equal bits from both backends, and to what the native network computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from equivalence.cases import BACKENDS, TOLERANCE
+
+from ptychonyx.export import export_run, model_file
+from ptychonyx.export.verify import native_patches
+from ptychonyx.runtime.errors import ExportMismatchError
+from ptychonyx.runtime.model import Model
+from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.run import start_run
+from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.training.train import architecture_of
+from ptychonyx.training.weights import Weights, draw_weights, save_weights
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
+
+CASES: dict[str, tuple[int, dict[str, Any]]] = {
+    "cnn 64": (64, {}),
+    "cnn 128": (128, {}),
+    "cnn 64, C=4, softplus": (64, {"num_channels": 4, "amplitude_activation": "softplus"}),
+    "cnn 64, whole window": (64, {"patch_px": 64}),
+    "ptychopinn 64": (64, {"architecture": "ptychopinn"}),
+    "ptychopinn 128, C=4, swish": (
+        128,
+        {"architecture": "ptychopinn", "num_channels": 4, "amplitude_activation": "swish"},
+    ),
+    "ptychopinn 64, no border, relu": (
+        64,
+        {"architecture": "ptychopinn", "probe_big": False, "amplitude_activation": "relu"},
+    ),
+    "ptychopinn 64, full window": (64, {"architecture": "ptychopinn", "pad_object": False}),
+}
+
+Export = Callable[[str, str], Path]
+
+
+def config_of(case: str, name: str) -> TrainingConfig:
+    return TrainingConfig(**({"backend": name, "filters": 0.25} | CASES[case][1]))
+
+
+def drawn(case: str) -> Weights:
+    architecture = architecture_of(config_of(case, "pytorch"), CASES[case][0])
+    weights = draw_weights(architecture, np.random.default_rng(5))
+    rng = np.random.default_rng(6)
+    return {
+        key: rng.normal(0, 0.05, array.shape).astype(np.float32) if key.endswith("bias") else array
+        for key, array in weights.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """Return the model file of the same drawn weights for a case and a backend."""
+    done: dict[tuple[str, str], Path] = {}
+
+    def export(case: str, name: str) -> Path:
+        if (case, name) not in done:
+            folder = tmp_path_factory.mktemp("exported")
+            window_px = CASES[case][0]
+            spec = SimulationSpec(num_patterns=1, window_px=window_px, num_modes=2)
+            probe = simulate(spec, np.random.default_rng(0)).probe
+            assert probe is not None
+            described = {
+                "window_px": window_px,
+                "input_scale": 0.05,
+                "num_patterns": 1,
+                "probe_source": "file",
+                "probe_modes": 2,
+                "photon_energy_eV": None,
+                "pixel_size_m": None,
+            }
+            config = config_of(case, name)
+            run = start_run(
+                folder / "run", config, inputs=[described], probe=probe, overwrite=False
+            )
+            save_weights(drawn(case), run.path / "weights.safetensors")
+            done[case, name] = folder / "model.onnx"
+            export_run(run.path, done[case, name])
+        return done[case, name]
+
+    return export
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_weights_give_the_same_bits(case: str, exported: Export) -> None:
+    models = {name: Model(exported(case, name), provider="cpu") for name in BACKENDS}
+    manifest = models["pytorch"].manifest
+    num_channels, window_px, patch_px = (
+        manifest.num_channels,
+        manifest.window_px,
+        manifest.patch_px,
+    )
+    rng = np.random.default_rng(0)
+    for batch in (1, 7, 64):
+        shape = (batch, num_channels, window_px, window_px)
+        amplitude = rng.exponential(10, shape).astype(np.float32)
+        first, second = (models[name].predict(amplitude, 0.05) for name in BACKENDS)
+        assert first.shape == (batch, num_channels, patch_px, patch_px)
+        assert np.array_equal(first, second)
+        assert np.ptp(np.abs(first)) > 0  # a flat answer would prove nothing
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("case", CASES)
+def test_exported_model_matches_the_native_network_at_other_batches(
+    case: str, name: str, exported: Export
+) -> None:
+    model = Model(exported(case, name), provider="cpu")
+    manifest = model.manifest
+    shape = (5, manifest.num_channels, manifest.window_px, manifest.window_px)
+    amplitude = np.random.default_rng(1).exponential(10, shape).astype(np.float32)
+    native = native_patches(
+        name,
+        architecture_of(config_of(case, name), manifest.window_px),
+        drawn(case),
+        amplitude,
+        scale=0.05,
+        patch_px=manifest.patch_px,
+    )
+    difference = np.abs(model.predict(amplitude, 0.05) - native).max()
+    assert difference <= TOLERANCE["native against native"]
+    assert model.verify().passed
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_same_run_exports_to_the_same_bytes(name: str, tmp_path: Path, exported: Export) -> None:
+    first = exported("cnn 64", name)
+    again = tmp_path / first.name
+    export_run(first.parent / "run", again)
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_a_differing_model_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Export
+) -> None:
+    native = model_file.native_patches
+    monkeypatch.setattr(
+        model_file, "native_patches", lambda *args, **options: native(*args, **options) * 1.001
+    )
+    folder = exported("cnn 64", "pytorch").parent / "run"
+    with pytest.raises(ExportMismatchError, match="no model file was written"):
+        export_run(folder, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_manifest_says_how_groups_are_made_and_what_the_network_is(
+    name: str, exported: Export
+) -> None:
+    manifest = Model(exported("ptychopinn 128, C=4, swish", name), provider="cpu").manifest
+    assert (manifest.num_channels, manifest.max_distance_px) == (4, 32.0)
+    options = manifest.architecture_options
+    assert options["amplitude_activation"] == "swish"
+    assert options["probe_big"] is True
+    plain = Model(exported("cnn 64", name), provider="cpu").manifest
+    assert "probe_big" not in plain.architecture_options
+    assert dataclasses.asdict(plain)["architecture"] == "cnn"

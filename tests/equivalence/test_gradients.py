@@ -1,0 +1,120 @@
+"""Losses and gradients of both backends against each other and the NumPy oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from equivalence.cases import (
+    BACKENDS,
+    SETTINGS,
+    TOLERANCE,
+    backend,
+    beam_parts,
+    config_of,
+    network_of,
+    network_with,
+    oracle_loss,
+    some_groups,
+)
+
+from ptychonyx.training.samples import Samples
+from ptychonyx.training.weights import Weights
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
+
+BEAM = {"real", "imaginary", "log_gain"}
+
+
+def loss_and_gradients(
+    name: str, case: str, weights: Weights, samples: Samples, dtype: str
+) -> tuple[float, dict[str, np.ndarray]]:
+    network = network_with(name, network_of(case), weights, dtype)
+    groups = some_groups(samples)
+    result: tuple[float, dict[str, np.ndarray]] = backend(name, "train").loss_and_gradients(
+        config_of(case), network, samples, groups
+    )
+    return result
+
+
+@pytest.mark.parametrize("state", ["fresh", "trained"])
+@pytest.mark.parametrize("case", SETTINGS)
+def test_both_backends_agree_in_float32(
+    case: str,
+    state: str,
+    samples_of: Callable[[str], Samples],
+    weights_of: Callable[[str, str], Weights],
+) -> None:
+    samples, weights = samples_of(case), weights_of(case, state)
+    expected = oracle_loss(config_of(case), weights, samples, some_groups(samples))
+    (loss, gradients), (other_loss, others) = (
+        loss_and_gradients(name, case, weights, samples, "float32") for name in BACKENDS
+    )
+    for value in (loss, other_loss):
+        assert value == pytest.approx(expected, rel=TOLERANCE["loss against oracle"])
+    assert set(gradients) == set(others)
+    global_norm = np.sqrt(sum(np.sum(gradient**2) for gradient in gradients.values()))
+    for key, gradient in gradients.items():
+        allowed = max(
+            TOLERANCE["gradient float32"] * np.linalg.norm(gradient),
+            TOLERANCE["gradient float32, of the global norm"] * global_norm,
+        )
+        assert np.linalg.norm(others[key] - gradient) <= allowed, key
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_both_backends_agree_in_float64_and_with_the_slope_of_the_oracle(
+    case: str,
+    samples_of: Callable[[str], Samples],
+    weights_of: Callable[[str, str], Weights],
+) -> None:
+    samples, weights = samples_of(case), weights_of(case, "drawn")
+    groups, config = some_groups(samples), config_of(case)
+    (loss, gradients), (other_loss, others) = (
+        loss_and_gradients(name, case, weights, samples, "float64") for name in BACKENDS
+    )
+    expected = oracle_loss(config, weights, samples, groups)
+    for value in (loss, other_loss):
+        assert value == pytest.approx(expected, rel=TOLERANCE["loss against oracle, float64"])
+    trained_beam = {key.removeprefix("beam.") for key in gradients if key.startswith("beam.")}
+    assert trained_beam <= BEAM
+    assert bool(trained_beam) == config.trainable_probe
+    for key, gradient in gradients.items():
+        norm = np.linalg.norm(gradient)
+        assert np.linalg.norm(others[key] - gradient) <= TOLERANCE["gradient float64"] * norm, key
+    for key in chosen(gradients):
+        slope = oracle_slope(key, gradients[key], config, weights, samples, groups)
+        expected_slope = np.linalg.norm(gradients[key])
+        assert slope == pytest.approx(expected_slope, rel=TOLERANCE["slope of the oracle"]), key
+
+
+def chosen(gradients: dict[str, np.ndarray]) -> list[str]:
+    """Return the first and last convolutions of each part, and all of the beam.
+
+    Without those of a slope so small that the loss changes by no more than its rounding.
+    """
+    largest = max(np.linalg.norm(gradient) for gradient in gradients.values())
+    ends = ("encoder.0.conv1.weight", "head.weight", "head.bias", "border.conv1.weight")
+    return [
+        key
+        for key, gradient in gradients.items()
+        if (key.endswith(ends) or key.startswith("beam."))
+        and np.linalg.norm(gradient) > 1e-4 * largest
+    ]
+
+
+def oracle_slope(key, gradient, config, weights, samples, groups) -> float:
+    """Return the slope of the oracle's loss along a gradient, by a central difference."""
+    direction = gradient / np.linalg.norm(gradient)
+    step = 1e-6  # farther, and ReLUs would cross their kinks
+    ends = []
+    for sign in (1, -1):
+        if key.startswith("beam."):
+            name = key.removeprefix("beam.")
+            beam = {name: beam_parts(samples)[name] + sign * step * direction}
+            ends.append(oracle_loss(config, weights, samples, groups, beam))
+        else:
+            moved = weights | {key: weights[key].astype(np.float64) + sign * step * direction}
+            ends.append(oracle_loss(config, moved, samples, groups))
+    return (ends[0] - ends[1]) / (2 * step)

@@ -1,0 +1,96 @@
+"""The layers a network may have, as plain data: each backend knows how to compute every one.
+
+Only layers that are exact across TensorFlow, PyTorch and ONNX are here. Images are N×N, channels
+are counted in `num_in` and `num_out`; what a layer means does not depend on the memory layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ACTIVATIONS = ("relu", "sigmoid", "swish", "softplus", "tanh")
+"""What a name means: max(x, 0); 1/(1+e^-x); x/(1+e^-x); ln(1+e^x); tanh x."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A 3×3 convolution with bias, zero-padded to keep the size."""
+
+    name: str
+    num_in: int
+    num_out: int
+
+
+@dataclass(frozen=True)
+class Activation:
+    """factor · function(x), element by element."""
+
+    function: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest of each 2×2 pixels."""
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Every pixel becomes 2×2 equal ones."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Only the channels from `start` to `stop`, excluded."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Zeros around the image, `width_px` on every side."""
+
+    width_px: int
+
+
+@dataclass(frozen=True)
+class Border:
+    """Zeros everywhere but in a frame of `width_px` along the edges of an N×N image."""
+
+    window_px: int
+    width_px: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of what several branches make of the same input."""
+
+    branches: tuple[Layers, ...]
+
+
+Layer = Convolution | Activation | MaxPool | Upsample | Channels | Pad | Border | Sum
+Layers = tuple[Layer, ...]
+
+RELU = Activation("relu")
+
+
+def block(name: str, num_in: int, num_out: int) -> Layers:
+    """Return two convolutions, each with its ReLU."""
+    return (
+        Convolution(f"{name}.conv1", num_in, num_out),
+        RELU,
+        Convolution(f"{name}.conv2", num_out, num_out),
+        RELU,
+    )
+
+
+def convolutions(layers: Layers) -> Iterator[Convolution]:
+    """Yield every convolution, in the order in which they are computed."""
+    for layer in layers:
+        if isinstance(layer, Convolution):
+            yield layer
+        elif isinstance(layer, Sum):
+            for branch in layer.branches:
+                yield from convolutions(branch)
