@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
+    from ptychonyx.runtime.formats.object_file import ObjectFile
+    from ptychonyx.runtime.product import Product
     from ptychonyx.runtime.scan import Scan
 
 app = typer.Typer(
@@ -229,6 +233,9 @@ def reconstruct(
     provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
     batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
     scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
+    residual_patterns: Annotated[
+        int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
+    ] = 256,
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
@@ -254,6 +261,7 @@ def reconstruct(
             network,
             batch_size=batch,
             scale=_scale(scale),
+            residual_patterns=residual_patterns,
             progress=lambda done, _: bar.update(task, completed=done),
             should_stop=lambda: bool(stopped),
         )
@@ -266,6 +274,7 @@ def reconstruct(
             plot,
             coverage=product.coverage,
             disagreement=product.disagreement,
+            residuals=_residual_points(product),
             pixel_size_m=product.pixel_size_m,
             title=product.name,
         )
@@ -276,6 +285,11 @@ def reconstruct(
         f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, on "
         f"{network.provider}, {product.metadata['total_s']:.2f} s."
     )
+    if "residual" in product.metadata:
+        _say(
+            f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
+            f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
+        )
     if product.metadata["probe_source"] == "estimated":
         _say("Note: neither scan nor model has a probe; the stored one is an estimate.")
     if not product.complete:
@@ -289,6 +303,11 @@ def compare(
     region: Annotated[
         str | None, typer.Option(help='"y0:y1,x0:x1" in pixels of the reference.')
     ] = None,
+    scan: Annotated[
+        Path | None,
+        typer.Option(help="Their scan: how much of its patterns each object leaves unexplained."),
+    ] = None,
+    quantity: Quantity = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Plot = None,
 ) -> None:
@@ -304,6 +323,10 @@ def compare(
     from ptychonyx.runtime.formats import load_object
 
     first, second = load_object(a), load_object(b)
+    residuals = (first.residual, second.residual)
+    if scan is not None:
+        loaded = _load(scan, quantity, None, None)
+        residuals = (_residual(loaded, a, first), _residual(loaded, b, second))
     aligned = align(
         first.object_,
         second.object_,
@@ -315,6 +338,7 @@ def compare(
     )
     result = measure(aligned, pixel_size_m=second.pixel_size_m or first.pixel_size_m)
     values = dataclasses.asdict(result)
+    values |= dict(zip(("residual", "reference_residual"), residuals, strict=True))
     if json_:
         typer.echo(json.dumps(values))
     else:
@@ -358,6 +382,36 @@ def _load(
     except QuantityError as error:
         command = sys.argv[1] if len(sys.argv) > 1 else "COMMAND"
         raise QuantityError(str(error).replace("COMMAND", command)) from None
+
+
+def _residual_points(
+    product: Product,
+) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
+    if product.pattern_residuals is None:
+        return None
+    centres_px = product.corners_px + product.window_px / 2 - product.object_corner_px
+    return centres_px, product.pattern_residuals
+
+
+def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
+    """Return what an object with the probe of its own file leaves unexplained, if it has one."""
+    from ptychonyx.runtime.errors import ScanError
+    from ptychonyx.runtime.formats import load_probe
+    from ptychonyx.runtime.residual import measure_residual
+    from ptychonyx.runtime.scaling import mean_counts
+
+    try:
+        probe = load_probe(path)
+    except ScanError:
+        return None
+    return measure_residual(
+        scan,
+        of.object_,
+        object_corner_px=of.corner_px,
+        probe=probe,
+        mean_counts=mean_counts(scan),
+        coverage=of.coverage,
+    ).total
 
 
 def _scale(text: str) -> float | str | None:

@@ -37,16 +37,30 @@ class _Image:
     axis_unit: str
 
 
+@dataclass(frozen=True)
+class _Points:
+    """Values at window centres (y, x), joined by the path of the scan if `has_path`."""
+
+    title: str
+    centres_px: NDArray[np.float64]
+    values: NDArray[Any]
+    cmap: str
+    unit: str
+    pixel_size_m: float | None
+    has_path: bool = False
+
+
 def plot_object(
     object_: NDArray[np.complexfloating[Any, Any]],
     path: str | PathLike[str],
     *,
     coverage: NDArray[np.integer[Any]] | None = None,
     disagreement: NDArray[np.floating[Any]] | None = None,
+    residuals: tuple[NDArray[np.float64], NDArray[np.floating[Any]]] | None = None,
     pixel_size_m: float | None = None,
     title: str = "",
 ) -> None:
-    """Draw amplitude and phase of an object, with coverage and disagreement if given.
+    """Draw amplitude and phase of an object, with what else is known of it.
 
     Parameters
     ----------
@@ -58,6 +72,9 @@ def plot_object(
         Patches at each pixel; where 0, the picture stays empty, and it is cut to the rest.
     disagreement : float array, shape (H, W), or None
         Variance of the overlapping patches; drawn as standard deviation.
+    residuals : (float array, shape (n, 2), float array, shape (n,)), or None
+        Window centres (y, x) in pixels of the object, and the share of each pattern that it leaves
+        unexplained; NaN is not drawn.
     pixel_size_m : float or None
         Side of a pixel, for axes in µm; else they are in pixels.
     title : str
@@ -85,7 +102,7 @@ def plot_object(
     box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     corner_px = (box[0].start, box[1].start)
     amplitude, phase = _amplitude_and_phase(object_, known)
-    panels = [
+    panels: list[_Image | _Points] = [
         _image("amplitude", amplitude[box], "gray", "", corner_px, pixel_size_m),
         _image("phase", phase[box], _phase_cmap(phase), "rad", corner_px, pixel_size_m),
     ]
@@ -99,6 +116,11 @@ def plot_object(
         panels.append(
             _image("disagreement of patches", deviation[box], "magma", "σ", corner_px, pixel_size_m)
         )
+    if residuals is not None:
+        centres_px, shares = residuals
+        seen = np.isfinite(shares)
+        percent = 100 * shares[seen]
+        panels.append(_Points("unexplained", centres_px[seen], percent, "magma", "%", pixel_size_m))
     _draw([panels], path, title)
 
 
@@ -185,11 +207,13 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
     """
     pixel_size_m = scan.pixel_size_m
     counts = np.log10(_mean_counts(scan) + 0.1)
-    panels: list[_Image | Scan] = [
+    centres_px, order = scan.corners_px + scan.window_px / 2, np.arange(scan.num_patterns)
+    panels: list[_Image | _Points] = [
         _image("mean pattern", counts, "magma", "log₁₀ counts", (0, 0), None),
-        scan,
-    ]
-    second: list[_Image | Scan] = []
+        _Points("positions (window centres)", centres_px, order, "viridis", "pattern",
+                pixel_size_m, has_path=True),
+    ]  # fmt: skip
+    second: list[_Image | _Points] = []
     if scan.object_ is not None:
         known = np.isfinite(scan.object_) & (scan.object_ != 0)
         amplitude, phase = _amplitude_and_phase(scan.object_, known)
@@ -279,7 +303,9 @@ def _image(
     return _Image(title, values, cmap, unit, limits or _limits(values), extent, axis_unit)
 
 
-def _draw(rows: Sequence[Sequence[_Image | Scan]], path: str | PathLike[str], title: str) -> None:
+def _draw(
+    rows: Sequence[Sequence[_Image | _Points]], path: str | PathLike[str], title: str
+) -> None:
     figure_class = _figure_class()
     num_columns = max(len(row) for row in rows)
     size = (_PANEL_IN * num_columns, 0.92 * _PANEL_IN * len(rows) + 0.4)
@@ -290,7 +316,7 @@ def _draw(rows: Sequence[Sequence[_Image | Scan]], path: str | PathLike[str], ti
             if isinstance(panel, _Image):
                 _draw_image(figure, axes, panel)
             else:
-                _draw_positions(figure, axes, panel)
+                _draw_points(figure, axes, panel)
             axes.tick_params(labelsize=8)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -325,18 +351,19 @@ def _draw_image(figure: Any, axes: Any, image: _Image) -> None:
     bar.set_label(image.unit, fontsize=9)
 
 
-def _draw_positions(figure: Any, axes: Any, scan: Scan) -> None:
-    in_pixels = scan.pixel_size_m is None
-    scale = 1.0 if scan.pixel_size_m is None else scan.pixel_size_m * 1e6
-    y, x = (scan.corners_px + scan.window_px / 2).T * scale
-    axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
-    size = float(np.clip(3000 / scan.num_patterns, 1, 20))
-    drawn = axes.scatter(x, y, c=np.arange(scan.num_patterns), s=size, cmap="viridis", zorder=2)
+def _draw_points(figure: Any, axes: Any, points: _Points) -> None:
+    in_pixels = points.pixel_size_m is None
+    scale = 1.0 if points.pixel_size_m is None else points.pixel_size_m * 1e6
+    y, x = points.centres_px.T * scale
+    if points.has_path:
+        axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
+    size = float(np.clip(3000 / max(len(x), 1), 1, 20))
+    drawn = axes.scatter(x, y, c=points.values, s=size, cmap=points.cmap, zorder=2)
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    axes.set_title("positions (window centres)", fontsize=10)
+    axes.set_title(points.title, fontsize=10)
     axes.set_xlabel("x (px)" if in_pixels else "x (µm)", fontsize=9)
     axes.set_ylabel("y (px)" if in_pixels else "y (µm)", fontsize=9)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=8)
-    bar.set_label("pattern", fontsize=9)
+    bar.set_label(points.unit, fontsize=9)

@@ -44,6 +44,9 @@ class Product:
         Number of patches at each pixel.
     disagreement : float32 array, shape (H, W), or None
         Weighted variance of the overlapping patches.
+    pattern_residuals : float32 array, shape (n,), or None
+        Share of each pattern that the object leaves unexplained; NaN where it was not looked at.
+        The number over all of them is `metadata["residual"]`.
     pixel_size_m, photon_energy_eV, detector_distance_m : float or None
     frame : Frame or None
         The input product's own canvas.
@@ -63,6 +66,7 @@ class Product:
     probe: NDArray[np.complex64]
     coverage: NDArray[np.int32] | None = None
     disagreement: NDArray[np.float32] | None = None
+    pattern_residuals: NDArray[np.float32] | None = None
     pixel_size_m: float | None = None
     photon_energy_eV: float | None = None
     detector_distance_m: float | None = None
@@ -146,8 +150,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def read_product(path: str | Path) -> Product:
     """Read a product: what `write_product` wrote, or one of Ptychodus'.
 
-    In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement` and
-    `num_patterns_used` are None, `metadata` is empty.
+    In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement`,
+    `pattern_residuals` and `num_patterns_used` are None, `metadata` is empty.
 
     Parameters
     ----------
@@ -167,6 +171,7 @@ def read_product(path: str | Path) -> Product:
         )
     corner = file.object_corner_px()
     coverage, disagreement = file.own("coverage"), file.own("disagreement")
+    residuals = file.own("pattern_residuals")
     is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
     return Product(
         object_=file.object_(),
@@ -177,6 +182,7 @@ def read_product(path: str | Path) -> Product:
         probe=probe,
         coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
         disagreement=None if disagreement is None else np.asarray(disagreement, dtype=np.float32),
+        pattern_residuals=None if residuals is None else np.asarray(residuals, dtype=np.float32),
         pixel_size_m=file.pixel_size_m(),
         photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV"),
         detector_distance_m=file.positive("detector_object_distance_m"),
@@ -225,7 +231,10 @@ def _check_shapes(product: Product) -> None:
         "corners_px": ((num, 2), "one (y, x) corner for each of `position_indexes`"),
         "probe": ((len(product.probe), side, side), "modes first, as wide as `window_px`"),
     }
-    expected |= dict.fromkeys(_maps(product), (product.object_.shape, "as `object_`"))
+    maps = [name for name in _maps(product) if name != "pattern_residuals"]
+    expected |= dict.fromkeys(maps, (product.object_.shape, "as `object_`"))
+    if product.pattern_residuals is not None:
+        expected["pattern_residuals"] = ((num,), "one for each of `position_indexes`")
     for name, (shape, why) in expected.items():
         given = getattr(product, name).shape
         if given != shape:
@@ -281,7 +290,11 @@ def _own(product: Product) -> dict[str, Any]:
 
 
 def _maps(product: Product) -> dict[str, NDArray[Any]]:
-    maps = {"coverage": product.coverage, "disagreement": product.disagreement}
+    maps = {
+        "coverage": product.coverage,
+        "disagreement": product.disagreement,
+        "pattern_residuals": product.pattern_residuals,
+    }
     return {name: array for name, array in maps.items() if array is not None}
 
 

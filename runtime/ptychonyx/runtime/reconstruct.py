@@ -18,6 +18,7 @@ from .groups import find_groups
 from .manifest import Manifest
 from .model import Model
 from .product import Metadata, Product
+from .residual import DEFAULT_NUM_PATTERNS, Residual, measure_residual
 from .scaling import (
     estimate_probe,
     mean_counts,
@@ -49,6 +50,7 @@ def reconstruct(
     *,
     batch_size: int = 64,
     scale: float | str | None = None,
+    residual_patterns: int = DEFAULT_NUM_PATTERNS,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Product:
@@ -65,6 +67,9 @@ def reconstruct(
         neighbours; every pattern leads one, and all C patches of each are stitched.
     scale : float or "trained", optional
         Input scale; by default computed from this scan, "trained" takes that of the training data.
+    residual_patterns : int
+        Patterns, spread over the scan, on which the object is tested: how much of them its forward
+        model leaves unexplained. 0 tests none; without a probe in scan or model, none can be.
     progress : callable, optional
         Called after each batch with the number of patterns done, and of all.
     should_stop : callable, optional
@@ -88,6 +93,8 @@ def reconstruct(
     _check_fit(scan, model.manifest)
     if batch_size < 1:
         raise ValueError(f"`batch_size` is {batch_size}; give 1 or more.")
+    if residual_patterns < 0:
+        raise ValueError(f"`residual_patterns` is {residual_patterns}; give 0 or more.")
     counts = mean_counts(scan)
     used_scale = _choose_scale(scale, scan, model.manifest, counts)
     probe = _choose_probe(scan, model.manifest, counts)
@@ -103,6 +110,17 @@ def reconstruct(
     pipeline = _Pipeline(scan, model, mosaic, used_scale, batches)
     num_used = pipeline.run(progress, should_stop)
     stitched = mosaic.finish()
+    residual = None
+    if residual_patterns and known_probe is not None:
+        residual = measure_residual(
+            scan,
+            stitched.object_,
+            object_corner_px=mosaic.canvas.corner_px,
+            probe=known_probe,
+            mean_counts=counts,
+            coverage=stitched.coverage,
+            num_patterns=residual_patterns,
+        )
     return Product(
         object_=stitched.object_,
         object_corner_px=mosaic.canvas.corner_px,
@@ -112,6 +130,7 @@ def reconstruct(
         probe=probe.array,
         coverage=stitched.coverage,
         disagreement=stitched.disagreement,
+        pattern_residuals=None if residual is None else residual.per_pattern,
         pixel_size_m=scan.pixel_size_m,
         photon_energy_eV=scan.photon_energy_eV,
         detector_distance_m=scan.detector_distance_m,
@@ -120,6 +139,7 @@ def reconstruct(
         complete=num_used == scan.num_patterns,
         num_patterns_used=num_used,
         metadata=_describe(model, used_scale, probe)
+        | _describe_residual(residual)
         | {
             "batch_size": batch_size,
             "infer_s": pipeline.infer_s,
@@ -246,3 +266,9 @@ def _describe(model: Model, scale: float, probe: _Probe) -> Metadata:
         "probe_source": probe.source,
         "probe_counts_ratio": probe.counts_ratio,
     }
+
+
+def _describe_residual(residual: Residual | None) -> Metadata:
+    if residual is None:
+        return {}
+    return {"residual": residual.total, "residual_patterns": residual.num_patterns}

@@ -26,6 +26,8 @@ class ObjectFile:
     coverage : int32 array, shape (H, W), or None
         Patches that saw each pixel; 0 where nothing is known.
     pixel_size_m : float or None
+    residual : float or None
+        Share of the measured amplitude that it leaves unexplained, if the file says.
     name : str
     """
 
@@ -33,6 +35,7 @@ class ObjectFile:
     corner_px: tuple[float, float] = (0.0, 0.0)
     coverage: NDArray[np.int32] | None = None
     pixel_size_m: float | None = None
+    residual: float | None = None
     name: str = "object"
 
 

@@ -21,7 +21,7 @@ from .npz import Npz
 from .object_file import ObjectFile, as_object, as_probe
 
 OWN_GROUP = "ptychonyx"
-OWN_MAPS = ("coverage", "disagreement")
+OWN_MAPS = ("coverage", "disagreement", "pattern_residuals")
 POSITION_KEYS = ("probe_position_y_m", "probe_position_x_m")
 DATASETS = ("probe_position_indexes", *POSITION_KEYS, "probe", "object")
 
@@ -178,11 +178,13 @@ def read_object(path: Path) -> ObjectFile:
     """Read the object of a product, and where it lies."""
     file = ProductFile(path)
     coverage = file.own("coverage")
+    residual = file.metadata().get("residual")
     return ObjectFile(
         object_=file.object_(),
         corner_px=file.object_corner_px(),
         coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
         pixel_size_m=file.pixel_size_m(),
+        residual=None if residual is None else float(residual),
         name=file.name,
     )
 
