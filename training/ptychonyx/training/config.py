@@ -17,6 +17,7 @@ import yaml
 from .architecture import AMPLITUDE_ACTIVATIONS, NETWORKS
 from .backends import check_backend_name
 from .physics import OBJECT_LOSSES, PIXEL_LOSSES
+from .ptychopinn_settings import is_ptychopinn, translate
 
 LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
 SCHEDULES = ("plateau", "constant", "exponential", "cosine")
@@ -41,6 +42,8 @@ class TrainingConfig:
         Last function of the amplitude's decoder.
     amplitude_max : float
         Upper bound of the object's amplitude (1 is vacuum), for a sigmoid.
+    window_px : int or None
+        Side N that the patterns must have; None takes any.
     pad_object, probe_big : bool or None
         Of `ptychopinn`: object only in the central half of the window; a branch for its border.
         None is true.
@@ -103,6 +106,7 @@ class TrainingConfig:
     filters: float = 1.0
     amplitude_activation: str = "sigmoid"
     amplitude_max: float = 2.0
+    window_px: int | None = None
     pad_object: bool | None = None
     probe_big: bool | None = None
     num_channels: int = 1
@@ -174,7 +178,8 @@ def load_config(
     Parameters
     ----------
     path : path or None
-        YAML file with fields of `TrainingConfig`; None starts from the defaults.
+        YAML file with fields of `TrainingConfig`, or PtychoPINN's own (see `ptychopinn_settings`);
+        None starts from the defaults.
     overrides : mapping, optional
         Field names and values; a value of None leaves the file's value.
 
@@ -189,6 +194,8 @@ def load_config(
     3
     """
     values = _read_yaml(path) if path is not None else {}
+    if is_ptychopinn(values):
+        values = translate(values)
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
     hints = typing.get_type_hints(TrainingConfig)
     unknown = sorted(set(values) - set(hints))

@@ -141,6 +141,7 @@ def train(
         If `watcher.should_stop` ended it.
     """
     require_backend(config.backend)
+    _check_window(scans, config)
     samples = prepare_samples(
         scans,
         validation_fraction=config.validation_fraction,
@@ -171,6 +172,15 @@ def train(
         best_epoch=progress.best_epoch,
         best_validation_loss=progress.best_loss,
     )
+
+
+def _check_window(scans: Sequence[Scan], config: TrainingConfig) -> None:
+    for scan in scans:
+        if config.window_px is not None and scan.window_px != config.window_px:
+            raise ValueError(
+                f"`window_px` is {config.window_px}, but the patterns of {scan.source or scan.name} "
+                f"are {scan.window_px}×{scan.window_px}; correct the one or the other."
+            )
 
 
 def _first_weights(
