@@ -48,7 +48,9 @@ def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path)
     write_ptychopinn_npz(small_scan, scan)
     write_ptychodus(small_scan, tmp_path / "folder")
     options = ("--backend", backend, "--epochs", 2, "--filters", 0.25, "--quantity", "counts")
-    assert f"Trained with {backend}" in ptychonyx("train", scan, *options, "-o", run)
+    logs = ("--tensorboard",)
+    assert f"Trained with {backend}" in ptychonyx("train", scan, *options, "-o", run, *logs)
+    assert list((run / "tensorboard").glob("events*"))
     assert "holds a finished run" in ptychonyx("train", scan, *options, "-o", run, code=2)
     message = ptychonyx("verify", run / "weights.safetensors", code=2)
     assert "ptychonyx export" in message
@@ -108,6 +110,10 @@ def test_integer_patterns_stop_with_two_command_lines(small_scan: Scan, tmp_path
 BAD_FLAGS = {
     "unknown backend": (("train", "SCAN", "--backend", "jax", "-o", "OUT"), "exactly"),
     "unknown loss": (("train", "SCAN", "--loss", "mse", "-o", "OUT"), "`loss` is 'mse'"),
+    "residuals": (
+        ("reconstruct", "SCAN", "-m", "no.onnx", "-o", "OUT.h5", "--residual-patterns", "x"),
+        "Invalid value",
+    ),
     "no config": (("train", "SCAN", "--config", "none.yaml", "-o", "OUT"), "no configuration file"),
     "no scan": (("train", "none.npz", "-o", "OUT"), "There is no file none.npz"),
     "no run": (("export", "nowhere", "-o", "OUT.onnx"), "is not a run folder"),

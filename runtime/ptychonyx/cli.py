@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -140,6 +140,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Weights and batch order.")] = None,
     quantity: Quantity = None,
     position_origin: Origin = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log to RUN/tensorboard.")
+    ] = False,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Also log to this MLflow tracking URI.")
+    ] = None,
 ) -> None:
     """Train one model from scans; the same command resumes an interrupted run.
 
@@ -147,6 +153,7 @@ def train(
     """
     from ptychonyx.runtime.formats import load_probe
     from ptychonyx.training.config import load_config
+    from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
     from ptychonyx.training.progress import show_training
     from ptychonyx.training.train import train as run
 
@@ -164,7 +171,14 @@ def train(
     settings = load_config(config, overrides)
     loaded = [_load(path, settings.quantity, settings.position_origin, None) for path in scans]
     given = load_probe(probe) if probe is not None else None
-    with _stop_on_signal() as stopped, show_training(stopped) as watcher:
+    with ExitStack() as stack:
+        logs = []
+        if mlflow is not None:
+            logs.append(stack.enter_context(log_to_mlflow(mlflow, output.name, settings)))
+        if tensorboard:
+            logs.append(stack.enter_context(log_to_tensorboard(output / "tensorboard")))
+        stopped = stack.enter_context(_stop_on_signal())
+        watcher = stack.enter_context(show_training(stopped, logs))
         result = run(
             loaded,
             settings,

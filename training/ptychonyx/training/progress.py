@@ -10,13 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .loggers import Log
 from .run import EpochRow
 from .train import Watcher
 
 
 @contextmanager
-def show_training(stopped: Sequence[int]) -> Iterator[Watcher]:
-    """Show epochs, loss and samples/s on stderr; stop once `stopped` is no longer empty."""
+def show_training(stopped: Sequence[int], logs: Sequence[Log] = ()) -> Iterator[Watcher]:
+    """Show epochs, loss and samples/s on stderr; stop once `stopped` is no longer empty.
+
+    Every epoch also goes to each of `logs`.
+    """
     columns = (
         TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(),
@@ -52,5 +56,7 @@ def show_training(stopped: Sequence[int]) -> Iterator[Watcher]:
                 validation=f", validation {row.validation_loss:.5g}" if validated else "",
             )
             bar.update(task, completed=row.epoch)
+            for log in logs:
+                log(row)
 
         yield Watcher(on_start, on_batch, on_epoch, lambda: bool(stopped))
