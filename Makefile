@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test slow lint models bench clean
+.PHONY: help demo test slow lint models bench quality clean
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
@@ -12,7 +12,8 @@ help:
 	@echo "make slow    the tests that take longer"
 	@echo "make lint    ruff and mypy"
 	@echo "make models  train and export the models in models/"
-	@echo "make bench   measure start-up"
+	@echo "make bench   measure start-up and training throughput"
+	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +43,11 @@ models: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/startup.py
+	$(BIN)/python tests/benchmarks/throughput.py pytorch
+	$(BIN)/python tests/benchmarks/throughput.py tensorflow
+
+quality: $(STAMP)
+	$(BIN)/python tests/benchmarks/quality.py all
 
 clean:
 	rm -rf $(VENV) demo build dist

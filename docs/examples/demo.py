@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER = Path("demo")
+CONFIG = Path(__file__).parents[2] / "models" / "small.yaml"
+TRAINING = ("lines", "dead_leaves")
 BACKENDS = ("tensorflow", "pytorch")
-METRICS = ("phase_pearson", "amplitude_pearson", "complex_nrmse", "frc_half_bit_px")
+METRICS = ("phase_pearson", "amplitude_pearson", "complex_nrmse", "frc_half_bit_px", "residual")
 
 
 def ptychonyx(*arguments: object) -> str:
@@ -29,19 +31,18 @@ def ptychonyx(*arguments: object) -> str:
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     started = time.monotonic()
-    training, unseen = FOLDER / "training.npz", FOLDER / "unseen.npz"
-    shape = ("--num-patterns", 600, "--step-px", 5, "--object", "dead_leaves")
-    ptychonyx("simulate", "-o", training, *shape, "--seed", 1)
-    ptychonyx("simulate", "-o", unseen, *shape, "--seed", 2)
+    training, unseen = [FOLDER / f"{name}.npz" for name in TRAINING], FOLDER / "unseen.npz"
+    shape = ("--num-patterns", 500, "--step-px", 5, "--object")
+    for seed, (scan, name) in enumerate(zip(training, TRAINING, strict=True), start=1):
+        ptychonyx("simulate", "-o", scan, *shape, name, "--seed", seed)
+    ptychonyx("simulate", "-o", unseen, *shape, "dead_leaves", "--seed", 9)
     scores: dict[str, dict[str, float]] = {}
     for backend in BACKENDS:
         run, model = FOLDER / f"run-{backend}", FOLDER / f"{backend}.onnx"
         product = FOLDER / f"{backend}.h5"
-        options = ("--epochs", 40, "--filters", 0.5, "--loss", "amplitude")
+        options = ("--backend", backend, "--config", CONFIG, "--epochs", 30)
         counts = ("--quantity", "counts")
-        ptychonyx(
-            "train", training, *counts, "--backend", backend, *options, "-o", run, "--overwrite"
-        )
+        ptychonyx("train", *training, *options, "-o", run, "--overwrite")
         ptychonyx("export", run, "-o", model)
         ptychonyx("verify", model)
         ptychonyx("reconstruct", unseen, *counts, "-m", model, "-o", product)

@@ -1,0 +1,262 @@
+"""How good is a trained network? A fixed table of trainings in both backends; run by `make quality`.
+
+Each training is a process of its own and leaves one JSON file and its pictures in build/quality; those
+that are there already are not run again, so the table can be made in parts. `report` writes
+docs/quality.md of all that is there.
+
+    python tests/benchmarks/quality.py list
+    python tests/benchmarks/quality.py run star64 pytorch 0
+    python tests/benchmarks/quality.py all
+    python tests/benchmarks/quality.py report
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ptychonyx.export import export_run
+from ptychonyx.runtime import Model, load_object, load_probe, load_scan, reconstruct
+from ptychonyx.runtime.align import align
+from ptychonyx.runtime.compare import measure
+from ptychonyx.runtime.formats.object_file import ObjectFile
+from ptychonyx.runtime.plot import plot_comparison
+from ptychonyx.runtime.scan import Scan
+from ptychonyx.training.backends import BACKENDS
+from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.run import open_run
+from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.training.train import train
+
+ROOT = Path(__file__).parents[2]
+STAR = ROOT.parent / "shared" / "data" / "velociprobe_siemens_star"
+RESULTS, PICTURES = ROOT / "build" / "quality", ROOT / "docs" / "quality"
+SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+SEEDS = (0, 1, 2)
+COLLAPSED = 0.2
+"""Pearson of amplitude and of phase below which a training has collapsed; an error never tells."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What to train on, what to reconstruct, and what to hold it against."""
+
+    training: list[Scan]
+    unseen: Scan
+    truth: ObjectFile
+    region: str | None = None
+    probe: NDArray[np.complex64] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: data, and what it changes of the settings."""
+
+    load: Callable[[], Data]
+    settings: str
+    changes: dict[str, Any]
+
+
+def star(window_px: int, *, half: bool) -> Data:
+    """Load the real star; if `half`, train on the lower half in y and score on the upper one."""
+    if not STAR.is_dir():
+        sys.exit(f"The real scan is not here ({STAR}); leave out the cases of the star.")
+    scan = load_scan(STAR / f"siemens{window_px}.npz", quantity="counts")
+    reference = STAR / f"siemens{window_px}_reference_3modes.npz"
+    truth, probe = load_object(reference), load_probe(reference)
+    y0, y1, x0, x1 = (50, 195, 50, 195) if window_px == 64 else (100, 380, 100, 380)
+    if not half:
+        return Data([scan], scan, truth, f"{y0}:{y1},{x0}:{x1}", probe)
+    middle = float(np.median(scan.corners_px[:, 0]))
+    upper = int(np.ceil(middle + window_px / 2))
+    lower = part_of(scan, scan.corners_px[:, 0] < middle)
+    return Data([lower], scan, truth, f"{upper}:{y1},{x0}:{x1}", probe)
+
+
+def part_of(scan: Scan, chosen: NDArray[np.bool_]) -> Scan:
+    indexes = np.flatnonzero(chosen)
+    patterns = np.asarray(scan.patterns[0 : scan.num_patterns])[indexes]
+    return dataclasses.replace(
+        scan, patterns=patterns, corners_px=scan.corners_px[indexes], position_indexes=None
+    )
+
+
+def simulated(kind: str, window_px: int) -> Data:
+    """Simulate the training scans and one of another object."""
+    values = SETTINGS["simulated"][kind]
+    ranges = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    numbers = {key: float(values[key]) for key in ("step_px", "counts_per_pattern")}
+    factor = window_px / 64
+    spec = SimulationSpec(**(values | ranges | numbers | {"window_px": window_px}))
+    spec = dataclasses.replace(spec, step_px=spec.step_px * factor)
+    *training, unseen = (
+        simulate(spec, np.random.default_rng(seed))
+        for seed in (*SETTINGS["training_seeds"], SETTINGS["held_out_seed"])
+    )
+    assert unseen.object_ is not None
+    truth = ObjectFile(unseen.object_, unseen.object_corner_px)
+    return Data(training, unseen, truth)
+
+
+def cases() -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    for window_px in (64, 128):
+        for half in (False, True):
+            name = f"star{window_px}" + ("-half" if half else "")
+            found[name] = Case(lambda n=window_px, h=half: star(n, half=h), "star", {})
+        for kind in SETTINGS["simulated"]:
+            for num_channels in (1, 4):
+                found[f"{kind}{window_px}-C{num_channels}"] = Case(
+                    lambda k=kind, n=window_px: simulated(k, n),
+                    "simulated",
+                    {"num_channels": num_channels},
+                )
+    return found
+
+
+def run(name: str, backend: str, seed: int) -> dict[str, Any]:
+    """Train, export, reconstruct and compare; return the row."""
+    case = cases()[name]
+    data = case.load()
+    settings = SETTINGS["training"][case.settings] | case.changes
+    config = TrainingConfig(backend=backend, seed=seed, **settings)
+    folder = RESULTS / f"{name}-{backend}-{seed}"
+    started = time.perf_counter()
+    train(data.training, config, folder / "run", probe=data.probe, overwrite=True)
+    seconds = time.perf_counter() - started
+    export_run(folder / "run", folder / "model.onnx")
+    product = reconstruct(data.unseen, Model(folder / "model.onnx", provider="cpu"))
+    aligned = align(
+        product.object_,
+        data.truth.object_,
+        corner_a=product.object_corner_px,
+        corner_b=data.truth.corner_px,
+        mask_a=None if product.coverage is None else product.coverage > 0,
+        region=data.region,
+    )
+    result = measure(aligned)
+    plot_comparison(aligned, result, folder / "picture.png", names=(backend, "reference"))
+    rates = [float(row["samples_per_s"]) for row in open_run(folder / "run").history()[2:]]
+    return dataclasses.asdict(result) | {
+        "case": name,
+        "backend": backend,
+        "seed": seed,
+        "seconds": seconds,
+        "samples_per_s": float(np.median(rates)) if rates else None,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "residual": product.metadata.get("residual"),
+        "num_cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def write_row(name: str, backend: str, seed: int) -> None:
+    row = run(name, backend, seed)
+    path = RESULTS / f"{name}-{backend}-{seed}.json"
+    path.write_text(json.dumps(row, indent=1) + "\n")
+    print(json.dumps(row))
+
+
+def missing() -> Iterator[tuple[str, str, int]]:
+    for seed in SEEDS:
+        for name in cases():
+            for backend in BACKENDS:
+                if not (RESULTS / f"{name}-{backend}-{seed}.json").exists():
+                    yield name, backend, seed
+
+
+def run_all() -> None:
+    """Run what is missing, each in a process of its own, so that its memory can be told."""
+    for name, backend, seed in missing():
+        print(name, backend, seed, flush=True)
+        command = [sys.executable, __file__, "run", name, backend, str(seed)]
+        subprocess.run(command, check=True)
+
+
+HEAD = """# Quality
+
+Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml` beside it). The star is the
+real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
+100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. The others
+are simulated, scored on an object that was not trained on. Each figure is the median over the seeds named.
+A training has collapsed if amplitude and phase both correlate by less than {collapsed}.
+
+| case | backend | seeds | phase Pearson | amplitude Pearson | phase SSIM | amplitude SSIM | complex NRMSE | \
+unexplained | collapsed | minutes | samples/s | memory, MB | cores |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+COLUMNS = (
+    ("phase_pearson", "{:.3f}"),
+    ("amplitude_pearson", "{:.3f}"),
+    ("phase_ssim", "{:.3f}"),
+    ("amplitude_ssim", "{:.3f}"),
+    ("complex_nrmse", "{:.3f}"),
+    ("residual", "{:.2%}"),
+)
+
+
+def report() -> None:
+    """Write docs/quality.md of the rows that are there."""
+    rows = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    lines, pictures = [], []
+    for name in cases():
+        for backend in BACKENDS:
+            found = [row for row in rows if (row["case"], row["backend"]) == (name, backend)]
+            if found:
+                lines.append(line_of(name, backend, found))
+                picture = f"{name}-{backend}-{found[0]['seed']}"
+                PICTURES.mkdir(exist_ok=True)
+                shutil.copy(RESULTS / picture / "picture.png", PICTURES / f"{picture}.png")
+                pictures.append(f"![{name}, {backend}](quality/{picture}.png)")
+    text = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines) + "\n\n" + "\n\n".join(pictures)
+    (ROOT / "docs" / "quality.md").write_text(text + "\n")
+
+
+def line_of(name: str, backend: str, rows: list[dict[str, Any]]) -> str:
+    def median(key: str) -> float:
+        return float(np.median([row[key] for row in rows]))
+
+    figures = [form.format(median(key)) for key, form in COLUMNS]
+    collapsed = sum(max(row["phase_pearson"], row["amplitude_pearson"]) < COLLAPSED for row in rows)
+    seeds = ", ".join(str(row["seed"]) for row in rows)
+    rest = [
+        f"{collapsed} of {len(rows)}",
+        f"{median('seconds') / 60:.0f}",
+        f"{median('samples_per_s'):.0f}",
+        f"{median('peak_memory_mb'):.0f}",
+        f"{median('num_cores'):.0f}",
+    ]
+    return "| " + " | ".join([name, backend, seeds, *figures, *rest]) + " |"
+
+
+def main(words: list[str]) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    match words:
+        case ["list"]:
+            print(*cases(), sep="\n")
+        case ["run", name, backend, seed]:
+            write_row(name, backend, int(seed))
+        case ["all"]:
+            run_all()
+            report()
+        case ["report"]:
+            report()
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
