@@ -190,9 +190,9 @@ HEAD = """# Quality
 
 Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml` beside it). The star is the
 real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
-100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. The others
-are simulated, scored on an object that was not trained on. Each figure is the median over the seeds named.
-A training has collapsed if amplitude and phase both correlate by less than {collapsed}.
+100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. All
+others are simulated, and scored on an object that was not trained on. Figures are medians over the seeds
+named. A training has collapsed if amplitude and phase both correlate by less than {collapsed}.
 
 | case | backend | seeds | phase Pearson | amplitude Pearson | phase SSIM | amplitude SSIM | complex NRMSE | \
 unexplained | collapsed | minutes | samples/s | memory, MB | cores |
