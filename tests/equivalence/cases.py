@@ -58,6 +58,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "cnn supervised": {"loss": "supervised"},
     "cnn poisson, trained beam": {"trainable_probe": True, "trainable_gain": True},
+    "cnn C=1, four merged, trained beam": {
+        "num_merged": 4,
+        "loss": "amplitude",
+        "trainable_probe": True,
+        "trainable_gain": True,
+    },
     "ptychopinn": {"architecture": "ptychopinn"},
     "ptychopinn C=4 swish": {
         "architecture": "ptychopinn",
@@ -117,9 +123,10 @@ def oracle_loss(
     batch, constants = samples.batch(groups), samples.constants
     scan, amplitude = batch.scan, batch.amplitude.astype(np.float64)
     scaled = amplitude * constants.scale.astype(np.float64)[scan, None, None, None]
-    object_ = patches_of(architecture, weights, scaled)
+    flat = scaled.reshape(-1, config.num_channels, *scaled.shape[2:])
+    object_ = patches_of(architecture, weights, flat).reshape(scaled.shape)
     illuminated = constants.weights.astype(np.float64)[scan]
-    if config.num_channels > 1:
+    if config.group_size > 1:
         kernels = batch.kernels.astype(np.float64)
         object_ = physics.merge_patches(object_, kernels, illuminated)
     parts = beam_parts(samples) | (beam or {})

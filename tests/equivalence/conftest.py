@@ -36,7 +36,7 @@ def samples_of(scans: list[Scan]) -> Callable[[str], Samples]:
         return prepare_samples(
             scans,
             validation_fraction=0,
-            num_channels=config.num_channels,
+            group_size=config.group_size,
             max_distance_px=25,
             with_truth="supervised" in config.loss_weights,
         )

@@ -50,16 +50,16 @@ def test_validation_is_a_region_and_every_sample_is_used_once() -> None:
     assert corners_px[training, 1].max() <= corners_px[validation, 1].min()
 
 
-@pytest.mark.parametrize("num_channels", [1, 4])
-def test_batches_depend_on_seed_and_epoch_alone(num_channels: int, small_scan: Scan) -> None:
-    samples = prepare_samples([small_scan], validation_fraction=0.2, num_channels=num_channels)
+@pytest.mark.parametrize("group_size", [1, 4])
+def test_batches_depend_on_seed_and_epoch_alone(group_size: int, small_scan: Scan) -> None:
+    samples = prepare_samples([small_scan], validation_fraction=0.2, group_size=group_size)
     batches = [
         list(samples.training_batches(batch_size=8, seed=seed, epoch=epoch))
         for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     ]
     flat = [np.concatenate(epoch) for epoch in batches]
     for groups in flat:
-        assert groups.shape[1] == num_channels
+        assert groups.shape[1] == group_size
         np.testing.assert_array_equal(np.sort(groups[:, 0]), samples.training)
         assert np.isin(groups, samples.training).all()  # none reaches into the validation region
     np.testing.assert_array_equal(flat[0], flat[1])

@@ -48,7 +48,10 @@ class TrainingConfig:
         Of `ptychopinn`: object only in the central half of the window; a branch for its border.
         None is true.
     num_channels : int
-        C, the patterns of a group: 1, or 4 or 9 neighbours that must agree on one object.
+        C, the neighbouring patterns that the network takes at once: 1, 4 or 9.
+    num_merged : int or None
+        Patterns of a group, whose patches must agree on one object while training; None is C. With
+        C = 1 each of them goes through the network alone, and the exported model takes single ones.
     max_distance_px : float or None
         Largest distance of a pattern from its group's first; None is N/4.
     loss : str or mapping of str to float
@@ -110,6 +113,7 @@ class TrainingConfig:
     pad_object: bool | None = None
     probe_big: bool | None = None
     num_channels: int = 1
+    num_merged: int | None = None
     max_distance_px: float | None = None
     loss: str | Mapping[str, float] = "poisson"
     trainable_probe: bool = False
@@ -142,7 +146,12 @@ class TrainingConfig:
             _check(self, name, getattr(self, name) > 0, "a positive number")
         for name in ("epochs", "batch_size", "plateau_patience", "accumulate_batches"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("gradient_clip_norm", "max_distance_px", "early_stopping_patience"):
+        for name in (
+            "gradient_clip_norm",
+            "max_distance_px",
+            "early_stopping_patience",
+            "num_merged",
+        ):
             value = getattr(self, name)
             _check(self, name, value is None or value > 0, "a positive number, or null")
         _check(self, "num_channels", self.num_channels in (1, 4, 9), "1, 4 or 9")
@@ -152,6 +161,11 @@ class TrainingConfig:
         _check(self, "warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`")
         _check(self, "seed", self.seed >= 0, "0 or larger")
         _check_together(self)
+
+    @property
+    def group_size(self) -> int:
+        """Patterns of a group."""
+        return self.num_merged or self.num_channels
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -278,6 +292,8 @@ def _check_together(config: TrainingConfig) -> None:
         )
     if config.patch_px is not None:
         _check(config, "patch_px", config.patch_px >= 2 and config.patch_px % 2 == 0, "even")
+    if config.num_merged is not None and config.num_channels > 1:
+        _check(config, "num_merged", config.num_merged == config.num_channels, "`num_channels`")
     if config.weight_decay and config.optimizer != "adamw":
         raise ValueError(
             f"`weight_decay` is {config.weight_decay}, but `optimizer` is {config.optimizer!r}, "

@@ -77,17 +77,17 @@ class ProbeChoice:
 
 
 class Batch(NamedTuple):
-    """The arrays of a batch: NumPy's, or the tensors that a backend makes of them.
+    """The arrays of B groups of G patterns: NumPy's, or the tensors that a backend makes of them.
 
     Attributes
     ----------
-    amplitude : float32 array, shape (B, C, N, N)
+    amplitude : float32 array, shape (B, G, N, N)
         Square root of the counts, bad pixels 0, not scaled.
     scan : int64 array, shape (B,)
         Which scan each group belongs to.
-    kernels : float32 array, shape (B, C, C, 2, 2N − 1)
-        `physics.shift_kernels` of the group; with C = 1, where nothing is merged, (B, 0).
-    truth : complex64 array, shape (B, C, N, N)
+    kernels : float32 array, shape (B, G, G, 2, 2N − 1)
+        `physics.shift_kernels` of the group; with G = 1, where nothing is merged, (B, 0).
+    truth : complex64 array, shape (B, G, N, N)
         The scan's own object in each window; (B, 0) unless the loss asks for it.
     """
 
@@ -113,8 +113,8 @@ class Samples:
         The scan's own object in each window, where the loss asks for it.
     training, validation : int64 array
         Pattern indexes; a pattern is in exactly one of them. Groups never mix the two.
-    num_channels : int
-        C.
+    group_size : int
+        G.
     max_distance_px : float
         Largest distance of a pattern from its group's first.
     constants : ScanConstants
@@ -128,7 +128,7 @@ class Samples:
     truth: NDArray[np.complex64] | None
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
-    num_channels: int
+    group_size: int
     max_distance_px: float
     constants: ScanConstants
     probes: tuple[ProbeChoice, ...]
@@ -141,7 +141,7 @@ class Samples:
     def training_batches(
         self, *, batch_size: int, seed: int, epoch: int
     ) -> Iterator[NDArray[np.int64]]:
-        """Yield the groups (B, C) of each batch of an epoch; every training pattern leads one.
+        """Yield the groups (B, G) of each batch of an epoch; every training pattern leads one.
 
         Order and groups depend on nothing but seed and epoch, so both backends see the same batches
         and a resumed run sees what an uninterrupted one would have seen.
@@ -151,11 +151,11 @@ class Samples:
         return _batches(self._groups(self.training, rng)[order], batch_size)
 
     def validation_batches(self, *, batch_size: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the groups (B, C) of each validation batch, the same every time."""
+        """Yield the groups (B, G) of each validation batch, the same every time."""
         return _batches(self._groups(self.validation, np.random.default_rng(0)), batch_size)
 
     def batch(self, groups: NDArray[np.int64]) -> Batch:
-        """Return the arrays of some groups (B, C)."""
+        """Return the arrays of some groups (B, G)."""
         num, is_single = len(groups), groups.shape[1] == 1
         kernels = np.zeros((num, 0)) if is_single else self._kernels(groups)
         no_truth = np.zeros((num, 0), dtype=np.complex64)
@@ -170,12 +170,12 @@ class Samples:
         return shift_kernels(self.corners_px[groups], self.window_px)
 
     def _groups(self, patterns: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        found = [np.zeros((0, self.num_channels), dtype=np.int64)]
+        found = [np.zeros((0, self.group_size), dtype=np.int64)]
         for scan in np.unique(self.scan[patterns]):
             members = patterns[self.scan[patterns] == scan]
             groups = find_groups(
                 self.corners_px[members],
-                self.num_channels,
+                self.group_size,
                 max_distance_px=self.max_distance_px,
                 rng=rng,
             )
@@ -188,7 +188,7 @@ def prepare_samples(
     *,
     validation_fraction: float,
     probe: NDArray[np.complex64] | None = None,
-    num_channels: int = 1,
+    group_size: int = 1,
     max_distance_px: float | None = None,
     with_truth: bool = False,
 ) -> Samples:
@@ -202,8 +202,8 @@ def prepare_samples(
         Share of each scan's patterns that only validates.
     probe : complex64 array, shape (modes, N, N), optional
         Takes the place of the scans' own probes.
-    num_channels : int
-        C, the patterns of a group.
+    group_size : int
+        G, the patterns of a group.
     max_distance_px : float, optional
         Largest distance of a pattern from its group's first; N/4 by default.
     with_truth : bool
@@ -233,7 +233,7 @@ def prepare_samples(
         validation=np.concatenate(
             [start + ids for start, (_, ids) in zip(starts, splits, strict=False)]
         ),
-        num_channels=num_channels,
+        group_size=group_size,
         max_distance_px=scans[0].window_px / 4 if max_distance_px is None else max_distance_px,
         constants=ScanConstants(
             scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),

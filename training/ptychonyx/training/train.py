@@ -146,7 +146,7 @@ def train(
         scans,
         validation_fraction=config.validation_fraction,
         probe=probe,
-        num_channels=config.num_channels,
+        group_size=config.group_size,
         max_distance_px=config.max_distance_px,
         with_truth="supervised" in config.loss_weights,
     )

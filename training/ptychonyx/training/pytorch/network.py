@@ -156,17 +156,20 @@ def apply_network(network: Network, amplitude: Tensor, scale: Tensor) -> Tensor:
 
     Parameters
     ----------
-    amplitude : tensor, shape (B, C, N, N)
-        Square root of counts, not scaled.
+    amplitude : tensor, shape (B, G, N, N)
+        Square root of counts, not scaled; G is C or a multiple of it.
     scale : tensor, shape (B,) or (1,)
         Input scale of each sample's scan.
 
     Returns
     -------
-    complex tensor, shape (B, C, N, N)
+    complex tensor, shape (B, G, N, N)
     """
-    modulus, phase = network(amplitude * scale[:, None, None, None])
-    return torch.complex(modulus * torch.cos(phase), modulus * torch.sin(phase))
+    scaled = amplitude * scale[:, None, None, None]
+    num_channels, side = network.architecture.num_channels, amplitude.shape[-1]
+    modulus, phase = network(scaled.reshape(-1, num_channels, side, side))
+    patches = torch.complex(modulus * torch.cos(phase), modulus * torch.sin(phase))
+    return patches.reshape(amplitude.shape)
 
 
 def predict(

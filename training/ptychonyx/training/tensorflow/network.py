@@ -171,17 +171,20 @@ def apply_network(network: Network, amplitude: tf.Tensor, scale: tf.Tensor) -> t
 
     Parameters
     ----------
-    amplitude : tensor, shape (B, C, N, N)
-        Square root of counts, not scaled.
+    amplitude : tensor, shape (B, G, N, N)
+        Square root of counts, not scaled; G is C or a multiple of it.
     scale : tensor, shape (B,) or (1,)
         Input scale of each sample's scan.
 
     Returns
     -------
-    complex tensor, shape (B, C, N, N)
+    complex tensor, shape (B, G, N, N)
     """
-    modulus, phase = network(amplitude * scale[:, None, None, None])
-    return tf.complex(modulus * tf.cos(phase), modulus * tf.sin(phase))
+    scaled = amplitude * scale[:, None, None, None]
+    num_channels, (size, side) = network.architecture.num_channels, amplitude.shape[1:3]
+    modulus, phase = network(tf.reshape(scaled, (-1, num_channels, side, side)))
+    patches = tf.complex(modulus * tf.cos(phase), modulus * tf.sin(phase))
+    return tf.reshape(patches, (-1, size, side, side))
 
 
 def predict(
