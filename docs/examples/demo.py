@@ -40,7 +40,7 @@ def main() -> None:
     for backend in BACKENDS:
         run, model = FOLDER / f"run-{backend}", FOLDER / f"{backend}.onnx"
         product = FOLDER / f"{backend}.h5"
-        options = ("--backend", backend, "--config", CONFIG, "--epochs", 30)
+        options = ("--backend", backend, "--config", CONFIG, "--epochs", 8)
         counts = ("--quantity", "counts")
         ptychonyx("train", *training, *options, "-o", run, "--overwrite")
         ptychonyx("export", run, "-o", model)
