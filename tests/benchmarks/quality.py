@@ -123,7 +123,7 @@ def cases() -> dict[str, Case]:
                 found[f"{kind}{window_px}-C{num_channels}"] = Case(
                     lambda k=kind, n=window_px: simulated(k, n),
                     "simulated",
-                    {"num_channels": num_channels},
+                    {"num_channels": 4, "num_merged": None} if num_channels == 4 else {},
                 )
     return found
 
