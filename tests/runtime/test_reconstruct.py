@@ -290,3 +290,29 @@ def test_keyboard_interrupt_leaves_no_thread_behind(model):
     with pytest.raises(KeyboardInterrupt):
         reconstruct(make_scan()[0], model, batch_size=10, progress=interrupt)
     assert threading.active_count() == before
+
+
+def test_a_probe_trained_with_the_network_is_the_one_stored(model_path):
+    rng = np.random.default_rng(3)
+    scan, _ = make_scan()
+    scan = dataclasses.replace(scan, probe=rng.random((1, SIDE, SIDE)).astype(np.complex64))
+    trained = rng.random((2, SIDE, SIDE)).astype(np.complex64)
+    path = model_path(probe=trained, training_summary={"probe_source": "trained"})
+    product = reconstruct(scan, Model(path, provider="cpu"))
+    assert product.metadata["probe_source"] == "trained"
+    expected, _ = probe_in_counts(trained, float((scan.patterns**2).sum() / scan.num_patterns))
+    np.testing.assert_allclose(product.probe, expected, rtol=1e-5)
+
+
+def test_the_object_is_tested_against_the_patterns_where_there_is_a_probe(model):
+    scan, _ = make_scan()
+    assert reconstruct(scan, model).pattern_residuals is None
+    probe = np.ones((1, SIDE, SIDE), np.complex64)
+    product = reconstruct(dataclasses.replace(scan, probe=probe), model, residual_patterns=20)
+    assert np.isfinite(product.pattern_residuals).sum() == 20
+    assert product.metadata["residual_patterns"] == 20
+    assert product.metadata["residual"] > 0
+    untested = reconstruct(dataclasses.replace(scan, probe=probe), model, residual_patterns=0)
+    assert "residual" not in untested.metadata
+    with pytest.raises(ValueError, match="`residual_patterns` is -1"):
+        reconstruct(scan, model, residual_patterns=-1)

@@ -168,6 +168,11 @@ class TrainingConfig:
         return self.num_merged or self.num_channels
 
     @property
+    def trains_beam(self) -> bool:
+        """Whether the probe, or its power, is improved together with the network."""
+        return self.trainable_probe or self.trainable_gain
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """The losses and their weights."""
         if isinstance(self.loss, str):

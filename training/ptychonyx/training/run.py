@@ -123,7 +123,7 @@ class Run:
         if progress.is_best:
             weights, probe = best()
             save_weights(weights, self.path / "weights.safetensors")
-            if self.config.trainable_probe or self.config.trainable_gain:
+            if self.config.trains_beam:
                 save_array(probe, self.path / "probe.npy")
         if save_checkpoint is None:
             return

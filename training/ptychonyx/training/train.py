@@ -205,7 +205,7 @@ def _describe(scan: Scan, index: int, samples: Samples, config: TrainingConfig) 
         "position_origin": scan.position_origin,
         "input_scale": float(samples.constants.scale[index]),
         "mean_count": float(samples.constants.mean_count[index]),
-        "probe_source": "trained" if config.trainable_probe else choice.source,
+        "probe_source": "trained" if config.trains_beam else choice.source,
         "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.probe).tobytes()).hexdigest(),
         "probe_modes": len(choice.probe),
         "probe_counts_ratio": choice.counts_ratio,
