@@ -40,7 +40,7 @@ def steps_pytorch(config: TrainingConfig, samples: Samples, network: Any) -> lis
     import torch
 
     module = backend("pytorch", "train")
-    beam = module.Beam(samples.constants, config, torch.float64)
+    beam = backend("pytorch", "beam").Beam(samples.constants, config, torch.float64)
     constants = module.Constants(samples.constants, torch.float64)
     optimizer = module.make_optimizer(config, network, beam)
     trained = [value for group in optimizer.param_groups for value in group["params"]]

@@ -20,6 +20,7 @@ from ..run import Best, EpochRow, Run
 from ..samples import Batch, Samples, ScanConstants
 from ..train import Watcher, stop_if_asked
 from ..weights import Weights
+from .beam import Beam, beam_parameters, trained_probe
 from .loss import loss
 from .network import (
     Network,
@@ -43,46 +44,6 @@ class Constants:
         self.good_pixels = tf.cast(constants.good_pixels, dtype)
         self.mean_count = tf.cast(constants.mean_count, dtype)
         self.weights = tf.cast(constants.weights, dtype)
-
-
-class Beam(keras.layers.Layer):
-    """The probe of each scan, constant or trained; √gain · unit · (real + i·imaginary)."""
-
-    def __init__(self, constants: ScanConstants, config: TrainingConfig, dtype: tf.DType) -> None:
-        super().__init__(dtype=dtype.name)
-        unit = constants.probe_unit()
-        probe = constants.probe / unit
-        self.unit = tf.constant(unit, dtype)
-        for name, array, is_trainable in (
-            ("real", probe.real, config.trainable_probe),
-            ("imaginary", probe.imag, config.trainable_probe),
-            ("log_gain", np.zeros(len(unit)), config.trainable_gain),
-        ):
-            variable = self.add_weight(
-                shape=array.shape, dtype=dtype.name, trainable=is_trainable, name=name
-            )
-            variable.assign(array)
-            setattr(self, name, variable)
-        self.built = True
-
-    def call(self, scan: tf.Tensor) -> tf.Tensor:
-        """Return the probe (B, modes, N, N) of each sample's scan, in sqrt(counts)."""
-        gain = tf.exp(tf.gather(self.log_gain.value, scan) / 2)[:, None, None, None]
-        factor = tf.gather(self.unit, scan) * gain
-        real, imaginary = (tf.gather(part.value, scan) for part in (self.real, self.imaginary))
-        return tf.complex(factor * real, factor * imaginary)
-
-
-def beam_parameters(beam: Beam) -> dict[str, tf.Variable]:
-    """Return what is trained of the beam, by name."""
-    found = {f"beam.{name}": getattr(beam, name) for name in ("real", "imaginary", "log_gain")}
-    return {name: variable.value for name, variable in found.items() if variable.trainable}
-
-
-def trained_probe(beam: Beam) -> NDArray[np.complex64]:
-    """Return the probe (modes, N, N) of the first scan, gain included, in sqrt(counts)."""
-    result: NDArray[np.complex64] = beam(tf.zeros(1, tf.int64))[0].numpy().astype(np.complex64)
-    return result
 
 
 def batch_loss(
