@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training import physics
 from ptychonyx.training.architecture import Architecture
@@ -16,6 +18,7 @@ from ptychonyx.training.policy import after_epoch, start
 from ptychonyx.training.run import start_run
 from ptychonyx.training.samples import prepare_samples, split
 from ptychonyx.training.simulate import OBJECTS, POSITIONS, PROBES, SimulationSpec, simulate
+from ptychonyx.training.train import train
 from ptychonyx.training.weights import check_weights, draw_weights, load_weights, save_weights
 
 RNG = np.random.default_rng
@@ -29,6 +32,32 @@ def test_parameter_counts(window_px: int, filters: float, num_parameters: int) -
     weights = draw_weights(architecture, RNG(0))
     assert architecture.num_parameters == num_parameters
     assert sum(array.size for array in weights.values()) == num_parameters
+
+
+PTYCHOPINN_COUNTS = [
+    (64, 1, True, 2_331_772),
+    (64, 4, True, 2_340_208),
+    (64, 1, False, 2_252_026),
+    (64, 4, False, 2_257_000),
+    (128, 1, True, 4_661_212),
+    (128, 1, False, 4_639_770),
+    (256, 1, True, 12_912_268),
+    (256, 1, False, 12_906_154),
+]
+
+
+@pytest.mark.parametrize(("window_px", "num_channels", "probe_big", "expected"), PTYCHOPINN_COUNTS)
+def test_ptychopinn_has_the_parameters_of_ptychopinn(
+    window_px: int, num_channels: int, probe_big: bool, expected: int
+) -> None:
+    architecture = Architecture(
+        "ptychopinn",
+        window_px=window_px,
+        num_channels=num_channels,
+        filters=2,
+        probe_big=probe_big,
+    )
+    assert architecture.num_parameters == expected
 
 
 def test_wider_windows_get_one_more_block_in_front() -> None:
@@ -81,6 +110,30 @@ def test_several_scans_keep_their_own_scale_and_probe(small_scan: Scan) -> None:
     assert energy == pytest.approx(16**2, rel=1e-5)
 
 
+def test_a_part_too_small_or_too_sparse_for_groups_is_named(small_scan: Scan) -> None:
+    for fraction, part in ((0.05, "validation"), (0.95, "training")):
+        with pytest.raises(ScanError, match=f"In the {part} part.*a group needs C = 4"):
+            prepare_samples([small_scan], validation_fraction=fraction, group_size=4)
+    with pytest.raises(ScanError, match=r"neighbours within 1 px.*too sparse"):
+        prepare_samples([small_scan], validation_fraction=0, group_size=4, max_distance_px=1)
+
+
+def test_a_supervised_loss_needs_the_object(small_scan: Scan) -> None:
+    blind = dataclasses.replace(small_scan, object_=None)
+    with pytest.raises(ValueError, match=r"has no object, which a supervised loss needs"):
+        prepare_samples([blind], validation_fraction=0, with_truth=True)
+    truth = prepare_samples([small_scan], validation_fraction=0, with_truth=True).truth
+    assert truth is not None
+    assert truth.shape == (40, 32, 32)
+
+
+def test_another_window_than_asked_for_is_refused(small_scan: Scan, tmp_path: Path) -> None:
+    config = TrainingConfig(backend="pytorch", window_px=64)
+    with pytest.raises(ValueError, match=r"`window_px` is 64, but the patterns.*32×32"):
+        train([small_scan], config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_samples_refuse_what_does_not_fit(small_scan: Scan) -> None:
     other = simulate(SimulationSpec(num_patterns=4, window_px=64), RNG(0))
     single = simulate(SimulationSpec(num_patterns=1, window_px=32), RNG(0))
@@ -124,18 +177,36 @@ def test_divergence_is_an_error() -> None:
         ("learning_rate: 1e-6", "`min_learning_rate` is 1e-05, expected at most"),
         ("filters: true", "`filters` is True"),
         ("patch_px: 7", "`patch_px` is 7, expected even"),
+        ("num_channels: 5", "`num_channels` is 5, expected 1, 4 or 9"),
+        ("{num_channels: 4, num_merged: 9}", "`num_merged` is 9, expected `num_channels`"),
+        ("schedule: step", "`schedule` is 'step', expected one of"),
+        ("optimizer: sgd", "`optimizer` is 'sgd', expected one of"),
+        ("precision: float16", "`precision` is 'float16', expected one of"),
+        ("weight_decay: 0.1", "`weight_decay` is 0.1, but `optimizer` is 'adam'"),
+        ("probe_big: true", "`probe_big` is given, but `architecture` is 'cnn'"),
+        ("warmup_epochs: 100", "`warmup_epochs` is 100, expected below `epochs`"),
+        ("loss: {poisson: 0}", "The weight of loss 'poisson' is 0, expected above 0"),
+        ("loss: {total_variation: 1.0}", "which knows no data"),
+        ("loss: {}", "which knows no data"),
+        ("trainable_probe: 1", "`trainable_probe` is 1, expected bool"),
+        (
+            "gradient_clip_norm: 0",
+            "`gradient_clip_norm` is 0.0, expected a positive number, or null",
+        ),
+        ("validation_fraction: 1", "`validation_fraction` is 1.0, expected from 0 to below 1"),
         ("- a list", "holds a list"),
         ("a: [", "is not valid YAML"),
     ],
 )
 def test_bad_configurations(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(text)
-    with pytest.raises(ValueError, match=message.replace("[", "\\[")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         load_config(tmp_path / "run.yaml")
 
 
 def test_configuration_round_trip_and_flags_win(tmp_path: Path) -> None:
-    config = TrainingConfig(backend="pytorch", epochs=7, learning_rate=1e-3)
+    loss = {"amplitude": 1.0, "total_variation": 0.5}
+    config = TrainingConfig(backend="pytorch", epochs=7, learning_rate=1e-3, loss=loss)
     config.save(tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
     assert load_config(tmp_path / "config.yaml", {"epochs": 9, "seed": None}).epochs == 9

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.scaling import (
     estimate_probe,
@@ -250,8 +251,7 @@ def prepare_samples(
         ),
         probes=choices,
     )
-    for part in (samples.training, samples.validation):
-        samples._groups(part, np.random.default_rng(0))  # a scan too sparse is refused here
+    _check_density(samples)
     return samples
 
 
@@ -304,6 +304,16 @@ def _check_scans(
             f"The given probe has shape {probe.shape}, but the patterns are {window_px}×{window_px}; "
             "give a probe reconstructed with the same window."
         )
+
+
+def _check_density(samples: Samples) -> None:
+    """Refuse scans that are too sparse, or parts of them that are too small, before training."""
+    for name, part in (("training", samples.training), ("validation", samples.validation)):
+        try:
+            samples._groups(part, np.random.default_rng(0))
+        except ScanError as error:
+            hint = "; `validation_fraction` decides about the two parts"
+            raise ScanError(f"In the {name} part{hint}: {error}") from None
 
 
 def _read_all(scan: Scan) -> NDArray[np.float32]:
