@@ -20,9 +20,45 @@ WEIGHT_FLOOR = 1e-3
 """Of the largest weight: a pixel with less than this is as good as unseen."""
 FADE_SHARE = 1 / 8
 """Share of a patch's side over which it fades out: a sharp edge would ring through the taps."""
+PATCH_WEIGHTS = ("probe", "hann")
+SUBPIXEL_METHODS = ("sinc", "nearest")
 NUM_TAPS = 8
 TAPER = 5.0
 """Kaiser parameter of the taps; 3, 4, 6 and 7 were measured to be worse."""
+
+
+@dataclass(frozen=True)
+class StitchOptions:
+    """How patches become an object.
+
+    Attributes
+    ----------
+    weights : "probe" or "hann"
+        What a pixel of a patch counts by: the intensity of the beam there, if the scan or the model
+        has a probe, or a Hann window.
+    subpixel : "sinc" or "nearest"
+        How a patch is brought to fractional pixels: by a windowed sinc, or not at all.
+    align_phase : bool
+        Stitch a second time, with each patch turned by one phase towards the first result. It
+        costs a second pass, and cures a network whose patches differ by a constant phase.
+
+    Examples
+    --------
+    >>> StitchOptions(weights="gauss")
+    Traceback (most recent call last):
+    ...
+    ValueError: `weights` is 'gauss', expected one of: "probe", "hann".
+    """
+
+    weights: str = "probe"
+    subpixel: str = "sinc"
+    align_phase: bool = False
+
+    def __post_init__(self) -> None:
+        for name, words in (("weights", PATCH_WEIGHTS), ("subpixel", SUBPIXEL_METHODS)):
+            if getattr(self, name) not in words:
+                quoted = ", ".join(f'"{word}"' for word in words)
+                raise ValueError(f"`{name}` is {getattr(self, name)!r}, expected one of: {quoted}.")
 
 
 @dataclass(frozen=True)
@@ -112,6 +148,8 @@ class Mosaic:
         Where the object lies.
     weights : float64 array, shape (M, M)
         How much each pixel of a patch counts.
+    reference : complex array, shape (H, W), optional
+        An object on this canvas; each patch is turned by the one phase that fits it best.
 
     Examples
     --------
@@ -122,8 +160,15 @@ class Mosaic:
     array([[2., 3., 4.]], dtype=float32)
     """
 
-    def __init__(self, canvas: Canvas, weights: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        canvas: Canvas,
+        weights: NDArray[np.float64],
+        *,
+        reference: NDArray[np.complex64] | None = None,
+    ) -> None:
         self.canvas = canvas
+        self._reference = reference
         self._weights = weights.astype(np.float32)
         self._sums = np.zeros((4, *canvas.shape))  # Σw·Re q, Σw·Im q, Σw, Σw|q|²
         self._coverage = np.zeros(canvas.shape, dtype=np.int32)
@@ -166,6 +211,8 @@ class Mosaic:
         for (y, x), (bottom, right), layer in zip(
             whole.tolist(), touched.tolist(), shifted, strict=True
         ):
+            if self._reference is not None:
+                _turn_towards(self._reference, layer, y - before, x - before)
             _add_clipped(self._sums, layer, y - before, x - before)
             self._coverage[max(y, 0) : max(bottom, 0), max(x, 0) : max(right, 0)] += 1
 
@@ -279,6 +326,25 @@ def _shift_matrices(
     for tap in range(NUM_TAPS):
         matrices[:, columns + tap, columns] = taps[:, tap, None]
     return matrices
+
+
+def _turn_towards(
+    reference: NDArray[np.complex64], layer: NDArray[np.float32], y: int, x: int
+) -> None:
+    """Turn Σw·Re q and Σw·Im q of a block at (y, x) by the phase of its dot product with an object.
+
+    A block that meets nothing of the object stays as it is.
+    """
+    patch = layer[0] + 1j * layer[1]
+    window = np.zeros_like(patch)
+    rows = np.arange(max(y, 0), min(y + patch.shape[0], reference.shape[0]))
+    columns = np.arange(max(x, 0), min(x + patch.shape[1], reference.shape[1]))
+    if len(rows) and len(columns):
+        window[np.ix_(rows - y, columns - x)] = reference[np.ix_(rows, columns)]
+    overlap = np.vdot(patch, window)
+    if overlap != 0:
+        patch *= overlap / abs(overlap)
+        layer[0], layer[1] = patch.real, patch.imag
 
 
 def _add_clipped(sums: NDArray[np.float64], layer: NDArray[np.float32], y: int, x: int) -> None:

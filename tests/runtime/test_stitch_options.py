@@ -1,0 +1,121 @@
+"""What can be chosen about stitching, and products that appear while the work goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.model import Model
+from ptychonyx.runtime.reconstruct import reconstruct, reconstruct_in_steps
+from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.stitch import Canvas, Mosaic, StitchOptions, patch_weights, stitch_patches
+
+pytest.importorskip("onnx", reason="model files are built with the onnx package")
+pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
+
+NUM, SIDE, PATCH = 50, 8, 4
+
+
+@pytest.fixture
+def scan():
+    rng = np.random.default_rng(0)
+    corners_px = rng.uniform(0, 20, (NUM, 2))
+    return Scan(rng.uniform(0.5, 2, (NUM, SIDE, SIDE)), "amplitude", corners_px)
+
+
+@pytest.fixture
+def model(model_path):
+    return Model(model_path(), provider="cpu", num_threads=1)
+
+
+@pytest.mark.parametrize(("num_steps", "expected"), [(1, [50]), (3, [20, 40, 50]), (99, None)])
+def test_steps_grow_evenly_to_the_whole_product(scan, model, num_steps, expected):
+    products = list(reconstruct_in_steps(scan, model, num_steps=num_steps, batch_size=10))
+    used = [product.num_patterns_used for product in products]
+    assert used == (expected or [10, 20, 30, 40, 50])
+    assert [product.complete for product in products] == [False] * (len(used) - 1) + [True]
+    whole = reconstruct(scan, model, batch_size=7)
+    np.testing.assert_allclose(products[-1].object_, whole.object_, atol=1e-6)
+    if len(products) > 1:
+        assert (products[0].coverage > 0).sum() < (whole.coverage > 0).sum()
+
+
+def test_a_closed_generator_computes_no_more(scan, model):
+    done = []
+    steps = reconstruct_in_steps(
+        scan, model, num_steps=5, batch_size=10, progress=lambda num, _: done.append(num)
+    )
+    next(steps)
+    steps.close()
+    assert done == [10]
+
+
+def test_progress_of_two_passes_counts_patterns_once(scan, model):
+    done = []
+    options = StitchOptions(align_phase=True)
+    reconstruct(
+        scan, model, batch_size=25, stitching=options, progress=lambda *pair: done.append(pair)
+    )
+    assert done == [(12, 50), (25, 50), (37, 50), (50, 50)]
+
+
+def test_stopping_in_the_first_of_two_passes_ends_both(scan, model):
+    options = StitchOptions(align_phase=True)
+    product = reconstruct(scan, model, batch_size=10, stitching=options, should_stop=lambda: True)
+    assert (product.complete, product.num_patterns_used) == (False, 10)
+
+
+def test_aligning_takes_out_one_phase_a_patch():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.5, 1, (40, 50)) * np.exp(1j * rng.uniform(-0.5, 0.5, (40, 50)))
+    # corners reach over every edge
+    corners_px = rng.integers(-3, (35, 45), (300, 2)).astype(np.float64)
+    padded = np.pad(truth, 8, constant_values=1)
+    cut = [padded[y : y + 8, x : x + 8] for y, x in (corners_px + 8).astype(int)]
+    phases = np.exp(1j * rng.normal(0, 0.6, (300, 1, 1)))
+    patches = (np.stack(cut) * phases).astype(np.complex64)
+    canvas, weights = Canvas(truth.shape, (0, 0)), np.ones((8, 8))
+    first = stitch_patches(patches, corners_px, canvas=canvas, weights=weights)
+    mosaic = Mosaic(canvas, weights, reference=first.object_)
+    mosaic.add(patches, corners_px)
+    second = mosaic.finish()
+    seen = first.coverage > 3
+
+    def amplitude(stitched):
+        return np.abs(stitched.object_)[seen].mean() / np.abs(truth)[seen].mean()
+
+    # phases scattered by 0.6 rad cost 1 − exp(−0.6²/2) of the amplitude, less with few overlaps
+    assert amplitude(first) < 0.89
+    assert amplitude(second) > 0.98
+    assert second.disagreement[seen].mean() < 0.1 * first.disagreement[seen].mean()
+
+
+def test_nearest_puts_patches_on_whole_pixels(scan, model):
+    near = reconstruct(scan, model, stitching=StitchOptions(subpixel="nearest"))
+    rounded = Scan(scan.patterns, "amplitude", np.rint(scan.corners_px))
+    canvas = near.object_.shape
+    by_hand = reconstruct(rounded, model)
+    y, x = by_hand.object_corner_px
+    height, width = by_hand.object_.shape
+    top, left = y - near.object_corner_px[0], x - near.object_corner_px[1]
+    np.testing.assert_allclose(
+        near.object_[top : top + height, left : left + width],
+        by_hand.object_[: canvas[0] - top, : canvas[1] - left],
+        atol=1e-6,
+    )
+    assert abs(near.object_ - reconstruct(scan, model).object_).max() > 0.01
+
+
+def test_hann_leaves_the_probe_out(scan, model):
+    probe = np.zeros((1, SIDE, SIDE), np.complex64)
+    probe[0, 3, 3] = 50
+    with_probe = Scan(scan.patterns, "amplitude", scan.corners_px, probe=probe)
+    hann = reconstruct(with_probe, model, stitching=StitchOptions(weights="hann"))
+    np.testing.assert_allclose(hann.object_, reconstruct(scan, model).object_, atol=1e-6)
+    assert hann.metadata["patch_weights"] == "hann"
+    assert abs(patch_weights(probe, PATCH) - patch_weights(None, PATCH)).max() > 0.1
+
+
+def test_unknown_words_are_refused():
+    with pytest.raises(ValueError, match="`subpixel` is 'cubic', expected one of: \"sinc\""):
+        StitchOptions(subpixel="cubic")
