@@ -149,6 +149,7 @@ def test_bad_flags_leave_nothing(
 
 def test_help_names_every_command_with_an_example() -> None:
     text = ptychonyx("--help")
-    for command in ("inspect", "simulate", "train", "export", "verify", "reconstruct", "compare"):
+    commands = ("inspect", "simulate", "train", "export", "verify", "reconstruct", "compare")
+    for command in (*commands, "reconstruct-folder"):
         assert command in text
         assert "Example" in ptychonyx(command, "--help")

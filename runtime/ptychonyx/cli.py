@@ -311,6 +311,40 @@ def reconstruct(
 
 
 @app.command()
+def reconstruct_folder(
+    input_folder: Annotated[
+        Path,
+        typer.Option(
+            "--input-directory",
+            "-i",
+            help="Folder with diffraction.h5, product.h5, model.onnx and, if wanted, settings.ini.",
+        ),
+    ],
+    output_folder: Annotated[
+        Path, typer.Option("--output-directory", "-o", help="Folder that gets product.h5.")
+    ],
+    event_file: Annotated[
+        Path | None, typer.Option(help="File for events: one JSON object a line.")
+    ] = None,
+) -> None:
+    """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
+
+    **Example:** `ptychonyx reconstruct-folder -i input -o output --event-file events.ndjson`
+    """
+    from ptychonyx.runtime.reconstruct_folder import open_events
+    from ptychonyx.runtime.reconstruct_folder import reconstruct_folder as run
+
+    with _stop_on_signal() as stopped, open_events(event_file) as events:
+        product = run(input_folder, output_folder, events=events, should_stop=lambda: bool(stopped))
+    _say(
+        f"Wrote {output_folder / 'product.h5'}: {product.num_patterns_used} of "
+        f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s."
+    )
+    if not product.complete:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="Product, scan or NPZ with an object.")],
     b: Annotated[Path, typer.Argument(help="The reference.")],
