@@ -12,7 +12,11 @@ import pytest
 
 from ptychonyx.runtime import load_object, load_probe, load_scan, read_product, write_product
 from ptychonyx.runtime.errors import QuantityError, ScanError
-from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.formats import (
+    write_ptychodus,
+    write_ptychopinn_npz,
+    write_training_hdf5,
+)
 from ptychonyx.runtime.formats.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
 from ptychonyx.runtime.formats.npz import Npz
 from ptychonyx.runtime.product import NOMINAL_PIXEL_M, Product
@@ -426,3 +430,23 @@ def test_ptychodus_itself_reads_and_writes_the_same_scan(small_scan: Scan, tmp_p
         np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-6)
         np.testing.assert_array_equal(read.patterns[0:40], small_scan.patterns)
         np.testing.assert_array_equal(read.probe, small_scan.probe)
+
+
+def test_training_file_of_ours_reads_back(small_scan: Scan, tmp_path: Path) -> None:
+    bad = np.zeros((32, 32), bool)
+    bad[3, 5] = True
+    scan = dataclasses.replace(small_scan, bad_pixels=bad)
+    path = tmp_path / "train.h5"
+    write_training_hdf5(scan, path)
+    read = load_scan(path)
+    np.testing.assert_allclose(
+        read.corners_px, scan.corners_px - np.array(scan.object_corner_px), atol=1e-9
+    )
+    np.testing.assert_array_equal(read.patterns[0:40], scan.patterns)
+    for name in ("probe", "object_", "bad_pixels"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(scan, name))
+    for name in ("pixel_size_m", "photon_energy_eV", "detector_distance_m"):
+        assert getattr(read, name) == pytest.approx(getattr(scan, name), rel=1e-12)
+    with pytest.raises(ScanError, match="has no `photon_energy_eV`"):
+        write_training_hdf5(dataclasses.replace(scan, photon_energy_eV=None), tmp_path / "no.h5")
+    assert [file.name for file in tmp_path.iterdir()] == ["train.h5"]

@@ -13,7 +13,7 @@ import pytest
 from ptychonyx.runtime import model as model_module
 from ptychonyx.runtime import providers
 from ptychonyx.runtime.errors import ManifestError, ProviderError
-from ptychonyx.runtime.model import Model, read_manifest
+from ptychonyx.runtime.model import Model, may_use_gpu, read_manifest
 from ptychonyx.runtime.onnx_file import parse_onnx
 
 onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
@@ -412,3 +412,20 @@ def test_sizes_of_string_tensors_and_packed_dims_are_read():
     graph = helper.make_graph([], "g", [], [], initializer=[tensor])
     file = parse_onnx(helper.make_model(graph).SerializeToString(), "x.onnx")
     assert [(each.name, each.dims) for each in file.tensors] == [("text", (2,))]
+
+
+@pytest.mark.parametrize(
+    ("installed", "driver", "expected"),
+    [
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], None, True),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], "no driver", False),
+        (["CPUExecutionProvider"], None, False),
+    ],
+)
+def test_auto_may_use_a_gpu_only_where_wheel_and_driver_are_there(
+    installed, driver, expected, monkeypatch
+):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: installed)
+    monkeypatch.setattr(providers, "_why_no_driver", lambda: driver)
+    assert may_use_gpu("auto") is expected
+    assert (may_use_gpu("cpu"), may_use_gpu("tensorrt")) == (False, True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .errors import ManifestError
 from .manifest import INPUT_NAMES, OUTPUT_NAME, TOLERANCES, Manifest, manifest_of
 from .onnx_file import parse_onnx, read_model_bytes
-from .providers import check_provider, errors_of, start_session
+from .providers import check_provider, errors_of, gpu_may_start, start_session
 
 _logger = logging.getLogger(__name__)
 
@@ -174,6 +174,27 @@ def read_manifest(path: str | Path) -> tuple[Manifest, str]:
     """
     data = read_model_bytes(path)
     return manifest_of(parse_onnx(data, str(path))), hashlib.sha256(data).hexdigest()
+
+
+def may_use_gpu(provider: str) -> bool:
+    """Tell whether a provider may start something on a GPU here; nothing is started to find out.
+
+    A host that keeps GPU work in processes of its own asks this first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such provider.
+    RuntimeError
+        If onnxruntime is not installed.
+
+    Examples
+    --------
+    >>> may_use_gpu("cpu"), may_use_gpu("cuda")
+    (False, True)
+    """
+    check_provider(provider)
+    return gpu_may_start(_import_onnxruntime(), provider)
 
 
 def _check_input(amplitude: NDArray[np.float32], scale: float, manifest: Manifest) -> None:

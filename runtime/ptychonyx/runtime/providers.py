@@ -55,6 +55,17 @@ def provider_names() -> tuple[str, ...]:
     return ("auto", *PROVIDERS)
 
 
+def gpu_may_start(ort: ModuleType, provider: str) -> bool:
+    """Tell whether a provider, asked for on this machine, may start something on a GPU.
+
+    Nothing is started there to find out.
+    """
+    if provider != "auto":
+        return provider in GPU_PROVIDERS
+    names = {PROVIDERS[name].ort_name for name in GPU_PROVIDERS if name in AUTO}
+    return bool(names & set(ort.get_available_providers())) and _why_no_driver() is None
+
+
 def check_provider(provider: str) -> None:
     """Refuse a provider that nobody knows.
 
@@ -255,6 +266,7 @@ PROVIDERS: dict[str, Provider] = {
         lambda ort: None,
     ),
 }
+GPU_PROVIDERS = ("cuda", "tensorrt")
 AUTO = ("cuda", "cpu")
 """Best first, the CPU last. TensorRT builds engines for minutes, and OpenVINO by itself rounds to
 bfloat16 on some processors: both are to be asked for by name."""

@@ -16,6 +16,7 @@ from .npz import Npz
 from .object_file import ObjectFile as ObjectFile
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
 from .ptychodus_hdf5 import write_ptychodus as write_ptychodus
+from .ptychodus_training_hdf5 import write_training_hdf5 as write_training_hdf5
 from .ptychopinn_npz import write_ptychopinn_npz as write_ptychopinn_npz
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")

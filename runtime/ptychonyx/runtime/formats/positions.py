@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scan import Frame
+
 POSITION_ORIGINS: dict[str, Callable[[int], float]] = {
     "corner": lambda window_px: 0.0,
     "centre": lambda window_px: window_px / 2,
@@ -36,3 +38,22 @@ def positions_from_corners(
 ) -> NDArray[np.float64]:
     """Return positions (y, x) of windows from their top-left pixels: the inverse."""
     return corners_px + POSITION_ORIGINS[origin](window_px)
+
+
+def corners_from_metres(
+    positions_m: NDArray[np.float64], window_px: int, frame: Frame
+) -> NDArray[np.float64]:
+    """Return the top-left pixel (y, x) of each window on a canvas, from positions in metres.
+
+    (position − centre) / pixel + canvas / 2 − N / 2: the same in every release of Ptychodus, though
+    the releases disagree on centres.
+
+    Examples
+    --------
+    >>> frame = Frame(canvas_shape=(100, 80), center_m=(0.0, 1e-6), pixel_size_m=(1e-8, 1e-8))
+    >>> corners_from_metres(np.array([[0.0, 1e-6]]), 64, frame)
+    array([[18.,  8.]])
+    """
+    pixels = (positions_m - np.array(frame.center_m)) / np.array(frame.pixel_size_m)
+    corners: NDArray[np.float64] = pixels + np.array(frame.canvas_shape) / 2 - window_px / 2
+    return corners

@@ -19,6 +19,7 @@ from ..scan import Frame
 from .hdf5 import open_hdf5
 from .npz import Npz
 from .object_file import ObjectFile, as_object, as_probe
+from .positions import corners_from_metres
 
 OWN_GROUP = "ptychonyx"
 OWN_MAPS = ("coverage", "disagreement", "pattern_residuals")
@@ -124,23 +125,18 @@ class ProductFile:
         return indexes.astype(np.int64)
 
     def corners_px(self, window_px: int) -> NDArray[np.float64]:
-        """Return the corners of N×N windows in the object's own pixels.
-
-        (position − centre) / pixel + canvas / 2 − N / 2: the same in every release, though the
-        releases disagree on centres.
-        """
-        canvas, num = self.canvas(), len(self.position_indexes())
+        """Return the corners of N×N windows in the object's own pixels."""
+        num = len(self.position_indexes())
         axes = []
-        for axis, name in enumerate(POSITION_KEYS):
+        for name in POSITION_KEYS:
             metres = self._array(name).reshape(-1)
             if len(metres) != num:
                 raise ScanError(
                     f"{self.path} has {num} `probe_position_indexes` but {len(metres)} `{name}`; "
                     "each position needs both: correct the file."
                 )
-            pixels = (metres.astype(np.float64) - canvas.center_m[axis]) / canvas.pixel_size_m[axis]
-            axes.append(pixels + canvas.canvas_shape[axis] / 2 - window_px / 2)
-        return np.stack(axes, axis=1)
+            axes.append(metres.astype(np.float64))
+        return corners_from_metres(np.stack(axes, axis=1), window_px, self.canvas())
 
     def metadata(self) -> dict[str, str | float | int | bool]:
         """Return what we wrote about the reconstruction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -14,9 +14,10 @@ from ..errors import ScanError
 from ..scan import Quantity, Scan
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .object_file import ObjectFile, as_object, as_probe
-from .positions import corners_from_positions
+from .positions import corners_from_positions, positions_from_corners
 
 POSITION_KEYS = ("probe_position_y_px", "probe_position_x_px")
+WRITE_BATCH = 256
 
 
 def recognises(path: Path) -> bool:
@@ -70,6 +71,63 @@ def read_scan(
         position_origin=origin,
         name=path.stem,
     )
+
+
+def write_training_hdf5(scan: Scan, path: str | Path) -> None:
+    """Write a scan as one file that `train` reads, and Ptychodus since 1.7 opens.
+
+    Where the scan's frame lies in metres, and its scan indexes, are not kept: the format has no
+    place for them.
+
+    Parameters
+    ----------
+    scan : Scan
+        Counts, with object, pixel size, photon energy and detector distance; Ptychodus needs the
+        probe, too, `train` does not.
+    path : path
+
+    Raises
+    ------
+    ScanError
+        If the scan lacks one of these, or holds amplitudes.
+    """
+    from ..product import write_atomically  # product reads with formats
+
+    if scan.quantity != "counts":
+        raise ScanError(
+            f"`quantity` is {scan.quantity!r}, but Ptychodus files hold counts; write an NPZ."
+        )
+    for name in ("object_", "pixel_size_m", "photon_energy_eV", "detector_distance_m"):
+        if getattr(scan, name) is None:
+            raise ScanError(f"The scan has no `{name}`, which the file needs; supply it.")
+    write_atomically(Path(path), lambda out: _write(scan, out))
+
+
+def _write(scan: Scan, out: BinaryIO) -> None:
+    num, side = scan.num_patterns, scan.window_px
+    bad = np.zeros((side, side), np.bool_) if scan.bad_pixels is None else scan.bad_pixels
+    in_object = scan.corners_px - np.array(scan.object_corner_px)
+    positions_px = positions_from_corners(in_object, side, origin="ptychodus")
+    pixel_m = scan.frame.pixel_size_m if scan.frame else (scan.pixel_size_m, scan.pixel_size_m)
+    with h5py.File(out, "w") as file:
+        patterns = file.create_dataset(
+            "patterns",
+            shape=(num, side, side),
+            dtype=scan.patterns.dtype,
+            chunks=(1, side, side),
+            compression="lzf",
+        )
+        for start in range(0, num, WRITE_BATCH):
+            stop = min(start + WRITE_BATCH, num)
+            patterns[start:stop] = scan.patterns[start:stop]
+        file["bad_pixels"] = bad
+        if scan.probe is not None:
+            file["probe"] = scan.probe
+        file["object"] = scan.object_
+        file[POSITION_KEYS[0]], file[POSITION_KEYS[1]] = positions_px.T.copy()
+        file["object_pixel_height_m"], file["object_pixel_width_m"] = pixel_m
+        file["detector_object_distance_m"] = scan.detector_distance_m
+        file["photon_energy_eV"] = scan.photon_energy_eV
 
 
 def read_object(path: Path) -> ObjectFile:
