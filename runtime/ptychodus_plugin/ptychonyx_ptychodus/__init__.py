@@ -1,0 +1,1 @@
+"""Ptychonyx inside Ptychodus: an adapter around `ptychonyx.runtime`, with no arithmetic of its own."""

@@ -1,0 +1,158 @@
+"""Ptychodus' types into a Scan, and a Product back: the one place where both are known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ptychodus.api.object import Object
+from ptychodus.api.probe import ProbeSequence
+from ptychodus.api.product import LossValue
+from ptychodus.api.product import Product as PtychodusProduct
+from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
+
+from ptychonyx.runtime.formats.object_file import as_object, as_probe
+from ptychonyx.runtime.formats.positions import corners_from_metres
+from ptychonyx.runtime.model import Model
+from ptychonyx.runtime.options import Options
+from ptychonyx.runtime.product import Product
+from ptychonyx.runtime.reconstruct import reconstruct_in_steps
+from ptychonyx.runtime.scan import Frame, Scan
+
+_logger = logging.getLogger("ptychonyx.ptychodus")
+
+PROGRESS_GOAL = 100
+"""Progress is in percent; the last of the yields has this number."""
+NUM_STEPS = 5
+"""Ptychodus redraws the product, and in batch mode writes it, at each yield."""
+
+
+def to_scan(parameters: ReconstructInput) -> Scan:
+    """Turn what Ptychodus gives a reconstructor into a scan.
+
+    Patterns are counts and bad pixels are as stored: the runtime sets them to 0. The frame is the
+    canvas of the input product, so the result has the same.
+
+    Raises
+    ------
+    ScanError
+        If the parts do not fit together.
+    """
+    product = parameters.product
+    geometry = product.object_.get_geometry()
+    frame = Frame(
+        canvas_shape=(geometry.height_px, geometry.width_px),
+        center_m=(geometry.center_y_m, geometry.center_x_m),
+        pixel_size_m=(geometry.pixel_height_m, geometry.pixel_width_m),
+    )
+    patterns = parameters.diffraction_patterns
+    positions = product.probe_positions
+    positions_m = np.array([(each.y_m, each.x_m) for each in positions], dtype=np.float64)
+    name, probe, metadata = product.metadata.name, product.probes.get_array(), product.metadata
+    return Scan(
+        patterns=patterns,
+        quantity="counts",
+        corners_px=corners_from_metres(positions_m.reshape(-1, 2), patterns.shape[-1], frame),
+        probe=as_probe(probe, "probe", Path(name)) if probe.size else None,
+        object_=as_object(product.object_.get_array(), "object", Path(name)),
+        bad_pixels=np.asarray(parameters.bad_pixels, dtype=np.bool_),
+        pixel_size_m=geometry.pixel_width_m,
+        photon_energy_eV=_photon_energy(metadata) or None,
+        detector_distance_m=metadata.detector_distance_m or None,
+        frame=frame,
+        position_indexes=np.array([each.index for each in positions], dtype=np.int64),
+        position_origin="metres",
+        name=name,
+    )
+
+
+def to_ptychodus(
+    product: Product, given: PtychodusProduct, losses: Sequence[LossValue] = ()
+) -> PtychodusProduct:
+    """Put a reconstructed object in the place of the one that was given.
+
+    Canvas, centre, positions, metadata and the number of layers stay; with several layers, the
+    first one is the result and the others are 1. The probe stays, unless the runtime had to bring
+    it to counts or supply it: it belongs to the object. `losses` are those of the network's training,
+    if it was trained here; Ptychodus plots them.
+    """
+    layers = np.ones_like(given.object_.get_array())
+    layers[0] = product.object_
+    probes = _probes(product, given.probes, given.object_)
+    metadata = given.metadata
+    if probes is not given.probes:
+        power = float(np.sum(np.abs(product.probe.astype(np.complex128)) ** 2))
+        metadata = replace(metadata, probe_photon_count=power)
+    return PtychodusProduct(
+        metadata=metadata,
+        probe_positions=given.probe_positions,
+        probes=probes,
+        object_=Object(
+            layers,
+            given.object_.get_pixel_geometry(),
+            given.object_.get_center(),
+            given.object_.layer_spacing_m,
+        ),
+        losses=list(losses),
+    )
+
+
+def reconstruct(
+    parameters: ReconstructInput,
+    model: Model,
+    options: Options,
+    losses: Sequence[LossValue] = (),
+) -> Generator[ReconstructOutput, None, None]:
+    """Reconstruct, and yield the product a few times as it grows, with the progress in percent."""
+    scan = to_scan(parameters)
+    percent = 0
+
+    def count(done: int, num: int) -> None:
+        nonlocal percent
+        percent = PROGRESS_GOAL * done // num
+
+    steps = reconstruct_in_steps(
+        scan, model, num_steps=NUM_STEPS, progress=count, **options.arguments()
+    )
+    used: int | None = 0
+    with closing(steps):
+        try:
+            for product in steps:
+                used = product.num_patterns_used
+                output = to_ptychodus(product, parameters.product, losses)
+                yield ReconstructOutput(output, progress=percent)
+        except GeneratorExit:
+            _logger.info("Stopped: the product holds %s of %d patterns.", used, scan.num_patterns)
+            raise
+    _logger.info(
+        "Reconstructed %d patterns on %s in %.2f s.",
+        scan.num_patterns,
+        model.provider,
+        product.metadata["total_s"],
+    )
+
+
+def _photon_energy(metadata: Any) -> float:
+    """Return the photon energy, by its name since 1.7 or before."""
+    name = "photon_energy_eV" if hasattr(metadata, "photon_energy_eV") else "probe_energy_eV"
+    return float(getattr(metadata, name))
+
+
+def _probes(product: Product, given: ProbeSequence, object_: Object) -> ProbeSequence:
+    if product.metadata["probe_source"] != "file":
+        return ProbeSequence(product.probe, None, object_.get_pixel_geometry())
+    array: NDArray[np.complexfloating] = given.get_array()
+    factor = np.linalg.norm(product.probe) / np.linalg.norm(array[0])
+    if np.isclose(factor, 1):
+        return given
+    try:
+        weights = given.get_opr_weights()
+    except ValueError:  # how Ptychodus says that there are none
+        weights = None
+    return ProbeSequence(array * factor, weights, given.get_pixel_geometry())

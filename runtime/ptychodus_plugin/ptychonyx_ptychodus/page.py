@@ -1,0 +1,121 @@
+"""The settings page in Ptychodus' window.
+
+Its pages are listed in the controller, which is imported only when a window opens. So a finder
+waits for that import and adds ours; without a window, nothing of Qt is ever touched.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ptychonyx.runtime.providers import provider_names
+from ptychonyx.runtime.stitch import PATCH_WEIGHTS, SUBPIXEL_METHODS
+
+if TYPE_CHECKING:
+    from .library import PtychonyxLibrary
+
+_logger = logging.getLogger("ptychonyx.ptychodus")
+
+CONTROLLER = "ptychodus.controller.processing.core"
+
+
+def offer_page(library: PtychonyxLibrary) -> None:
+    """Add the page of this library to the window, if one opens."""
+    if CONTROLLER in sys.modules:
+        add_page(sys.modules[CONTROLLER], library)
+        return
+    sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _Waiting)]
+    sys.meta_path.insert(0, _Waiting(library))
+
+
+def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
+    """Let the controller find one more page than it was given."""
+    processing: Any = controller.ProcessingController
+    populate = processing._populate_stacked_widget
+    original = getattr(populate, "_ptychonyx_original", populate)
+
+    class Page(controller.ReconstructorViewControllerFactory):  # type: ignore[name-defined]
+        """Ptychodus asks it for the widget."""
+
+        @property
+        def name(self) -> str:
+            """Return the library whose page it is."""
+            return library.name
+
+        def create_view_controller(self, reconstructor_name: str) -> Any:
+            """Return the widget."""
+            return build_page(library)
+
+    def populate_with_ours(self: Any, view_controller_factories: Sequence[Any]) -> None:
+        original(self, [*view_controller_factories, Page()])
+
+    populate_with_ours._ptychonyx_original = original  # type: ignore[attr-defined]
+    processing._populate_stacked_widget = populate_with_ours
+
+
+def build_page(library: PtychonyxLibrary) -> Any:
+    """Build the widget with all our settings."""
+    from ptychodus.controller.parameters import ParameterViewBuilder
+
+    from ptychonyx.training.backends import BACKENDS
+    from ptychonyx.training.config import LOSSES
+
+    builder = ParameterViewBuilder()
+    inference, training = library.inference.parameters, library.training.parameters
+    group = "Inference"
+    builder.add_combo_box(inference["provider"], provider_names(), "Provider:", group=group)
+    builder.add_spin_box(inference["batch_size"], "Batch Size:", group=group)
+    builder.add_combo_box(inference["weights"], PATCH_WEIGHTS, "Patch Weights:", group=group)
+    builder.add_combo_box(inference["subpixel"], SUBPIXEL_METHODS, "Subpixel Method:", group=group)
+    builder.add_check_box(inference["align_phase"], "Align Phase of Patches:", group=group)
+    builder.add_check_box(inference["trained_scale"], "Use Trained Input Scale:", group=group)
+    builder.add_check_box(inference["separate_process"], "Use Separate Process:", group=group)
+    group = "Training"
+    builder.add_combo_box(training["backend"], list(BACKENDS), "Backend:", group=group)
+    builder.add_spin_box(training["epochs"], "Epochs:", group=group)
+    builder.add_spin_box(training["batch_size"], "Batch Size:", group=group)
+    builder.add_decimal_line_edit(training["filters"], "Filter Factor:", group=group)
+    builder.add_combo_box(training["loss"], list(LOSSES), "Loss:", group=group)
+    builder.add_decimal_line_edit(training["learning_rate"], "Learning Rate:", group=group)
+    return builder.build_widget()
+
+
+class _Waiting(MetaPathFinder):
+    """Wait for one import, once."""
+
+    def __init__(self, library: PtychonyxLibrary) -> None:
+        self._library = library
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != CONTROLLER:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ThenAddPage(spec.loader, self._library)
+        return spec
+
+
+class _ThenAddPage(Loader):
+    """Import a module as its own loader does, then add the page."""
+
+    def __init__(self, loader: Loader, library: PtychonyxLibrary) -> None:
+        self._loader, self._library = loader, library
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        try:
+            add_page(module, self._library)
+        except Exception as error:  # the border: the window opens without our page
+            _logger.warning("Ptychonyx has no settings page here: %s", error, exc_info=True)

@@ -1,0 +1,176 @@
+"""The reconstructor: load an .onnx file, infer, export training data, train."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ptychodus.api.product import LossValue
+from ptychodus.api.reconstruct import (
+    ReconstructInput,
+    ReconstructOutput,
+    TrainableReconstructor,
+    TrainOutput,
+)
+
+from ptychonyx.runtime.formats import write_training_hdf5
+from ptychonyx.runtime.model import Model, may_use_gpu
+
+from . import child, training
+from .convert import PROGRESS_GOAL, reconstruct, to_scan
+from .settings import InferenceSettings, TrainingSettings
+
+_logger = logging.getLogger("ptychonyx.ptychodus")
+
+LAST_CHECKPOINT, PRODUCT = f"product.{PROGRESS_GOAL:06d}.h5", "product.h5"
+
+
+class OnnxReconstructor(TrainableReconstructor):
+    """A Ptychonyx model as an algorithm of Ptychodus.
+
+    On the CPU the network runs in Ptychodus' own background thread, at once. What may use a GPU
+    runs in a process that Ptychodus spawns for the call, since the application must never hold a
+    GPU itself.
+    """
+
+    def __init__(self, inference: InferenceSettings, training_settings: TrainingSettings) -> None:
+        super().__init__()
+        self._inference, self._training = inference, training_settings
+        self._model: Model | None = None
+        self._losses: Sequence[LossValue] = ()
+        self._awaited: set[Path] = set()
+
+    @property
+    def name(self) -> str:
+        """Name of the algorithm within the library."""
+        return "ONNX"
+
+    def get_progress_goal(self) -> int:
+        """Progress is in percent."""
+        return PROGRESS_GOAL
+
+    def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
+        """Yield the product a few times as it grows; closing the generator stops the work."""
+        with _logged("Reconstruction"):
+            model = self._loaded_model()
+            options = self._inference.options()
+            if options.separate_process or may_use_gpu(options.provider):
+                outputs = self._in_child(parameters, model.path)
+            else:
+                outputs = reconstruct(parameters, model, options, self._losses)
+            with closing(outputs):
+                yield from outputs
+        self._publish()
+
+    def publish_into(self, folder: Path) -> None:
+        """Rename the last checkpoint that Ptychodus will write in `folder` to product.h5.
+
+        Ptychodus only writes product.NNNNNN.h5, one at each yield; a folder that others watch needs
+        the plain name, and only once the file is whole.
+        """
+        (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+        self._awaited.add(folder)
+
+    def is_model_loaded(self) -> bool:
+        """Tell whether Infer can be pressed."""
+        return self._model is not None
+
+    def get_model_file_filter(self) -> str:
+        """Return the filter of the file dialogue."""
+        return "Ptychonyx Models (*.onnx)"
+
+    def load_model_from_file(self, file_path: Path) -> None:
+        """Load a model; the session that is opened is one for the CPU, and holds no GPU."""
+        with _logged("Load"):
+            self._model = Model(file_path, provider="cpu")
+        self._losses = ()
+        manifest = self._model.manifest
+        _logger.info(
+            "Loaded %s: %s, N = %d, trained with %s.",
+            file_path,
+            manifest.name,
+            manifest.window_px,
+            manifest.backend,
+        )
+
+    def get_model_file_extension(self) -> str:
+        """Batch mode loads model.onnx of the input folder."""
+        return ".onnx"
+
+    def save_model(self, file_path: Path) -> None:
+        """Copy the loaded model; Ptychodus ships it with remote runs."""
+        shutil.copyfile(self._loaded_model().path, file_path)
+
+    def get_training_data_file_filter(self) -> str:
+        """Return the filter of the file dialogue."""
+        return "Ptychodus Training Data (*.h5 *.hdf5)"
+
+    def export_training_data(self, file_path: Path, parameters: ReconstructInput) -> None:
+        """Write one file that `ptychonyx train` reads, and Ptychodus since 1.7 opens."""
+        with _logged("Export"):
+            write_training_hdf5(to_scan(parameters), file_path)
+        _logger.info("Wrote %s; Train takes every such file of a folder.", file_path)
+
+    def train(self, input_path: Path, output_path: Path) -> Iterator[TrainOutput]:
+        """Train on the files of a folder in a process of its own, then load what came out."""
+        with _logged("Training"):
+            run = training.train(input_path, output_path, self._training.options())
+            losses: Sequence[LossValue] = ()
+            with closing(run):
+                for output in run:
+                    losses = output.validation_loss
+                    yield output
+        self.load_model_from_file(output_path / training.MODEL)
+        self._losses = losses
+
+    def _loaded_model(self) -> Model:
+        if self._model is None:
+            raise RuntimeError(
+                "No model is loaded; Ptychonyx needs one: use Load Model, or in batch mode put "
+                "model.onnx into the input folder."
+            )
+        return self._model
+
+    def _in_child(
+        self, parameters: ReconstructInput, model_path: Path
+    ) -> Generator[ReconstructOutput, None, None]:
+        from ptychodus.model.processing.subprocess_reconstructor import SubprocessReconstructor
+
+        options, losses = self._inference.options(), self._losses
+        spawned = SubprocessReconstructor(
+            name=self.name,
+            reconstruct_entry_point=child.ENTRY_POINT,
+            progress_goal_fn=self.get_progress_goal,
+            build_reconstruct_payload=lambda given, path: child.Payload(
+                model_path, options, given, losses
+            ),
+        )
+        try:
+            yield from spawned.reconstruct(parameters)
+        except RuntimeError as error:
+            # Ptychodus wraps what the child raised in its whole traceback
+            cause = getattr(error, "child_exception", None)
+            raise cause or error from error
+
+    def _publish(self) -> None:
+        for folder in sorted(self._awaited):
+            if (folder / LAST_CHECKPOINT).is_file():
+                os.replace(folder / LAST_CHECKPOINT, folder / PRODUCT)
+                self._awaited.discard(folder)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Write an error as one line into the log that Ptychodus shows, and let it go on.
+
+    Ptychodus itself logs the traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        _logger.error("%s failed: %s", what, error)  # noqa: TRY400
+        raise

@@ -1,0 +1,93 @@
+"""Our two sections of Ptychodus' settings, made from the runtime's own options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ptychodus.api.settings import SettingsRegistry
+
+from ptychonyx.runtime.options import INI_KEYS, SECTION, Options
+
+TRAINING_SECTION = "PtychonyxTraining"
+
+
+class InferenceSettings:
+    """The section that `reconstruct-folder` reads, too: one parameter for each field of `Options`.
+
+    Attributes
+    ----------
+    parameters : dict
+        Field of `Options` -> Ptychodus' parameter.
+    """
+
+    def __init__(self, registry: SettingsRegistry) -> None:
+        group = registry.create_group(SECTION)
+        self.parameters: dict[str, Any] = {
+            field.name: _add(group, INI_KEYS[field.name], field.default)
+            for field in fields(Options)
+        }
+
+    def options(self) -> Options:
+        """Return the present values.
+
+        Raises
+        ------
+        ValueError
+            If a value typed into a settings file does not exist.
+        """
+        return Options(**{name: each.get_value() for name, each in self.parameters.items()})
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What `ptychonyx train` is given; what is not here keeps its default there."""
+
+    backend: str = "tensorflow"
+    epochs: int = 100
+    batch_size: int = 16
+    filters: float = 1.0
+    loss: str = "poisson"
+    learning_rate: float = 1e-3
+
+    def arguments(self) -> list[str]:
+        """Return them as words of a command line."""
+        pairs = ((f"--{field.name.replace('_', '-')}", field.name) for field in fields(self))
+        return [word for option, name in pairs for word in (option, str(getattr(self, name)))]
+
+
+TRAINING_KEYS = {
+    "backend": "Backend",
+    "epochs": "TrainingEpochs",
+    "batch_size": "BatchSize",
+    "filters": "FilterFactor",
+    "loss": "Loss",
+    "learning_rate": "LearningRate",
+}
+
+
+class TrainingSettings:
+    """Like `InferenceSettings`, for `TrainingOptions`."""
+
+    def __init__(self, registry: SettingsRegistry) -> None:
+        group = registry.create_group(TRAINING_SECTION)
+        self.parameters: dict[str, Any] = {
+            field.name: _add(group, TRAINING_KEYS[field.name], field.default)
+            for field in fields(TrainingOptions)
+        }
+
+    def options(self) -> TrainingOptions:
+        """Return the present values."""
+        return TrainingOptions(**{name: each.get_value() for name, each in self.parameters.items()})
+
+
+def _add(group: Any, key: str, default: Any) -> Any:
+    kinds = {
+        bool: group.create_boolean_parameter,
+        int: group.create_integer_parameter,
+        float: group.create_real_parameter,
+        str: group.create_string_parameter,
+    }
+    if type(default) is int:
+        return group.create_integer_parameter(key, default, minimum=1)
+    return kinds[type(default)](key, default)

@@ -1,0 +1,141 @@
+"""Environments with a real Ptychodus and our two built wheels, kept between runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.formats import write_ptychodus
+from ptychonyx.runtime.scan import Frame, Scan
+from ptychonyx.training.simulate import MARGIN_PX, SimulationSpec, simulate
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
+HOME = Path(os.environ.get("PTYCHONYX_PTYCHODUS_VENVS", ROOT / ".venv-ptychodus"))
+CONSTRAINTS = ROOT / "constraints.txt"
+HEIGHT_PX = 150
+PICTURES = Path(os.environ.get("PTYCHONYX_PICTURES", ROOT / "build" / "pictures"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.ptychodus)
+
+
+def run(*words: object, code: int = 0, **settings: Any) -> str:
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False, **settings
+    )
+    assert done.returncode == code, f"{words}\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+    return done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment; commands run in a folder where nothing of the checkout is found."""
+
+    release: str
+    folder: Path
+    work: Path
+
+    def pip(self, *words: object) -> None:
+        run(self.folder / "bin" / "python", "-m", "pip", "-q", *words)
+
+    def call(self, program: str, *words: object, code: int = 0, **variables: str) -> str:
+        known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        known |= {"CUDA_VISIBLE_DEVICES": "", "HOME": str(self.work), **variables}
+        program = str(self.folder / "bin" / program)
+        return run(program, *words, code=code, env=known, cwd=self.work)
+
+    def drive(self, task: str, *words: object, **variables: str) -> dict[str, Any]:
+        script = Path(__file__).with_name("drive.py")
+        lines = self.call("python", script, task, *words, **variables).splitlines()
+        (last,) = (line for line in lines if line.startswith("RESULT "))
+        result: dict[str, Any] = json.loads(last.removeprefix("RESULT "))
+        return result
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Build both distributions, as a user gets them."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in (ROOT, ROOT / "runtime" / "ptychodus_plugin"):
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source)
+    return sorted(folder.glob("*.whl"))
+
+
+def make_environment(release: str, work: Path, *needs: str) -> Environment:
+    """Make an environment, or take the one of an earlier run; Ptychodus is installed, we are not."""
+    folder = HOME / release
+    environment = Environment(release, folder, work)
+    done = folder / "installed"
+    wanted = f"ptychodus=={release} {' '.join(needs)}\n{CONSTRAINTS.read_text()}"
+    if not done.is_file() or done.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        run(sys.executable, "-m", "venv", folder)
+        environment.pip("install", "-c", CONSTRAINTS, f"ptychodus=={release}", *needs)
+        done.write_text(wanted)
+    return environment
+
+
+RUNTIME = ("onnxruntime", "typer", "rich", "pyyaml", "h5py", "scipy")
+
+
+@pytest.fixture(scope="session", params=["1.7.0", "1.6.0"])
+def environment(
+    request: pytest.FixtureRequest, wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Environment:
+    """A Ptychodus with both of our wheels."""
+    release = request.param
+    made = make_environment(release, tmp_path_factory.mktemp(release), *RUNTIME, "PyQt5")
+    made.pip("install", "--no-deps", "--force-reinstall", *wheels)
+    return made
+
+
+def standard_folder(scan: Scan, folder: Path, **changes: Any) -> Path:
+    """Write a scan as Ptychodus' input folder; its product knows nothing of the object yet."""
+    assert scan.object_ is not None
+    write_ptychodus(replace(scan, object_=np.ones_like(scan.object_), **changes), folder)
+    shutil.copy(MODEL, folder / "model.onnx")
+    (folder / "settings.ini").write_text("[Processing]\nAlgorithm = ptychonyx_onnx\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def truth() -> Scan:
+    """A scan off the origin, on a canvas that is not square, of an object no model has seen."""
+    spec = SimulationSpec(object_name="dead_leaves", num_patterns=600, step_px=5)
+    scan = simulate(spec, np.random.default_rng(3))
+    assert scan.frame is not None
+    assert scan.object_ is not None
+    kept = scan.corners_px[:, 0] < HEIGHT_PX - scan.window_px - MARGIN_PX
+    pixel_m = scan.frame.pixel_size_m
+    lost_m = (scan.frame.canvas_shape[0] - HEIGHT_PX) * pixel_m[0]
+    y_m, x_m = scan.frame.center_m
+    shape = (HEIGHT_PX, scan.frame.canvas_shape[1])
+    assert min(abs(y_m - lost_m / 2), abs(x_m)) > 10 * pixel_m[0]
+    return replace(
+        scan,
+        patterns=scan.patterns[0 : scan.num_patterns][kept],
+        corners_px=scan.corners_px[kept],
+        object_=scan.object_[:HEIGHT_PX],
+        frame=Frame(shape, (y_m - lost_m / 2, x_m), pixel_m),
+        position_indexes=np.arange(1000, 1000 + int(kept.sum())),
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(truth: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not MODEL.is_file():
+        pytest.fail(f"{MODEL} is missing; `make models` makes it")
+    return standard_folder(truth, tmp_path_factory.mktemp("scan") / "input")

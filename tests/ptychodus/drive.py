@@ -1,0 +1,157 @@
+"""Runs inside an environment with a real Ptychodus, without a window: one task, one JSON line.
+
+The tests start it; it imports nothing of the tests, and the task's name is its first argument.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ALGORITHM = "ptychonyx_onnx"
+
+
+class Lines(logging.Handler):
+    """Keep what Ptychodus' log shows from a level on, one entry for each message."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[list[str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append([record.levelname, record.name, record.getMessage()])
+
+
+def start(log: Lines) -> Any:
+    logging.basicConfig(level=logging.INFO, handlers=[log, logging.StreamHandler(sys.stdout)])
+    from ptychodus.model import ModelCore
+
+    return ModelCore(log_level=logging.INFO)
+
+
+def load(model: Any, folder: Path) -> Any:
+    api = model.workflow_api
+    diffraction = api.load_assembled_diffraction_data(folder / "diffraction.h5")
+    return api.load_product(folder / "product.h5", file_type="HDF5", diffraction=diffraction)
+
+
+def set_options(model: Any, options: list[str]) -> None:
+    for option in options:
+        section, key, value = option.split("=")
+        model.settings_registry[section].parameters()[key].set_value_from_string(value)
+
+
+def task_list(log: Lines) -> dict[str, Any]:
+    model = start(log)
+    groups = {
+        name: list(model.settings_registry[name].parameters())
+        for name in model.settings_registry
+        if "tychonyx" in name
+    }
+    return {
+        "reconstructors": list(model.workflow_api.available_reconstructors()),
+        "workflows": list(model.automation_core.presenter.available_workflows()),
+        "settings": groups,
+        "modules": sorted(
+            {"torch", "tensorflow", "PyQt5", "onnxruntime", "ptychonyx_ptychodus"}
+            & set(sys.modules)
+        ),
+    }
+
+
+def task_infer(log: Lines, folder: str, output: str, *options: str) -> dict[str, Any]:
+    """Load a model, infer, save; report what was yielded and whether the application still runs."""
+    with start(log) as model:
+        set_options(model, list(options))
+        processing = model.processing_core.processing_api
+        failure = None
+        try:
+            processing.load_model_from_file(Path(folder, "model.onnx"), ALGORITHM)
+        except Exception as error:
+            failure = str(error)
+        product = load(model, Path(folder))
+        checkpoints = Path(output).with_suffix("")
+        checkpoints.mkdir()
+        try:
+            result = product.reconstruct_local(
+                algorithm=ALGORITHM, output_product_file=checkpoints / "product.h5", block=True
+            )
+        except Exception as error:
+            failure = failure or str(error)
+        else:
+            result.save_product(Path(output), file_type="HDF5")
+            result.save_product(Path(output).with_suffix(".npz"), file_type="NPZ")
+        model.settings_registry.save_settings(Path(output).with_suffix(".ini"))
+        given = product.get_reconstruct_input()
+        return {
+            "failure": failure,
+            "checkpoints": sorted(path.name for path in checkpoints.iterdir()),
+            "num_patterns": len(given.diffraction_patterns),
+            "still": list(model.workflow_api.available_reconstructors()),
+            "modules": sorted({"torch", "tensorflow", "PyQt5"} & set(sys.modules)),
+        }
+
+
+def task_cancel(log: Lines, folder: str, *options: str) -> dict[str, Any]:
+    """Stop after the first yield; then infer again, to show that everything still works."""
+    with start(log) as model:
+        set_options(model, list(options))
+        processing = model.processing_core.processing_api
+        processing.load_model_from_file(Path(folder, "model.onnx"), ALGORITHM)
+        monitor = processing.task_monitor
+        product = load(model, Path(folder))
+        update, seen = monitor.update_progress, []
+
+        def update_and_stop(progress: int, goal: int) -> None:
+            seen.append(progress)
+            update(progress, goal)
+            if progress > 0:
+                monitor.stop_processing()
+
+        monitor.update_progress = update_and_stop
+        product.reconstruct_local(algorithm=ALGORITHM, block=True)
+        stopped_at = list(seen)
+        monitor.update_progress = update
+        product.reconstruct_local(algorithm=ALGORITHM, block=True)
+        return {"stopped_at": stopped_at, "progress": monitor.get_progress()}
+
+
+def task_workflow(log: Lines, root: str, *options: str) -> dict[str, Any]:
+    """Let the automation find what lies under a folder, and wait for the products."""
+    with start(log) as model:
+        set_options(model, list(options))
+        automation = model.automation_core
+        automation.settings.workflow.set_value("Ptychonyx")
+        automation.settings.data_directory.set_value(Path(root))
+        automation.settings.watchdog_delay_s.set_value(0)
+        automation.presenter.load_existing_datasets_to_repository()
+        wanted = [
+            path.parent.with_name("output") for path in Path(root).glob("**/input/product.h5")
+        ]
+        wait(lambda: all((each / "product.h5").is_file() for each in wanted), model.run_tasks)
+        model.run_tasks()
+        names = [item.get_name() for item in model.product_core.product_repository]
+        return {"products": names}
+
+
+def wait(is_done: Callable[[], bool], run_tasks: Callable[[], None], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_done() and time.monotonic() < deadline:
+        run_tasks()
+        time.sleep(0.1)
+
+
+def main() -> None:
+    log = Lines()
+    name, *arguments = sys.argv[1:]
+    result = globals()[f"task_{name}"](log, *arguments)
+    print("RESULT", json.dumps(result | {"log": log.lines}))
+
+
+if __name__ == "__main__":
+    main()

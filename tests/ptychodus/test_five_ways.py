@@ -1,0 +1,158 @@
+"""A real Ptychodus, a real model, an off-centre scan: five ways in, one object out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.formats import load_object
+from ptychonyx.runtime.product import Product, read_product
+from ptychonyx.runtime.scan import Scan
+
+from .conftest import Environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1800)]
+
+MAX_DIFFERENCE = 1e-5
+MIN_CORRELATION = 0.95
+NUM_OVERLAPS = 4
+"""A pixel counts as covered if that many patches saw it."""
+
+
+@pytest.fixture(scope="module")
+def five(
+    environment: Environment, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Product]:
+    work = tmp_path_factory.mktemp("five")
+    infer = environment.drive("infer", folder, work / "api.h5")
+    spawned = environment.drive(
+        "infer", folder, work / "spawned.h5", "Ptychonyx=UseSeparateProcess=True"
+    )
+    for result in (infer, spawned):
+        assert result["failure"] is None
+        assert result["modules"] == []
+        assert 3 <= len(result["checkpoints"]) <= 10
+        assert result["checkpoints"][-1] == "product.000100.h5"
+    environment.call(
+        "python", "-m", "ptychodus", "-b", "reconstruct", "-i", folder, "-o", work / "batch"
+    )
+    shutil.copytree(folder, work / "watched" / "scan1" / "input")
+    environment.drive("workflow", work / "watched")
+    environment.call("ptychonyx", "reconstruct-folder", "-i", folder, "-o", work / "folder")
+    paths = {
+        "api": work / "api.h5",
+        "api npz": work / "api.npz",
+        "batch": work / "batch" / "product.000100.h5",
+        "workflow": work / "watched" / "scan1" / "output" / "product.h5",
+        "spawned": work / "spawned.h5",
+        "folder": work / "folder" / "product.h5",
+    }
+    return {name: read_product(path) for name, path in paths.items()}
+
+
+def test_ptychodus_lists_everything_and_loads_nothing_heavy(environment: Environment) -> None:
+    found = environment.drive("list")
+    assert found["reconstructors"] == ["ptychonyx_onnx"]
+    assert "Ptychonyx Inference" in found["workflows"]
+    assert set(found["settings"]) == {"Ptychonyx", "PtychonyxTraining"}
+    keys = {"Provider", "BatchSize", "PatchWeights", "AlignPatchPhase", "SubpixelMethod"}
+    assert keys | {"UseTrainedScale"} <= set(found["settings"]["Ptychonyx"])
+    assert found["modules"] == ["ptychonyx_ptychodus"]
+
+
+def test_all_ways_give_one_object_on_the_canvas_of_the_input(
+    five: dict[str, Product], folder: Path
+) -> None:
+    given = read_product(folder / "product.h5")
+    for name, product in five.items():
+        assert product.object_.shape == given.object_.shape, name
+        assert product.frame == given.frame, name
+        np.testing.assert_allclose(product.corners_px, given.corners_px, atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(product.position_indexes, given.position_indexes)
+        difference = np.abs(product.object_ - five["folder"].object_).max()
+        assert difference <= MAX_DIFFERENCE, (name, difference)
+
+
+def test_the_object_is_the_truth_and_lies_where_it_should(
+    five: dict[str, Product], truth: Scan
+) -> None:
+    product, true = five["api"].object_, truth.object_
+    assert true is not None
+    coverage = five["folder"].coverage
+    assert coverage is not None
+    covered = coverage >= NUM_OVERLAPS
+    score = check(product, true, covered)
+    print("correlation", score)
+    wrong = {
+        "flipped up": product[::-1],
+        "flipped left": product[:, ::-1],
+        "turned": product[::-1, ::-1],
+        "transposed": transposed(product),
+        "shifted down": np.roll(product, 1, axis=0),
+        "shifted up": np.roll(product, -1, axis=0),
+        "shifted right": np.roll(product, 1, axis=1),
+        "shifted left": np.roll(product, -1, axis=1),
+        "conjugated": product.conj(),
+    }
+    for name, array in wrong.items():
+        with pytest.raises(AssertionError):
+            check(array, true, covered)
+        print(name, "is refused")
+
+
+def check(array: np.ndarray, true: np.ndarray, covered: np.ndarray) -> float:
+    """Fail unless an object is the truth, and no pixel away from it."""
+    score = correlation(array, true, covered)
+    assert score >= MIN_CORRELATION
+    for axis in (0, 1):
+        for step in (-1, 1):
+            moved = np.roll(array, step, axis=axis)
+            assert score > correlation(moved, true, covered)
+    return score
+
+
+def correlation(a: np.ndarray, b: np.ndarray, covered: np.ndarray) -> float:
+    """Return the Pearson correlation of two complex objects; a flat one gets 0."""
+    a, b = a[covered] - a[covered].mean(), b[covered] - b[covered].mean()
+    product = np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    return float(product.real)
+
+
+def transposed(array: np.ndarray) -> np.ndarray:
+    """Swap x and y as a wrong axis order would, on the same canvas."""
+    height, width = array.shape
+    side = max(height, width)
+    square = np.zeros((side, side), array.dtype)
+    square[:height, :width] = array
+    return square.T[:height, :width]
+
+
+def test_the_product_says_in_ptychodus_what_the_folder_command_says(
+    five: dict[str, Product],
+) -> None:
+    for name, product in five.items():
+        np.testing.assert_allclose(product.probe, five["folder"].probe, rtol=1e-5, err_msg=name)
+        assert product.photon_energy_eV == pytest.approx(five["folder"].photon_energy_eV)
+        assert product.name.startswith(five["folder"].name)
+
+
+def test_settings_are_kept_in_the_ini(
+    environment: Environment, folder: Path, tmp_path: Path
+) -> None:
+    words = ("Ptychonyx=PatchWeights=hann", "Ptychonyx=BatchSize=17")
+    environment.drive("infer", folder, tmp_path / "a.h5", *words)
+    text = (tmp_path / "a.ini").read_text()
+    assert "[Ptychonyx]" in text
+    shutil.copytree(folder, tmp_path / "input")
+    shutil.copy(tmp_path / "a.ini", tmp_path / "input" / "settings.ini")
+    environment.call(
+        "ptychonyx", "reconstruct-folder", "-i", tmp_path / "input", "-o", tmp_path / "output"
+    )
+    product = read_product(tmp_path / "output" / "product.h5")
+    assert product.metadata["patch_weights"] == "hann"
+    assert product.metadata["batch_size"] == 17
+    same = load_object(tmp_path / "a.h5").object_
+    assert np.abs(product.object_ - same).max() <= MAX_DIFFERENCE
