@@ -9,13 +9,17 @@ from __future__ import annotations
 import importlib.machinery
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ptychodus.api.observer import Observable, Observer
+
 from ptychonyx.runtime.providers import provider_names
 from ptychonyx.runtime.stitch import PATCH_WEIGHTS, SUBPIXEL_METHODS
+
+from .workflow import ALGORITHM
 
 if TYPE_CHECKING:
     from .library import PtychonyxLibrary
@@ -35,10 +39,11 @@ def offer_page(library: PtychonyxLibrary) -> None:
 
 
 def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
-    """Let the controller find one more page than it was given."""
-    processing: Any = controller.ProcessingController
-    populate = processing._populate_stacked_widget
-    original = getattr(populate, "_ptychonyx_original", populate)
+    """Let the controller find one more page than it was given, and keep Infer off without a model.
+
+    Ptychodus switches Infer on with each product that is opened, and off only when another
+    algorithm is chosen; where ours is the only one, nobody could choose it.
+    """
 
     class Page(controller.ReconstructorViewControllerFactory):  # type: ignore[name-defined]
         """Ptychodus asks it for the widget."""
@@ -52,11 +57,50 @@ def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
             """Return the widget."""
             return build_page(library)
 
-    def populate_with_ours(self: Any, view_controller_factories: Sequence[Any]) -> None:
-        original(self, [*view_controller_factories, Page()])
+    def populate_around(original: Callable[..., None]) -> Callable[..., None]:
+        def populate(self: Any, factories: Sequence[Any]) -> None:
+            original(self, [*factories, Page()])
+            parameter = self._algorithm_parameter
+            if parameter.get_value() not in parameter.available_reconstructors():
+                parameter.set_value(ALGORITHM)
+            self._ptychonyx_after_task = _AfterTask(self)
 
-    populate_with_ours._ptychonyx_original = original  # type: ignore[attr-defined]
-    processing._populate_stacked_widget = populate_with_ours
+        return populate
+
+    def sync_around(original: Callable[..., None]) -> Callable[..., None]:
+        def sync(self: Any) -> None:  # no more arguments, or Qt hands over those of its signals
+            original(self)
+            if self._algorithm_parameter.get_current_reconstructor() is library.reconstructor:
+                button = self._actions_view.reconstruct_button
+                button.setEnabled(button.isEnabled() and library.reconstructor.is_model_loaded())
+
+        return sync
+
+    _wrap(controller.ProcessingController, "_populate_stacked_widget", populate_around)
+    _wrap(controller.ProcessingController, "_sync_action_buttons_to_selection", sync_around)
+
+
+class _AfterTask(Observer):
+    """Look again whether Infer can be pressed when a task has ended: a training loads its model."""
+
+    def __init__(self, controller: Any) -> None:
+        super().__init__()
+        self._controller = controller
+        self._monitor = controller._processing_api.task_monitor
+        self._monitor.add_observer(self)
+
+    def _update(self, observable: Observable) -> None:
+        if not self._monitor.is_processing:
+            self._controller._sync_action_buttons_to_selection()
+
+
+def _wrap(owner: Any, name: str, around: Callable[[Callable[..., None]], Any]) -> None:
+    """Put a method around another; a later call replaces what an earlier one put there."""
+    method = getattr(owner, name)
+    original = getattr(method, "_ptychonyx_original", method)
+    wrapped = around(original)
+    wrapped._ptychonyx_original = original
+    setattr(owner, name, wrapped)
 
 
 def build_page(library: PtychonyxLibrary) -> Any:

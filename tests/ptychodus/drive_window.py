@@ -1,0 +1,128 @@
+"""Runs inside an environment with Ptychodus and PyQt5: what a user sees, without a screen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drive import ALGORITHM, Lines, load
+
+SIZE_PX = (1400, 900)
+
+
+class Window:
+    """Ptychodus' own window on a scan, as `python -m ptychodus` builds it."""
+
+    def __init__(self, model: Any, folder: Path) -> None:
+        from PyQt5.QtWidgets import QApplication
+
+        self.model = model
+        self.app = QApplication.instance() or QApplication(sys.argv[:1])
+        from ptychodus.view import ViewCore
+
+        self.view = ViewCore(is_developer_mode_enabled=False)
+        from ptychodus.controller import ControllerCore
+
+        self.controller = ControllerCore(model, self.view)
+        self.view.resize(*SIZE_PX)
+        self.controller.show_main_window("Ptychodus")
+        load(model, folder)
+        self.settle()
+
+    @property
+    def processing(self) -> Any:
+        return self.controller._processing_controller
+
+    def settle(self, is_done: Callable[[], bool] = lambda: True, limit_s: float = 60) -> None:
+        """Let Ptychodus and Qt work until something is there."""
+        deadline = time.monotonic() + limit_s
+        for _ in range(5):
+            self._work()
+        while not is_done() and time.monotonic() < deadline:
+            self._work()
+
+    def _work(self) -> None:
+        self.model.run_tasks()
+        self.app.processEvents()
+        time.sleep(0.05)
+
+    def show(self, action: str) -> None:
+        chosen = getattr(self.view, action)
+        chosen.trigger()
+        self.settle()
+
+    def take(self, path: Path) -> None:
+        self.settle()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert self.view.grab().save(str(path))
+
+
+def describe(widget: Any) -> list[str]:
+    """Return the texts of the labels of a settings page."""
+    from PyQt5.QtWidgets import QGroupBox, QLabel
+
+    labels = [each.text() for each in widget.findChildren(QLabel)]
+    return [each.title() for each in widget.findChildren(QGroupBox)] + labels
+
+
+def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
+    from ptychodus.model import ModelCore
+
+    with ModelCore(log_level=logging.INFO) as model:
+        window = Window(model, folder)
+        processing = window.processing
+        window.show("processing_action")
+        combo = processing._algorithm_view_controller.get_widget()
+        listed = [combo.itemText(index) for index in range(combo.count())]
+        combo.setCurrentIndex(listed.index(ALGORITHM))
+        window.settle()
+        page = processing._stacked_widget.currentWidget()
+        button = processing._actions_view.reconstruct_button
+        before = button.isEnabled()
+        window.take(pictures / "1-before-loading.png")
+        processing._file_dialog_factory.get_open_file_path = lambda *_, **__: (
+            folder / "model.onnx",
+            "",
+        )
+        processing._load_model_action.trigger()
+        window.settle()
+        after = button.isEnabled()
+        window.take(pictures / "2-model-loaded.png")
+        repository = model.product_core.product_repository
+        monitor = model.processing_core.processing_api.task_monitor
+        button.click()
+        window.settle(lambda: len(repository) > 1 and monitor.get_progress() == 100)
+        window.settle(lambda: not monitor.is_processing)
+        window.take(pictures / "3-inferred.png")
+        window.show("object_action")
+        table = window.view.object_view.tree_view
+        table.setCurrentIndex(table.model().index(len(repository) - 1, 0))
+        window.settle()
+        time.sleep(1)
+        window.take(pictures / "4-result.png")
+        result = repository[len(repository) - 1].get_product().object_.get_array()
+        return {
+            "listed": listed,
+            "page": type(page).__name__,
+            "texts": describe(page),
+            "button": button.text(),
+            "enabled": [before, after],
+            "products": [item.get_name() for item in repository],
+            "mean": float(abs(result).mean()),
+        }
+
+
+def main() -> None:
+    log = Lines()
+    logging.basicConfig(level=logging.INFO, handlers=[log, logging.StreamHandler(sys.stdout)])
+    result = look(Path(sys.argv[1]), Path(sys.argv[2]), log)
+    print("RESULT", json.dumps(result | {"log": log.lines}))
+
+
+if __name__ == "__main__":
+    main()
