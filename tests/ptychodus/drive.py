@@ -125,6 +125,59 @@ def task_cancel(log: Lines, folder: str, *options: str) -> dict[str, Any]:
         return {"stopped_at": stopped_at, "progress": monitor.get_progress()}
 
 
+def task_train(log: Lines, folder: str, data: str, *options: str) -> dict[str, Any]:
+    """Export training data, train, and infer with what came out; or stop after the first epoch."""
+    with start(log) as model:
+        stop_early = "stop" in options
+        set_options(model, [option for option in options if option != "stop"])
+        processing = model.processing_core.processing_api
+        monitor = processing.task_monitor
+        product = load(model, Path(folder))
+        product.export_training_data(Path(data, "exported.h5"), algorithm=ALGORITHM)
+        update, seen = monitor.update_progress, []
+
+        def update_and_see(progress: int, goal: int) -> None:
+            seen.append(progress)
+            update(progress, goal)
+            if stop_early and progress > 0:
+                monitor.stop_processing()
+
+        monitor.update_progress = update_and_see
+        failure, losses = None, []
+        try:
+            product.train_reconstructor_local(
+                Path(data), Path(data), algorithm=ALGORITHM, block=True
+            )
+            if not stop_early:
+                result = product.reconstruct_local(algorithm=ALGORITHM, block=True).get_product()
+                losses = [[loss.epoch, loss.value] for loss in result.losses]
+        except Exception as error:
+            failure = str(error)
+        return {"failure": failure, "progress": seen, "losses": losses}
+
+
+def task_open_training_data(log: Lines, path: str) -> dict[str, Any]:
+    """Open one file as diffraction data and as product, with Ptychodus' own readers."""
+    from ptychodus.api.diffraction import CropRegion
+
+    with start(log) as model:
+        api, kind = model.workflow_api, "Ptychodus_Training_Data"
+        crop = CropRegion((0, 32), (0, 32))
+        diffraction = api.load_diffraction_data(
+            Path(path), file_type=kind, crop_region=crop, block=True
+        )
+        given = api.load_product(Path(path), file_type=kind, diffraction=diffraction)
+        parameters = given.get_reconstruct_input()
+        geometry = parameters.product.object_.get_geometry()
+        return {
+            "patterns": list(parameters.diffraction_patterns.shape),
+            "counts": int(parameters.diffraction_patterns.sum()),
+            "x_px": list(
+                geometry.map_probe_positions_to_object_x_px(parameters.product.probe_positions)
+            ),
+        }
+
+
 def task_workflow(log: Lines, root: str, *options: str) -> dict[str, Any]:
     """Let the automation find what lies under a folder, and wait for the products."""
     with start(log) as model:

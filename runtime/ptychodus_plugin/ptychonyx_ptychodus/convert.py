@@ -120,16 +120,10 @@ def reconstruct(
     steps = reconstruct_in_steps(
         scan, model, num_steps=NUM_STEPS, progress=count, **options.arguments()
     )
-    used: int | None = 0
     with closing(steps):
-        try:
-            for product in steps:
-                used = product.num_patterns_used
-                output = to_ptychodus(product, parameters.product, losses)
-                yield ReconstructOutput(output, progress=percent)
-        except GeneratorExit:
-            _logger.info("Stopped: the product holds %s of %d patterns.", used, scan.num_patterns)
-            raise
+        for product in steps:
+            output = to_ptychodus(product, parameters.product, losses)
+            yield ReconstructOutput(output, progress=percent)
     _logger.info(
         "Reconstructed %d patterns on %s in %.2f s.",
         scan.num_patterns,

@@ -62,8 +62,15 @@ class OnnxReconstructor(TrainableReconstructor):
                 outputs = self._in_child(parameters, model.path)
             else:
                 outputs = reconstruct(parameters, model, options, self._losses)
+            percent = 0
             with closing(outputs):
-                yield from outputs
+                try:
+                    for output in outputs:
+                        percent = output.progress
+                        yield output
+                except GeneratorExit:
+                    _logger.info("Reconstruction stopped at %d %%.", percent)
+                    raise
         self._publish()
 
     def publish_into(self, folder: Path) -> None:

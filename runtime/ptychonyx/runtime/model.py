@@ -87,6 +87,7 @@ class Model:
         self.manifest: Manifest = manifest_of(parse_onnx(data, str(self.path)))
         self.digest = hashlib.sha256(data).hexdigest()
         ort = _import_onnxruntime()
+        _warn_of_mixed_wheels()
         self._errors = errors_of(ort)
         try:
             self.provider, self._session = start_session(ort, data, provider, num_threads)
@@ -229,6 +230,10 @@ def _import_onnxruntime() -> ModuleType:
             'of the two: `pip install "ptychonyx[cpu]"`, or with an NVIDIA GPU '
             '`pip install "ptychonyx[gpu]"`.'
         ) from error
+    return ort
+
+
+def _warn_of_mixed_wheels() -> None:
     installed = [wheel for wheel in WHEELS if _is_installed(wheel)]
     if len(installed) > 1:
         _logger.warning(
@@ -237,7 +242,6 @@ def _import_onnxruntime() -> ModuleType:
             " and ".join(installed),
             " ".join(installed),
         )
-    return ort
 
 
 def _is_installed(wheel: str) -> bool:

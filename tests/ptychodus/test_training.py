@@ -1,0 +1,121 @@
+"""Training started from Ptychodus: exported data, a process of its own, the new model loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime import load_scan, read_manifest
+from ptychonyx.runtime.scan import Scan
+
+from .conftest import Environment, standard_folder
+from .test_faults import complaints
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1800)]
+
+FAST = ("PtychonyxTraining=TrainingEpochs=3", "PtychonyxTraining=FilterFactor=0.25")
+FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
+
+
+@pytest.fixture(scope="module")
+def small_folder(small_scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return standard_folder(small_scan, tmp_path_factory.mktemp("small") / "input")
+
+
+def with_frameworks(backend: str) -> dict[str, str]:
+    """Let the environment find the frameworks of this one; Ptychodus' own needs come with it."""
+    if importlib.util.find_spec(FRAMEWORKS[backend]) is None:
+        pytest.skip(f"{FRAMEWORKS[backend]} is not installed")
+    return {"PYTHONPATH": sysconfig.get_paths()["purelib"], "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("pytorch", marks=pytest.mark.pytorch),
+        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
+    ],
+)
+def test_export_train_infer(
+    backend: str, environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    variables = with_frameworks(backend)
+    words = (*FAST, f"PtychonyxTraining=Backend={backend}")
+    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    assert result["failure"] is None
+    # the frameworks' environment may hold both wheels of onnxruntime, which is complained about
+    assert [line for line in complaints(result) if "installed together" not in line] == []
+    manifest, _ = read_manifest(tmp_path / "model.onnx")
+    assert (manifest.backend, manifest.window_px) == (backend, 32)
+    given, exported = load_scan(small_folder), load_scan(tmp_path / "exported.h5")
+    np.testing.assert_allclose(exported.corners_px, given.corners_px, atol=1e-6)
+    np.testing.assert_array_equal(exported.patterns[0:40], given.patterns[0:40])
+    assert [epoch for epoch, _ in result["losses"]] == [1, 2, 3]
+    assert all(np.isfinite(value) for _, value in result["losses"])
+    percents = result["progress"]
+    assert 33 in percents
+    assert percents[-1] == 100
+
+
+def test_a_backend_that_is_missing_is_one_line_with_its_pip_line(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    result = environment.drive("train", small_folder, tmp_path, "PtychonyxTraining=Backend=pytorch")
+    assert 'pip install "ptychonyx[pytorch]"' in result["failure"]
+    (line,) = complaints(result)
+    assert result["failure"] in line
+    assert [path.name for path in tmp_path.iterdir()] == ["exported.h5"]
+
+
+@pytest.mark.pytorch
+def test_a_stopped_training_ends_and_is_resumed(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    variables = with_frameworks("pytorch")
+    words = (
+        "PtychonyxTraining=TrainingEpochs=30",
+        "PtychonyxTraining=FilterFactor=0.25",
+        "PtychonyxTraining=Backend=pytorch",
+    )
+    stopped = environment.drive("train", small_folder, tmp_path, *words, "stop", **variables)
+    assert stopped["failure"] is None
+    assert 0 < stopped["progress"][-1] < 99
+    assert not (tmp_path / "model.onnx").exists()
+    resumed = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    assert resumed["failure"] is None
+    assert (tmp_path / "model.onnx").exists()
+    assert "esum" in (tmp_path / "ptychonyx-train.log").read_text()
+
+
+@pytest.mark.pytorch
+def test_stock_batch_training_leaves_a_model(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    variables = with_frameworks("pytorch")
+    shutil.copytree(small_folder, tmp_path / "input")
+    (tmp_path / "input" / "settings.ini").write_text(
+        "[Processing]\nAlgorithm = ptychonyx_onnx\n"
+        "[PtychonyxTraining]\nBackend = pytorch\nTrainingEpochs = 2\nFilterFactor = 0.25\n"
+    )
+    words = ("-b", "train", "-i", tmp_path / "input", "-o", tmp_path / "output")
+    environment.call("python", "-m", "ptychodus", *words, **variables)
+    assert read_manifest(tmp_path / "output" / "model.onnx")[0].window_px == 32
+
+
+def test_ptychodus_opens_the_exported_data(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    if environment.release == "1.6.0":
+        pytest.skip("Ptychodus has this format since 1.7")
+    environment.drive("train", small_folder, tmp_path, "PtychonyxTraining=Backend=pytorch")
+    opened = environment.drive("open_training_data", tmp_path / "exported.h5")
+    scan = load_scan(small_folder)
+    assert opened["patterns"] == [40, 32, 32]
+    assert opened["counts"] == int(np.sum(scan.patterns[0:40]))
+    expected = scan.corners_px[:, 1] + (32 - 1) / 2
+    np.testing.assert_allclose(opened["x_px"], expected, atol=1e-6)
