@@ -50,4 +50,4 @@ quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) .venv-ptychodus demo build dist

@@ -18,7 +18,11 @@ from ptychonyx.runtime.formats import write_ptychodus
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.training.simulate import MARGIN_PX, SimulationSpec, simulate
 
-collect_ignore = ["drive.py", "drive_window.py"]  # these run in the other environment
+collect_ignore = [
+    "drive.py",
+    "drive_reader.py",
+    "drive_window.py",
+]  # these run in the other environment
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
 HOME = Path(os.environ.get("PTYCHONYX_PTYCHODUS_VENVS", ROOT / ".venv-ptychodus"))

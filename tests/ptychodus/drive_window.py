@@ -62,6 +62,22 @@ class Window:
         assert self.view.grab().save(str(path))
 
 
+def show_phase(view: Any) -> None:
+    """Show the phase, in a range that fits it, as large as it goes."""
+    from PyQt5.QtWidgets import QComboBox, QPushButton, QToolButton
+
+    for combo in view.findChildren(QComboBox):
+        if (index := combo.findText("Phase")) >= 0:
+            combo.setCurrentIndex(index)
+            combo.textActivated.emit("Phase")
+    for button in view.findChildren(QPushButton):
+        if button.text() == "Auto":
+            button.click()
+    for button in view.findChildren(QToolButton):
+        if button.toolTip() == "Home":
+            button.click()
+
+
 def describe(widget: Any) -> list[str]:
     """Return the texts of the labels of a settings page."""
     from PyQt5.QtWidgets import QGroupBox, QLabel
@@ -103,7 +119,7 @@ def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
         table = window.view.object_view.tree_view
         table.setCurrentIndex(table.model().index(len(repository) - 1, 0))
         window.settle()
-        time.sleep(1)
+        show_phase(window.view.object_image_view)
         window.take(pictures / "4-result.png")
         result = repository[len(repository) - 1].get_product().object_.get_array()
         return {
