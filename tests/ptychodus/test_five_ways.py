@@ -12,7 +12,7 @@ from ptychonyx.runtime.formats import load_object
 from ptychonyx.runtime.product import Product, read_product
 from ptychonyx.runtime.scan import Scan
 
-from .conftest import Environment
+from .conftest import Environment, make_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1800)]
 
@@ -153,6 +153,15 @@ def test_the_product_says_in_ptychodus_what_the_folder_command_says(
         np.testing.assert_allclose(product.probe, five["folder"].probe, rtol=1e-5, err_msg=name)
         assert product.photon_energy_eV == pytest.approx(five["folder"].photon_energy_eV)
         assert product.name.startswith(five["folder"].name)
+
+
+def test_release_1_5_1_infers_the_same(wheels: list[Path], folder: Path, tmp_path: Path) -> None:
+    old = make_environment("1.5.1", tmp_path, "onnxruntime", "typer", "rich", "pyyaml")
+    old.pip("install", "--no-deps", "--force-reinstall", *wheels)
+    assert old.drive("infer", folder, tmp_path / "a.h5")["failure"] is None
+    old.call("ptychonyx", "reconstruct-folder", "-i", folder, "-o", tmp_path / "output")
+    same = load_object(tmp_path / "output" / "product.h5").object_
+    assert np.abs(load_object(tmp_path / "a.h5").object_ - same).max() <= MAX_DIFFERENCE
 
 
 def test_settings_are_kept_in_the_ini(

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(180
 
 RELEASES = {
     "1.2": ("onnxruntime", "typer", "rich", "pyyaml"),
-    "1.3.2": (),
+    "1.3.2": ("onnxruntime", "typer", "rich", "pyyaml"),
     "1.5.1": ("onnxruntime", "typer", "rich", "pyyaml"),
     "1.6.0": (*RUNTIME, "PyQt5"),
     "1.7.0": (*RUNTIME, "PyQt5"),

@@ -55,7 +55,7 @@ def test_export_train_infer(
     given, exported = load_scan(small_folder), load_scan(tmp_path / "exported.h5")
     np.testing.assert_allclose(exported.corners_px, given.corners_px, atol=1e-6)
     np.testing.assert_array_equal(exported.patterns[0:40], given.patterns[0:40])
-    assert [epoch for epoch, _ in result["losses"]] == [1, 2, 3]
+    assert [epoch for epoch, _ in result["losses"]] == [0, 1, 2, 3]
     assert all(np.isfinite(value) for _, value in result["losses"])
     percents = result["progress"]
     assert 33 in percents

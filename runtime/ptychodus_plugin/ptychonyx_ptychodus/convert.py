@@ -32,6 +32,11 @@ PROGRESS_GOAL = 100
 NUM_STEPS = 5
 """Ptychodus redraws the product, and in batch mode writes it, at each yield."""
 
+Y_M, X_M = ("y_m", "coordinate_y_m"), ("x_m", "coordinate_x_m")
+"""Of a position, since 1.6 and before."""
+ENERGY_EV = ("photon_energy_eV", "probe_energy_eV")
+"""Of a product's metadata, since 1.7 and before."""
+
 
 def to_scan(parameters: ReconstructInput) -> Scan:
     """Turn what Ptychodus gives a reconstructor into a scan.
@@ -53,7 +58,7 @@ def to_scan(parameters: ReconstructInput) -> Scan:
     )
     patterns = parameters.diffraction_patterns
     positions = product.probe_positions
-    positions_m = np.array([(each.y_m, each.x_m) for each in positions], dtype=np.float64)
+    positions_m = np.array([(_named(each, *Y_M), _named(each, *X_M)) for each in positions])
     name, probe, metadata = product.metadata.name, product.probes.get_array(), product.metadata
     return Scan(
         patterns=patterns,
@@ -63,7 +68,7 @@ def to_scan(parameters: ReconstructInput) -> Scan:
         object_=as_object(product.object_.get_array(), "object", Path(name)),
         bad_pixels=np.asarray(parameters.bad_pixels, dtype=np.bool_),
         pixel_size_m=geometry.pixel_width_m,
-        photon_energy_eV=_photon_energy(metadata) or None,
+        photon_energy_eV=_named(metadata, *ENERGY_EV) or None,
         detector_distance_m=metadata.detector_distance_m or None,
         frame=frame,
         position_indexes=np.array([each.index for each in positions], dtype=np.int64),
@@ -132,10 +137,9 @@ def reconstruct(
     )
 
 
-def _photon_energy(metadata: Any) -> float:
-    """Return the photon energy, by its name since 1.7 or before."""
-    name = "photon_energy_eV" if hasattr(metadata, "photon_energy_eV") else "probe_energy_eV"
-    return float(getattr(metadata, name))
+def _named(thing: Any, *names: str) -> float:
+    """Return a number by the name that this release of Ptychodus has for it."""
+    return float(getattr(thing, next(name for name in names if hasattr(thing, name))))
 
 
 def _probes(product: Product, given: ProbeSequence, object_: Object) -> ProbeSequence:

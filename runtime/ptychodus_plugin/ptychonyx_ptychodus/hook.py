@@ -36,7 +36,7 @@ def register(registry: Any) -> None:
     reason = why_not(core)
     if reason is not None:
         _logger.warning(
-            "Ptychonyx is switched off: %s. Ptychodus 1.6 or newer is needed, this is %s; "
+            "Ptychonyx is switched off: %s. Ptychodus 1.5.1 or newer is needed, this is %s; "
             "`ptychonyx reconstruct-folder` works with any.",
             reason,
             _release(),

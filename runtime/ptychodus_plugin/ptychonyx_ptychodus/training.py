@@ -62,7 +62,7 @@ def train(
                 losses = read_losses(run / "history.csv")
                 if len(losses[1]) > num_seen:
                     num_seen = len(losses[1])
-                    percent = (PROGRESS_GOAL - 1) * num_seen // options.epochs
+                    percent = (PROGRESS_GOAL - 1) * losses[1][-1].epoch // options.epochs
                     yield TrainOutput(*losses, progress=percent)
                 if is_over:
                     break
@@ -125,7 +125,10 @@ def is_finished(run: Path) -> bool:
 
 
 def read_losses(path: Path) -> tuple[Sequence[LossValue], Sequence[LossValue]]:
-    """Return training and validation loss of each epoch so far."""
+    """Return training and validation loss of each epoch so far.
+
+    Epoch 0, before any training, has only been validated.
+    """
     if not path.is_file():
         return [], []
     with path.open(newline="") as lines:
