@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -153,6 +154,38 @@ def test_the_product_says_in_ptychodus_what_the_folder_command_says(
         np.testing.assert_allclose(product.probe, five["folder"].probe, rtol=1e-5, err_msg=name)
         assert product.photon_energy_eV == pytest.approx(five["folder"].photon_energy_eV)
         assert product.name.startswith(five["folder"].name)
+
+
+def test_layers_and_probes_that_vary_are_kept(
+    environment: Environment, folder: Path, tmp_path: Path
+) -> None:
+    """Two layers, two probes along the scan, in another unit than counts."""
+    shutil.copytree(folder, tmp_path / "input")
+    with h5py.File(tmp_path / "input" / "product.h5", "r+") as file:
+        for name in ("object", "probe"):
+            attributes, array = dict(file[name].attrs), file[name][()]
+            del file[name]
+            file[name] = np.concatenate([array, array]) * (100 if name == "probe" else 1)
+            file[name].attrs.update(attributes)
+        num, counted = len(file["probe_position_indexes"]), file["probe"][0] / 100
+        file["opr_weights"] = np.tile([1.0, 0.5], (num, 1))
+        del file["object_layer_spacing_m"]
+        file["object_layer_spacing_m"] = np.array([1e-6])
+    assert environment.drive("infer", tmp_path / "input", tmp_path / "a.h5")["failure"] is None
+    environment.call("ptychonyx", "reconstruct-folder", "-i", folder, "-o", tmp_path / "output")
+    plain = read_product(tmp_path / "output" / "product.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert np.abs(file["object"][0] - plain.object_).max() <= MAX_DIFFERENCE
+        np.testing.assert_array_equal(file["object"][1], 1)
+        np.testing.assert_array_equal(file["object_layer_spacing_m"], [1e-6])
+        assert file["probe"].shape == (2, *counted.shape)
+        power = np.sum(np.abs(counted) ** 2)
+        for each in file["probe"]:
+            assert np.sum(np.abs(each) ** 2) == pytest.approx(power, rel=0.5)
+        np.testing.assert_allclose(file["opr_weights"], np.tile([1.0, 0.5], (num, 1)))
+        assert file.attrs["probe_photon_count"] == pytest.approx(
+            np.sum(np.abs(file["probe"][0]) ** 2), rel=1e-5
+        )
 
 
 def test_release_1_5_1_infers_the_same(wheels: list[Path], folder: Path, tmp_path: Path) -> None:
