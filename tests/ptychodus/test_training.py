@@ -62,6 +62,20 @@ def test_export_train_infer(
     assert training[-2:] == [99, 100]  # the last epoch, and the exported model
 
 
+@pytest.mark.pytorch
+def test_a_training_file_comes_before_the_page(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    variables = with_frameworks("pytorch")
+    text = "epochs: 2\nfilters: 0.25\nloss: poisson\nnum_merged: 1\n"
+    (tmp_path / "training.yaml").write_text(text)
+    words = ("PtychonyxTraining=Backend=pytorch", "PtychonyxTraining=TrainingEpochs=50")
+    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    assert result["failure"] is None
+    assert [epoch for epoch, _ in result["losses"]] == [0, 1, 2]
+    assert "poisson" in (tmp_path / "ptychonyx-run" / "config.yaml").read_text()
+
+
 def test_a_backend_that_is_missing_is_one_line_with_its_pip_line(
     environment: Environment, small_folder: Path, tmp_path: Path
 ) -> None:

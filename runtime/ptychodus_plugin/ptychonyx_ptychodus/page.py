@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("ptychonyx.ptychodus")
 
 CONTROLLER = "ptychodus.controller.processing.core"
+LOSSES_TO_CHOOSE = ("amplitude", "poisson")
+"""Those against the measured counts; others need more than one word."""
 
 
 def offer_page(library: PtychonyxLibrary) -> None:
@@ -108,7 +110,6 @@ def build_page(library: PtychonyxLibrary) -> Any:
     from ptychodus.controller.parameters import ParameterViewBuilder
 
     from ptychonyx.training.backends import BACKENDS
-    from ptychonyx.training.config import LOSSES
 
     builder = ParameterViewBuilder()
     inference, training = library.inference.parameters, library.training.parameters
@@ -125,7 +126,8 @@ def build_page(library: PtychonyxLibrary) -> Any:
     builder.add_spin_box(training["epochs"], "Epochs:", group=group)
     builder.add_spin_box(training["batch_size"], "Batch Size:", group=group)
     builder.add_decimal_line_edit(training["filters"], "Filter Factor:", group=group)
-    builder.add_combo_box(training["loss"], list(LOSSES), "Loss:", group=group)
+    builder.add_spin_box(training["num_merged"], "Merged Patterns:", group=group)
+    builder.add_combo_box(training["loss"], LOSSES_TO_CHOOSE, "Loss:", group=group)
     builder.add_decimal_line_edit(training["learning_rate"], "Learning Rate:", group=group)
     return builder.build_widget()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ptychodus.api.settings import SettingsRegistry
@@ -41,19 +41,26 @@ class InferenceSettings:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What `ptychonyx train` is given; what is not here keeps its default there."""
+    """What a training started from Ptychodus may be told; what else there is, a file says.
+
+    The defaults are those that docs/training.md advises. The names are those of `TrainingConfig`.
+    """
 
     backend: str = "tensorflow"
-    epochs: int = 100
-    batch_size: int = 16
-    filters: float = 1.0
-    loss: str = "poisson"
+    epochs: int = 90
+    batch_size: int = 4
+    filters: float = 0.5
+    num_merged: int = 4
+    loss: str = "amplitude"
     learning_rate: float = 1e-3
 
-    def arguments(self) -> list[str]:
-        """Return them as words of a command line."""
-        pairs = ((f"--{field.name.replace('_', '-')}", field.name) for field in fields(self))
-        return [word for option, name in pairs for word in (option, str(getattr(self, name)))]
+    def config(self) -> dict[str, Any]:
+        """Return them with what goes with them, as `ptychonyx train --config` reads it."""
+        return asdict(self) | {
+            "schedule": "cosine",
+            "warmup_epochs": min(2, self.epochs // 10),
+            "early_stopping_patience": None,
+        }
 
 
 TRAINING_KEYS = {
@@ -61,6 +68,7 @@ TRAINING_KEYS = {
     "epochs": "TrainingEpochs",
     "batch_size": "BatchSize",
     "filters": "FilterFactor",
+    "num_merged": "MergedPatterns",
     "loss": "Loss",
     "learning_rate": "LearningRate",
 }

@@ -18,6 +18,7 @@ from ptychodus.api.reconstruct import TrainOutput
 from ptychonyx.runtime.formats import ptychodus_training_hdf5
 from ptychonyx.runtime.formats.ptychodus_hdf5 import PATTERNS, PRODUCT
 from ptychonyx.training.backends import require_backend
+from ptychonyx.training.config import load_config
 
 from .convert import PROGRESS_GOAL
 from .settings import TrainingOptions
@@ -25,6 +26,8 @@ from .settings import TrainingOptions
 _logger = logging.getLogger("ptychonyx.ptychodus")
 
 MODEL, RUN, LOG = "model.onnx", "ptychonyx-run", "ptychonyx-train.log"
+CONFIG, OWN_CONFIG = "training.yaml", "ptychonyx-train.yaml"
+"""A file of the user's in the training folder comes before the settings of the page."""
 COMMAND = (sys.executable, "-c", "from ptychonyx.cli import main; main()")
 EXPORT_NEEDS = {"tensorflow": ("onnx", "tf2onnx"), "pytorch": ("onnx", "onnxscript")}
 POLL_S, PATIENCE_S = 0.5, 60.0
@@ -37,6 +40,7 @@ def train(
 
     The run folder, its log and model.onnx are left in `output_path`. An unfinished run of the same
     settings is resumed, a finished one replaced. Closing the generator stops after the current step.
+    A training.yaml in the folder, as `ptychonyx train --config` reads it, comes before `options`.
 
     Raises
     ------
@@ -50,9 +54,15 @@ def train(
     output_path.mkdir(parents=True, exist_ok=True)
     run, log = output_path / RUN, output_path / LOG
     _logger.info("Training on %d scans with %s; log: %s", len(scans), options.backend, log)
-    words = ["train", *map(str, scans), "-o", str(run), *options.arguments()]
+    config = input_path / CONFIG
+    if not config.is_file():
+        config = output_path / OWN_CONFIG
+        config.write_text(json.dumps(options.config(), indent=2) + "\n")  # which is YAML, too
+    words = ["train", *map(str, scans), "-o", str(run), "--config", str(config)]
+    words += ["--backend", options.backend]
     if is_finished(run):
         words.append("--overwrite")
+    num_epochs = load_config(config).epochs
     with log.open("w") as text:
         process = subprocess.Popen([*COMMAND, *words], stdout=text, stderr=subprocess.STDOUT)
         try:
@@ -62,7 +72,7 @@ def train(
                 losses = read_losses(run / "history.csv")
                 if len(losses[1]) > num_seen:
                     num_seen = len(losses[1])
-                    percent = (PROGRESS_GOAL - 1) * losses[1][-1].epoch // options.epochs
+                    percent = (PROGRESS_GOAL - 1) * losses[1][-1].epoch // num_epochs
                     yield TrainOutput(*losses, progress=percent)
                 if is_over:
                     break
