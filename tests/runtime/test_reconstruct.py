@@ -292,14 +292,15 @@ def test_keyboard_interrupt_leaves_no_thread_behind(model):
     assert threading.active_count() == before
 
 
-def test_a_probe_trained_with_the_network_is_the_one_stored(model_path):
+@pytest.mark.parametrize("source", ["trained", "given"])
+def test_a_probe_given_to_or_trained_with_the_network_is_the_one_stored(source, model_path):
     rng = np.random.default_rng(3)
     scan, _ = make_scan()
     scan = dataclasses.replace(scan, probe=rng.random((1, SIDE, SIDE)).astype(np.complex64))
     trained = rng.random((2, SIDE, SIDE)).astype(np.complex64)
-    path = model_path(probe=trained, training_summary={"probe_source": "trained"})
+    path = model_path(probe=trained, training_summary={"probe_source": source})
     product = reconstruct(scan, Model(path, provider="cpu"))
-    assert product.metadata["probe_source"] == "trained"
+    assert product.metadata["probe_source"] == "model"
     expected, _ = probe_in_counts(trained, float((scan.patterns**2).sum() / scan.num_patterns))
     np.testing.assert_allclose(product.probe, expected, rtol=1e-5)
 

@@ -143,9 +143,14 @@ class Manifest:
         _check_fields(self)
 
     @property
-    def has_trained_probe(self) -> bool:
-        """Whether the probe was improved together with the network, and belongs to its patches."""
-        return self.probe is not None and self.training_summary.get("probe_source") == "trained"
+    def replaces_probe(self) -> bool:
+        """Whether its probe takes the place of a scan's own.
+
+        So it does if it was trained together with the network, or given for the training: the
+        network's patches then belong to it.
+        """
+        source = self.training_summary.get("probe_source")
+        return self.probe is not None and source in ("trained", "given")
 
     def to_json(self) -> str:
         """Return the manifest as one JSON document; equal manifests give equal text."""

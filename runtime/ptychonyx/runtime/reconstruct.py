@@ -41,7 +41,7 @@ class _Probe:
     """The probe of a product, where it came from, and the ratio q it was found with."""
 
     array: NDArray[np.complex64]
-    source: Literal["trained", "file", "model", "estimated"]
+    source: Literal["file", "model", "estimated"]
     counts_ratio: float
 
 
@@ -374,16 +374,16 @@ def _choose_scale(
 
 
 def _choose_probe(scan: Scan, manifest: Manifest, counts: float) -> _Probe:
-    source: Literal["trained", "file", "model", "estimated"]
-    if manifest.probe is not None and manifest.has_trained_probe:
-        probe, source = manifest.probe, "trained"
+    source: Literal["file", "model", "estimated"]
+    if manifest.probe is not None and manifest.replaces_probe:
+        probe, source = manifest.probe, "model"
     elif scan.probe is not None:
         probe, source = scan.probe, "file"
     elif manifest.probe is not None:
         probe, source = manifest.probe, "model"
     else:
         probe, source = estimate_probe(scan), "estimated"
-    if source in ("model", "estimated"):
+    if scan.probe is None:
         origin = f"that of the model {manifest.name}" if source == "model" else "an estimate"
         _logger.warning("%s has no probe; the product gets %s.", scan.name, origin)
     array, counts_ratio = probe_in_counts(probe, counts)
