@@ -89,6 +89,17 @@ def test_a_model_for_another_window_is_one_line(environment: Environment, tmp_pa
     assert "takes 64×64" in line
 
 
+def test_stock_batch_mode_fails_if_it_has_no_model(
+    environment: Environment, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "input")
+    (tmp_path / "input" / "model.onnx").unlink()
+    words = ("-b", "reconstruct", "-i", tmp_path / "input", "-o", tmp_path / "output")
+    text = environment.call("python", "-m", "ptychodus", *words, code=1)
+    assert "Reconstruction failed: No model is loaded" in text
+    assert list((tmp_path / "output").iterdir()) == []
+
+
 def same_as_the_folder_command(environment: Environment, folder: Path, work: Path) -> np.ndarray:
     """Return the object that Ptychodus gives, which must be the one of the folder command."""
     result = environment.drive("infer", folder, work / "a.h5")

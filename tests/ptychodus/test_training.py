@@ -18,7 +18,8 @@ from .test_faults import complaints
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1800)]
 
-FAST = ("PtychonyxTraining=TrainingEpochs=3", "PtychonyxTraining=FilterFactor=0.25")
+SMALL = ("PtychonyxTraining=MergedPatterns=1", "PtychonyxTraining=FilterFactor=0.25")
+"""Forty patterns are too few for groups in their validation part."""
 FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 
 
@@ -45,7 +46,11 @@ def test_export_train_infer(
     backend: str, environment: Environment, small_folder: Path, tmp_path: Path
 ) -> None:
     variables = with_frameworks(backend)
-    words = (*FAST, f"PtychonyxTraining=Backend={backend}")
+    words = (
+        *SMALL,
+        "PtychonyxTraining=TrainingEpochs=3",
+        f"PtychonyxTraining=Backend={backend}",
+    )
     result = environment.drive("train", small_folder, tmp_path, *words, **variables)
     assert result["failure"] is None
     # the frameworks' environment may hold both wheels of onnxruntime, which is complained about
@@ -76,6 +81,18 @@ def test_a_training_file_comes_before_the_page(
     assert "poisson" in (tmp_path / "ptychonyx-run" / "config.yaml").read_text()
 
 
+@pytest.mark.pytorch
+def test_a_scan_too_sparse_for_groups_is_one_line(
+    environment: Environment, small_folder: Path, tmp_path: Path
+) -> None:
+    variables = with_frameworks("pytorch")
+    words = ("PtychonyxTraining=Backend=pytorch",)
+    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    (line,) = (line for line in complaints(result) if "installed together" not in line)
+    assert "too sparse for groups" in line
+    assert "ptychonyx-train.log" in line
+
+
 def test_a_backend_that_is_missing_is_one_line_with_its_pip_line(
     environment: Environment, small_folder: Path, tmp_path: Path
 ) -> None:
@@ -92,8 +109,8 @@ def test_a_stopped_training_ends_and_is_resumed(
 ) -> None:
     variables = with_frameworks("pytorch")
     words = (
+        *SMALL,
         "PtychonyxTraining=TrainingEpochs=30",
-        "PtychonyxTraining=FilterFactor=0.25",
         "PtychonyxTraining=Backend=pytorch",
     )
     stopped = environment.drive("train", small_folder, tmp_path, *words, "stop", **variables)
@@ -115,6 +132,7 @@ def test_stock_batch_training_leaves_a_model(
     (tmp_path / "input" / "settings.ini").write_text(
         "[Processing]\nAlgorithm = ptychonyx_onnx\n"
         "[PtychonyxTraining]\nBackend = pytorch\nTrainingEpochs = 2\nFilterFactor = 0.25\n"
+        "MergedPatterns = 1\n"
     )
     words = ("-b", "train", "-i", tmp_path / "input", "-o", tmp_path / "output")
     environment.call("python", "-m", "ptychodus", *words, **variables)
