@@ -20,8 +20,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(180
 MAX_DIFFERENCE = 1e-5
 MIN_CORRELATION = 0.95
 MIN_SHAPE_CORRELATION = 0.7
-"""Of what differs from the mean; the small model of the tests reaches 0.83."""
-DETAIL_MARGIN = 0.02
+"""Of what differs from the mean; the small model reaches 0.81."""
+SHIFT_MARGIN = 0.01
+"""By which one pixel in any direction must fit worse; it is 0.024 or more."""
+ONE_PIXEL = ((0, -1), (0, 1), (1, -1), (1, 1))
 NUM_OVERLAPS = 8
 """A pixel counts as covered if that many patches saw it."""
 
@@ -111,31 +113,26 @@ def test_the_object_is_the_truth_and_lies_where_it_should(
 def check(array: np.ndarray, true: np.ndarray, covered: np.ndarray) -> float:
     """Fail unless an object is the truth, and no pixel away from it.
 
-    Almost any object correlates with vacuum, so the shape of what differs from it must fit, too,
-    and its finest details best where it lies.
+    Almost any object correlates with vacuum, so the shape of what differs from the mean must fit,
+    too, and fit best where it lies.
     """
     score = correlation(array[covered], true[covered])
     assert score >= MIN_CORRELATION
-    mean, true_mean = array[covered].mean(), true[covered].mean()
-    assert correlation(array[covered] - mean, true[covered] - true_mean) >= MIN_SHAPE_CORRELATION
-    inside = covered & np.roll(covered, 2, 0) & np.roll(covered, -2, 0)
-    inside &= np.roll(covered, 2, 1) & np.roll(covered, -2, 1)
-    details, true_details = laplacian(array), laplacian(true)
-    here = correlation(details[inside], true_details[inside])
-    for axis in (0, 1):
-        for step in (-1, 1):
-            moved = np.roll(details, step, axis=axis)
-            assert here > correlation(moved[inside], true_details[inside]) + DETAIL_MARGIN
+    shape, true_shape = array - array[covered].mean(), true - true[covered].mean()
+    inside = covered.copy()
+    for axis, step in ONE_PIXEL:
+        inside &= np.roll(covered, step, axis)
+    here = correlation(shape[inside], true_shape[inside])
+    assert here >= MIN_SHAPE_CORRELATION
+    for axis, step in ONE_PIXEL:
+        moved = np.roll(shape, step, axis)
+        assert here > correlation(moved[inside], true_shape[inside]) + SHIFT_MARGIN
     return score
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Return the correlation of complex values, whatever their common phase."""
     return float(abs(np.vdot(a, b)) / (np.linalg.norm(a) * np.linalg.norm(b)))
-
-
-def laplacian(array: np.ndarray) -> np.ndarray:
-    return sum(np.roll(array, step, axis) for step in (-1, 1) for axis in (0, 1)) - 4 * array
 
 
 def transposed(array: np.ndarray) -> np.ndarray:
