@@ -56,6 +56,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, str], tuple[str, ...
     "no such provider": (
         lambda folder: None, {}, ("Ptychonyx=Provider=npu",), "`provider` is 'npu'",
     ),
+    "no OpenVINO": (
+        lambda folder: None, {}, ("Ptychonyx=Provider=openvino",), "openvino does not start",
+    ),
     "no GPU": (
         lambda folder: None, {}, ("Ptychonyx=Provider=cuda",), "cuda does not start",
     ),

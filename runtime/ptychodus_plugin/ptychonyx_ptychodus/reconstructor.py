@@ -32,7 +32,7 @@ LAST_CHECKPOINT, PRODUCT = f"product.{PROGRESS_GOAL:06d}.h5", "product.h5"
 class OnnxReconstructor(TrainableReconstructor):
     """A Ptychonyx model as an algorithm of Ptychodus.
 
-    On the CPU the network runs in Ptychodus' own background thread, at once. What may use a GPU
+    On the CPU the network runs in Ptychodus' own background thread, at once. Every other provider
     runs in a process that Ptychodus spawns for the call, since the application must never hold a
     GPU itself.
     """
@@ -58,7 +58,9 @@ class OnnxReconstructor(TrainableReconstructor):
         with _logged("Reconstruction"):
             model = self._loaded_model()
             options = self._inference.options()
-            if options.separate_process or may_use_gpu(options.provider):
+            # the model that is loaded here is on the CPU
+            is_here = options.provider in ("auto", "cpu") and not may_use_gpu(options.provider)
+            if options.separate_process or not is_here:
                 outputs = self._in_child(parameters, model.path)
             else:
                 outputs = reconstruct(parameters, model, options, self._losses)
