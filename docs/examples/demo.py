@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER = Path("demo")
-CONFIG = Path(__file__).parents[2] / "models" / "small.yaml"
-EPOCHS = 18
+CONFIG = Path(__file__).with_suffix(".yaml")
 BACKENDS = ("tensorflow", "pytorch")
 METRICS = (
     "phase_pearson",
@@ -46,8 +45,8 @@ def main() -> None:
     for backend in BACKENDS:
         run, model = FOLDER / f"run-{backend}", FOLDER / f"{backend}.onnx"
         product = FOLDER / f"{backend}.h5"
-        options = ("--backend", backend, "--config", CONFIG, "--epochs", EPOCHS)
-        ptychonyx("train", scan, *options, "-o", run, "--overwrite")
+        options = ("--backend", backend, "--config", CONFIG, "--overwrite")
+        ptychonyx("train", scan, *options, "-o", run)
         ptychonyx("export", run, "-o", model)
         ptychonyx("verify", model)
         ptychonyx("reconstruct", scan, *counts, "-m", model, "-o", product)

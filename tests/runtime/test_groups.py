@@ -54,10 +54,10 @@ def test_a_sparse_scan_says_what_distance_would_do() -> None:
     corners_px[17] += 400
     options = {"max_distance_px": 8.0, "rng": np.random.default_rng(0)}
     with pytest.raises(
-        ScanError, match=r"Pattern 0 has 2 neighbours.*too sparse.*use C = 1"
+        ScanError, match=r"Pattern 0 has 2 neighbours.*too sparse.*smaller ones"
     ) as caught:
         find_groups(corners_px, 4, **options)
     enough = float(str(caught.value).split()[-1].rstrip("."))
     assert find_groups(corners_px, 4, max_distance_px=enough, rng=options["rng"]).shape == (144, 4)
-    with pytest.raises(ScanError, match="There are 3 patterns, but a group needs C = 4"):
+    with pytest.raises(ScanError, match="There are 3 patterns, but a group needs 4"):
         find_groups(corners_px[:3], 4, **options)

@@ -117,7 +117,7 @@ def test_scan_that_does_not_fit_is_refused(model, model_path):
     with pytest.raises(ValueError, match="`batch_size` is 0"):
         reconstruct(make_scan()[0], model, batch_size=0)
     sparse = dataclasses.replace(make_scan()[0], corners_px=make_scan()[0].corners_px * 3)
-    with pytest.raises(ScanError, match=r"neighbours within 2 px.*C = 4.*use C = 1, or"):
+    with pytest.raises(ScanError, match=r"neighbours within 2 px.*a group of 4.*smaller ones, or"):
         reconstruct(sparse, Model(model_path(num_channels=4), provider="cpu"))
 
 

@@ -112,7 +112,7 @@ def test_several_scans_keep_their_own_scale_and_probe(small_scan: Scan) -> None:
 
 def test_a_part_too_small_or_too_sparse_for_groups_is_named(small_scan: Scan) -> None:
     for fraction, part in ((0.05, "validation"), (0.95, "training")):
-        with pytest.raises(ScanError, match=f"In the {part} part.*a group needs C = 4"):
+        with pytest.raises(ScanError, match=f"In the {part} part.*a group needs 4"):
             prepare_samples([small_scan], validation_fraction=fraction, group_size=4)
     with pytest.raises(ScanError, match=r"neighbours within 1 px.*too sparse"):
         prepare_samples([small_scan], validation_fraction=0, group_size=4, max_distance_px=1)

@@ -57,8 +57,8 @@ def find_groups(
         return own[:, None]
     if num_patterns < num_channels:
         raise ScanError(
-            f"There are {num_patterns} patterns, but a group needs C = {num_channels}; use a "
-            "smaller C, or more patterns."
+            f"There are {num_patterns} patterns, but a group needs {num_channels}; use smaller "
+            "groups, or more patterns."
         )
     distances, neighbours = _nearest(corners_px, CANDIDATES_PER_PARTNER * num_partners)
     is_near = distances <= max_distance_px
@@ -95,7 +95,7 @@ def _check_density(
         index = int(lacking[0])
         raise ScanError(
             f"Pattern {index} has {int(is_near[index].sum())} neighbours within "
-            f"{max_distance_px:g} px, but a group of C = {num_channels} needs {num_channels - 1} "
-            f"({len(lacking)} patterns lack some). The scan is too sparse for groups: use C = 1, or "
-            f"raise `max_distance_px` to {np.ceil(needed * 10) / 10:g}."
+            f"{max_distance_px:g} px, but a group of {num_channels} needs {num_channels - 1} "
+            f"({len(lacking)} patterns lack some). The scan is too sparse for such groups: use "
+            f"smaller ones, or raise `max_distance_px` to {np.ceil(needed * 10) / 10:g}."
         )
