@@ -32,7 +32,7 @@ def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     )
     real, imaginary, divisor = (down @ layers[:, None] @ across).sum(dim=2).unbind(dim=2)
     merged = torch.complex(real, imaginary) + OWN_SHARE * object_patches
-    return merged / (divisor + OWN_SHARE)
+    return merged / (divisor.detach() + OWN_SHARE)  # of the weights alone
 
 
 def predict_rate(object_: Tensor, probe: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     real, imaginary, divisor = tf.unstack(
         tf.reduce_sum(down @ layers[:, None] @ across, axis=2), axis=2
     )
+    divisor = tf.stop_gradient(divisor)  # of the weights alone
     share = tf.constant(OWN_SHARE, divisor.dtype)
     merged = tf.complex(real, imaginary) + tf.cast(share, object_patches.dtype) * object_patches
     return merged / tf.cast(divisor + share, object_patches.dtype)
