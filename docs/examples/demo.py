@@ -40,7 +40,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     started = time.monotonic()
     scan, counts = FOLDER / "scan.npz", ("--quantity", "counts")
-    ptychonyx("simulate", "-o", scan, "--object", "dead_leaves", "--num-patterns", 500, "--seed", 1)
+    ptychonyx("simulate", "-o", scan, "--object", "lines", "--num-patterns", 500, "--seed", 1)
     scores: dict[str, dict[str, float]] = {}
     for backend in BACKENDS:
         run, model = FOLDER / f"run-{backend}", FOLDER / f"{backend}.onnx"
