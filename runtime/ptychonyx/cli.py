@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptychonyx.terminal import (
+    INTERRUPTED,
+    as_text,
+    error_console,
+    fail,
+    print_table,
+    say,
+    stop_on_signal,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import Console
 
     from ptychonyx.runtime.formats.object_file import ObjectFile
     from ptychonyx.runtime.product import Product
@@ -31,7 +37,6 @@ app = typer.Typer(
     "**Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5`",
 )
 
-INTERRUPTED = 130
 ScanPath = Annotated[Path, typer.Argument(help="Scan: NPZ, product.h5, or their folder.")]
 Quantity = Annotated[
     str | None, typer.Option(help="What the patterns are: counts or amplitude.", show_default=False)
@@ -63,10 +68,10 @@ def inspect(
     if file.suffix == ".onnx":
         from ptychonyx.runtime.model import read_manifest
 
-        _table(file.name, describe_model(read_manifest(file)[0]))
+        print_table(file.name, describe_model(read_manifest(file)[0]))
         return
     scan = _load(file, quantity, position_origin, patterns)
-    _table(file.name, describe_scan(scan))
+    print_table(file.name, describe_scan(scan))
     if plot is not None:
         from ptychonyx.runtime.plot import plot_scan
 
@@ -118,7 +123,7 @@ def simulate(
         raise ValueError(f"The output is {output}; give a name ending in .npz, or a folder.")
     else:
         write_ptychodus(scan, output)
-    _say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
+    say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
 
 
 @app.command()
@@ -177,7 +182,7 @@ def train(
             logs.append(stack.enter_context(log_to_mlflow(mlflow, output.name, settings)))
         if tensorboard:
             logs.append(stack.enter_context(log_to_tensorboard(output / "tensorboard")))
-        stopped = stack.enter_context(_stop_on_signal())
+        stopped = stack.enter_context(stop_on_signal())
         watcher = stack.enter_context(show_training(stopped, logs))
         result = run(
             loaded,
@@ -188,7 +193,7 @@ def train(
             overwrite=overwrite,
             watcher=watcher,
         )
-    _say(
+    say(
         f"Trained with {result.backend}: best epoch {result.best_epoch} of {result.epochs}, "
         f"validation loss {result.best_validation_loss:.6g}. "
         f"Next: ptychonyx export {output} -o model.onnx"
@@ -213,7 +218,7 @@ def export(
             f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
         ) from error
     report = export_run(run, output, name=name, licence=licence)
-    _say(
+    say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
         f"{report.largest_difference:.1e} (allowed {report.tolerance:.0e})."
     )
@@ -231,7 +236,7 @@ def verify(
     from ptychonyx.runtime.model import Model
 
     result = Model(model, provider=provider).verify()
-    _say(
+    say(
         f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
         f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
     )
@@ -268,7 +273,7 @@ def reconstruct(
     check_product_path(output)
     loaded = _load(scan, quantity, position_origin, patterns)
     network = Model(model, provider=provider)
-    with _stop_on_signal() as stopped, Progress(transient=True, console=_console()) as bar:
+    with stop_on_signal() as stopped, Progress(transient=True, console=error_console()) as bar:
         task = bar.add_task("Reconstructing", total=loaded.num_patterns)
         product = run(
             loaded,
@@ -294,18 +299,18 @@ def reconstruct(
         )
     assert product.coverage is not None
     share = 100 * float((product.coverage > 0).mean())
-    _say(
+    say(
         f"Wrote {output}: {product.num_patterns_used} of {loaded.num_patterns} patterns, "
         f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, on "
         f"{network.provider}, {product.metadata['total_s']:.2f} s."
     )
     if "residual" in product.metadata:
-        _say(
+        say(
             f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
             f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
         )
     if product.metadata["probe_source"] == "estimated":
-        _say("Note: neither scan nor model has a probe; the stored one is an estimate.")
+        say("Note: neither scan nor model has a probe; the stored one is an estimate.")
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
 
@@ -334,9 +339,9 @@ def reconstruct_folder(
     from ptychonyx.runtime.reconstruct_folder import open_events
     from ptychonyx.runtime.reconstruct_folder import reconstruct_folder as run
 
-    with _stop_on_signal() as stopped, open_events(event_file) as events:
+    with stop_on_signal() as stopped, open_events(event_file) as events:
         product = run(input_folder, output_folder, events=events, should_stop=lambda: bool(stopped))
-    _say(
+    say(
         f"Wrote {output_folder / 'product.h5'}: {product.num_patterns_used} of "
         f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s."
     )
@@ -390,7 +395,9 @@ def compare(
     if json_:
         typer.echo(json.dumps(values))
     else:
-        _table(f"{a.name} against {b.name}", {key: _text(value) for key, value in values.items()})
+        print_table(
+            f"{a.name} against {b.name}", {key: as_text(value) for key, value in values.items()}
+        )
     if plot is not None:
         from ptychonyx.runtime.plot import plot_comparison
 
@@ -404,17 +411,12 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (ValueError, ImportError) as error:
-        _fail(error, 2)
+        fail(error, 2)
     except KeyboardInterrupt:
-        _fail("Interrupted.", INTERRUPTED)
+        fail("Interrupted.", INTERRUPTED)
     except (RuntimeError, OSError, MemoryError) as error:
         interrupted = type(error).__name__ == "TrainingInterruptedError"
-        _fail(error, INTERRUPTED if interrupted else 1)
-
-
-def _fail(error: object, code: int) -> None:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(code)
+        fail(error, INTERRUPTED if interrupted else 1)
 
 
 def _load(
@@ -471,57 +473,6 @@ def _scale(text: str) -> float | str | None:
         raise ValueError(f"`--scale` is {text!r}, expected scan, trained or a number.") from None
 
 
-@contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that becomes non-empty when the user or the system asks to stop.
-
-    The second signal is not caught: it ends the process at once.
-    """
-    stopped: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _table(title: str, values: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, show_header=False)
-    for key, value in values.items():
-        table.add_row(key, value)
-    Console().print(table)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, tuple):
-        return ", ".join(_text(part) for part in value)
-    return "not known" if value is None else str(value)
-
-
 def _need_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
-
-
-def _say(text: str) -> None:
-    typer.echo(text)

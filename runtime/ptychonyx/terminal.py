@@ -1,0 +1,83 @@
+"""How commands speak and end: lines, tables, signals, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
+
+def say(line: str) -> None:
+    """Print a result to stdout."""
+    sys.stdout.write(f"{line}\n")
+
+
+def print_table(title: str, values: dict[str, str]) -> None:
+    """Print names and values to stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for key, value in values.items():
+        table.add_row(key, value)
+    Console().print(table)
+
+
+def as_text(value: object) -> str:
+    """Return a value as a person reads it.
+
+    Examples
+    --------
+    >>> as_text(0.12345), as_text((1.0, None))
+    ('0.1235', '1.0000, not known')
+    """
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, tuple):
+        return ", ".join(as_text(part) for part in value)
+    return "not known" if value is None else str(value)
+
+
+def error_console() -> Console:
+    """Return the console of progress bars: stderr, so that results can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def fail(error: object, code: int) -> NoReturn:
+    """Print an error to stderr and end with an exit code."""
+    sys.stderr.write(f"{error}\n")
+    sys.exit(code)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """Yield a list that becomes non-empty when the user or the system asks to stop.
+
+    The second signal is not caught: it ends the process at once.
+    """
+    stopped: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
