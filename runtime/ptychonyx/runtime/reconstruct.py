@@ -132,7 +132,7 @@ def reconstruct_in_steps(
     Yields
     ------
     Product
-        With `complete` false and without residuals, except for the last one.
+        With `complete` false and without residuals, except for the last one of a whole scan.
     """
     started_s = perf_counter()
     _check_fit(scan, model.manifest)
@@ -171,7 +171,6 @@ def reconstruct_in_steps(
                 mosaic.canvas,
                 num_used=num_used,
                 is_complete=is_complete,
-                is_last=is_complete or is_stopped,
                 infer_s=infer_s + pipeline.infer_s,
             )
             if is_stopped:
@@ -220,11 +219,11 @@ class _Job:
         *,
         num_used: int,
         is_complete: bool,
-        is_last: bool,
         infer_s: float,
     ) -> Product:
         scan = self.scan
-        residual = self._residual(stitched, canvas) if is_last else None
+        # of a part of the scan it would say more about the missing patterns than about the object
+        residual = self._residual(stitched, canvas) if is_complete else None
         return Product(
             object_=stitched.object_,
             object_corner_px=canvas.corner_px,
