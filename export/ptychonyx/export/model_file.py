@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.manifest import (
     SCHEMA_VERSION,
     TOLERANCES,
@@ -128,7 +129,8 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
         architecture_options=_options(architecture),
         window_px=architecture.window_px,
         num_channels=architecture.num_channels,
-        max_distance_px=run.config.max_distance_px or architecture.window_px / 4,
+        max_distance_px=run.config.max_distance_px
+        or default_max_distance_px(architecture.window_px),
         patch_px=patch_px,
         input_quantity="amplitude",
         scaling_rule=SCALING_RULE,

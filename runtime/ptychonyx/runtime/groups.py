@@ -11,6 +11,17 @@ CANDIDATES_PER_PARTNER = 2
 """A pattern draws its C − 1 partners from twice as many nearest neighbours."""
 
 
+def default_max_distance_px(window_px: int) -> float:
+    """Return how far the members of a group may lie from its first, unless somebody says: N/4.
+
+    Examples
+    --------
+    >>> default_max_distance_px(64)
+    16.0
+    """
+    return window_px / 4
+
+
 def find_groups(
     corners_px: NDArray[np.float64],
     num_channels: int,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
-from ptychonyx.runtime.groups import find_groups
+from ptychonyx.runtime.groups import default_max_distance_px, find_groups
 from ptychonyx.runtime.scaling import (
     estimate_probe,
     input_scale,
@@ -235,7 +235,7 @@ def prepare_samples(
             [start + ids for start, (_, ids) in zip(starts, splits, strict=False)]
         ),
         group_size=group_size,
-        max_distance_px=scans[0].window_px / 4 if max_distance_px is None else max_distance_px,
+        max_distance_px=max_distance_px or default_max_distance_px(scans[0].window_px),
         constants=ScanConstants(
             scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),
             probe=_stack_probes([choice.probe for choice in choices]),
