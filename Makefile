@@ -12,7 +12,7 @@ help:
 	@echo "make slow    the tests that take longer"
 	@echo "make lint    ruff and mypy"
 	@echo "make models  train and export the models in models/"
-	@echo "make bench   measure start-up and training throughput"
+	@echo "make bench   measure everything in docs/performance.md and write it anew"
 	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,9 +42,7 @@ models: $(STAMP)
 	$(BIN)/python models/make_models.py
 
 bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/startup.py
-	$(BIN)/python tests/benchmarks/throughput.py pytorch
-	$(BIN)/python tests/benchmarks/throughput.py tensorflow
+	$(BIN)/python tests/benchmarks/performance.py
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all

@@ -1,11 +1,12 @@
-"""Start-up times, medians of five processes; run by `make bench`, not by the tests."""
+"""Start-up times of whole processes."""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
+
+from performance import remake, remember, spread, table, write_section
 
 NUM_RUNS = 5
 CASES = {
@@ -21,17 +22,19 @@ def seconds(arguments: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
+def times() -> dict[str, list[float]]:
     for arguments in CASES.values():
         seconds(arguments)  # warm the file cache
-    times = {
+    return {
         name: [seconds(arguments) for _ in range(NUM_RUNS)] for name, arguments in CASES.items()
     }
-    for name, values in times.items():
-        print(
-            f"{name:24s} median {statistics.median(values):.3f} s  ({min(values):.3f}-{max(values):.3f})"
-        )
+
+
+def section() -> str:
+    found = remember(__file__, "times", times)
+    rows = [(name, spread(values, 3)) for name, values in found.items()]
+    return f"## Start-up\n\n{remake(__file__)}\n{table(('process', 'seconds'), rows)}"
 
 
 if __name__ == "__main__":
-    main()
+    write_section(__file__, section())

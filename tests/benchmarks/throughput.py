@@ -1,4 +1,4 @@
-"""Training throughput against a plain hand-written loop of the same framework; run by `make bench`.
+"""Training throughput against a plain hand-written loop of the same framework.
 
 Network, loss, optimiser and batches are the same: `cnn`, F = 1, N = 64, batch 16, float32. The two
 take turns; medians of five.
@@ -6,8 +6,6 @@ take turns; medians of five.
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from performance import remake, remember, spread, table, write_section
 
 from ptychonyx.training.architecture import HEADS, Architecture
 from ptychonyx.training.config import TrainingConfig
@@ -136,30 +135,42 @@ def plain_tensorflow(amplitude: NDArray[np.float32], probe: NDArray[np.complex64
 PLAIN = {"tensorflow": plain_tensorflow, "pytorch": plain_pytorch}
 
 
-def main(backends: list[str]) -> None:
+def rates(backend: str) -> dict[str, list[float]]:
+    """Return samples/s of both, turn by turn."""
     scan = simulate(SPEC, np.random.default_rng(0))
     samples = prepare_samples([scan], validation_fraction=0)
-    for backend in backends or list(PLAIN):
-        epoch = PLAIN[backend](samples.amplitude, samples.constants.probe)
-        epoch()  # traced, warmed up
-        ours, plain = [], []
-        for run in range(NUM_RUNS):
-            started = time.perf_counter()
-            epoch()
-            epoch()
-            plain.append(2 * NUM_PATTERNS / (time.perf_counter() - started))
-            with tempfile.TemporaryDirectory() as folder:
-                config = TrainingConfig(backend=backend, epochs=3, validation_fraction=0, seed=run)
-                train([scan], config, Path(folder) / "run")
-                rows = open_run(Path(folder) / "run").history()[-2:]  # the first one is traced
-                seconds = sum(float(row["seconds"]) for row in rows)
-                ours.append(2 * NUM_PATTERNS / seconds)
-        ratio = statistics.median(one / other for one, other in zip(ours, plain, strict=True))
-        print(
-            f"{backend}: {statistics.median(ours):.1f} samples/s, plain loop "
-            f"{statistics.median(plain):.1f}, ratio {ratio:.3f} (median of {NUM_RUNS} turns)"
+    epoch = PLAIN[backend](samples.amplitude, samples.constants.probe)
+    epoch()  # traced, warmed up
+    ours, plain = [], []
+    for run in range(NUM_RUNS):
+        started = time.perf_counter()
+        epoch()
+        epoch()
+        plain.append(2 * NUM_PATTERNS / (time.perf_counter() - started))
+        with tempfile.TemporaryDirectory() as folder:
+            config = TrainingConfig(backend=backend, epochs=3, validation_fraction=0, seed=run)
+            train([scan], config, Path(folder) / "run")
+            rows = open_run(Path(folder) / "run").history()[-2:]  # the first one is traced
+            seconds = sum(float(row["seconds"]) for row in rows)
+            ours.append(2 * NUM_PATTERNS / seconds)
+    return {"ours": ours, "plain": plain}
+
+
+def section() -> str:
+    rows = []
+    for backend in PLAIN:
+        found = remember(__file__, backend, lambda backend=backend: rates(backend))
+        ratios = [one / other for one, other in zip(found["ours"], found["plain"], strict=True)]
+        rows.append(
+            (backend, spread(found["ours"], 1), spread(found["plain"], 1), spread(ratios, 3))
         )
+    header = ("backend", "`ptychonyx train`, samples/s", "plain loop, samples/s", "ratio")
+    return (
+        f"## Training\n\n{remake(__file__)}\nAgainst a plain hand-written loop of the same framework: "
+        "same network (`cnn`, F = 1, N = 64), loss, optimiser and batches of 16, float32.\n\n"
+        f"{table(header, rows)}"
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    write_section(__file__, section())
