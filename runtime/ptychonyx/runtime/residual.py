@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .forward import predict_counts
 from .scaling import probe_in_counts, read_amplitudes_of
 from .scan import Scan
-from .stitch import NUM_TAPS
+from .shift import NUM_TAPS
 
 BATCH = 64
 DEFAULT_NUM_PATTERNS = 256

@@ -14,17 +14,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .denominator import Denominator
 from .scan import Scan
+from .shift import NUM_BEFORE, NUM_TAPS, Shifter, shift_matrices, shift_taps
 
 WEIGHT_FLOOR = 1e-3
 """Of the largest weight: a pixel with less than this is as good as unseen."""
 FADE_SHARE = 1 / 8
 """Share of a patch's side over which it fades out: a sharp edge would ring through the taps."""
+EVERY = slice(None)
+Slices = tuple[slice, slice, slice]
 PATCH_WEIGHTS = ("probe", "hann")
 SUBPIXEL_METHODS = ("sinc", "nearest")
-NUM_TAPS = 8
-TAPER = 5.0
-"""Kaiser parameter of the taps; 3, 4, 6 and 7 were measured to be worse."""
+NUM_LAYERS = 3
+PATCHES_AT_ONCE = 8
+"""Enough to hide Python's own time, and few enough for a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +173,14 @@ class Mosaic:
     ) -> None:
         self.canvas = canvas
         self._reference = reference
-        self._weights = weights.astype(np.float32)
-        self._sums = np.zeros((4, *canvas.shape))  # Σw·Re q, Σw·Im q, Σw, Σw|q|²
-        self._coverage = np.zeros(canvas.shape, dtype=np.int32)
+        self._largest_weight = float(weights.max())
+        self._weights = np.repeat(weights.astype(np.float32)[:, None], NUM_LAYERS, axis=1)
+        self._shifter = Shifter(PATCHES_AT_ONCE, NUM_LAYERS, weights.shape)
+        self._squares = np.empty((2, PATCHES_AT_ONCE, *weights.shape), np.float32)
+        height, width = canvas.shape
+        # Σw·Re q, Σw·Im q, Σw|q|²; in memory, rows of the three take turns, as in a shifted patch
+        self._sums = np.zeros((height, NUM_LAYERS, width), np.float32).swapaxes(0, 1)
+        self._denominator = Denominator(canvas.shape, weights)
 
     def add(self, patches: NDArray[np.complex64], corners_px: NDArray[np.float64]) -> None:
         """Add patches at their corners.
@@ -187,58 +196,55 @@ class Mosaic:
         ValueError
             If the shapes do not fit, or a patch is not finite.
         """
-        shape = (len(corners_px), *self._weights.shape)
+        shape = (len(corners_px), *self._squares.shape[2:])
         if patches.shape != shape or corners_px.shape[1:] != (2,):
             raise ValueError(
                 f"`patches` has shape {patches.shape} and `corners_px` {corners_px.shape}; expected "
                 f"{shape} and ({len(corners_px)}, 2): one (y, x) corner for each patch."
             )
-        is_finite = np.isfinite(patches).all(axis=(1, 2))
-        if not is_finite.all():
-            raise ValueError(
-                f"Patch {int(np.flatnonzero(~is_finite)[0])} of this batch is not finite; a network "
-                "gives such patches if its weights or its input are not."
-            )
+        _check_finite(patches)
         relative = corners_px - np.array(self.canvas.corner_px)
         whole = np.floor(relative).astype(np.int64)
         fractions = relative - whole
-        layers = self._layers(patches)
-        down = _shift_matrices(fractions[:, 0], shape[1])[:, None]
-        across = _shift_matrices(fractions[:, 1], shape[2])[:, None].swapaxes(-1, -2)
-        shifted = down @ layers @ across
-        before = NUM_TAPS // 2 - 1
-        touched = whole + shape[1:] + (fractions > 0)
-        for (y, x), (bottom, right), layer in zip(
-            whole.tolist(), touched.tolist(), shifted, strict=True
-        ):
-            if self._reference is not None:
-                _turn_towards(self._reference, layer, y - before, x - before)
-            _add_clipped(self._sums, layer, y - before, x - before)
-            self._coverage[max(y, 0) : max(bottom, 0), max(x, 0) : max(right, 0)] += 1
+        taps = shift_taps(fractions)
+        self._denominator.add(whole, taps, is_wider=fractions > 0)
+        starts_px = (whole - NUM_BEFORE).tolist()
+        for start in range(0, len(patches), PATCHES_AT_ONCE):
+            part = slice(start, start + PATCHES_AT_ONCE)
+            self._fill_layers(patches[part])
+            blocks = self._shifter.shift(taps[part]).swapaxes(1, 2)
+            for (y, x), block in zip(starts_px[part], blocks, strict=True):
+                target, source = _overlap(self.canvas.shape, block.shape[1:], y, x)
+                inside = block[source]
+                if self._reference is not None:
+                    _turn_towards(self._reference[target[1:]], inside)
+                self._sums[target] += inside
 
-    def _layers(self, patches: NDArray[np.complex64]) -> NDArray[np.float32]:
-        layers = np.empty((len(patches), 4, *self._weights.shape), dtype=np.float32)
-        layers[:, 0], layers[:, 1] = patches.real, patches.imag
-        layers[:, 3] = np.square(layers[:, 0]) + np.square(layers[:, 1])
-        layers[:, 2] = 1
+    def _fill_layers(self, patches: NDArray[np.complex64]) -> None:
+        layers, squares = self._shifter.layers[: len(patches)], self._squares[:, : len(patches)]
+        squares[0], squares[1] = patches.real, patches.imag
+        layers[:, :, 0], layers[:, :, 1] = squares
+        np.multiply(squares, squares, out=squares)
+        np.add(squares[0], squares[1], out=layers[:, :, 2])
         layers *= self._weights
-        return layers
 
     def finish(self) -> Stitched:
         """Divide by the summed weights.
 
         More patches may be added afterwards, and the mosaic finished again.
         """
-        real, imaginary, weight, power = self._sums
-        covered = (self._coverage > 0) & (weight > WEIGHT_FLOOR * self._weights.max())
-        divisor = np.where(covered, weight, 1)
-        object_ = np.where(covered, (real + 1j * imaginary) / divisor, 0)
-        variance = np.where(covered, power / divisor, 0) - np.abs(object_) ** 2
-        return Stitched(
-            object_=object_.astype(np.complex64),
-            coverage=np.where(covered, self._coverage, 0).astype(np.int32),
-            disagreement=np.clip(variance, 0, None).astype(np.float32),
-        )
+        object_ = np.zeros(self.canvas.shape, np.complex64)
+        disagreement = np.zeros(self.canvas.shape, np.float32)
+        coverage = self._denominator.coverage()
+        for rows, weight in self._denominator.weights():
+            covered = (coverage[rows] > 0) & (weight > WEIGHT_FLOOR * self._largest_weight)
+            coverage[rows][~covered] = 0
+            divisor = np.where(covered, weight, np.inf)
+            real, imaginary, power = self._sums[:, rows] / divisor
+            object_[rows].real, object_[rows].imag = real, imaginary
+            variance = power - np.square(real) - np.square(imaginary)
+            disagreement[rows] = np.clip(variance, 0, None)
+        return Stitched(object_, coverage, disagreement)
 
 
 def stitch_patches(
@@ -283,7 +289,7 @@ def cut_patches(
     """
     whole = np.floor(corners_px).astype(np.int64)
     fractions = corners_px - whole
-    before, after = NUM_TAPS // 2 - 1, NUM_TAPS // 2
+    before, after = NUM_BEFORE, NUM_TAPS - 1 - NUM_BEFORE
     is_fractional = fractions > 0
     low = whole - before * is_fractional
     high = whole + patch_px + after * is_fractional
@@ -298,58 +304,48 @@ def cut_patches(
     padded = np.pad(object_, ((before, after), (before, after)))
     reach = np.arange(patch_px + NUM_TAPS - 1)
     wide = padded[(whole[:, :1] + reach)[:, :, None], (whole[:, 1:] + reach)[:, None, :]]
-    down = _shift_matrices(fractions[:, 0], patch_px, np.float64).swapaxes(-1, -2)
-    patches: NDArray[np.complex128] = (
-        down @ wide @ _shift_matrices(fractions[:, 1], patch_px, np.float64)
-    )
+    taps = shift_taps(fractions)
+    down = shift_matrices(taps[:, 0], patch_px).swapaxes(-1, -2)
+    patches: NDArray[np.complex128] = down @ wide @ shift_matrices(taps[:, 1], patch_px)
     return patches
 
 
-def _shift_matrices(
-    fractions: NDArray[np.float64], patch_px: int, dtype: type = np.float32
-) -> NDArray[np.floating]:
-    """Return matrices (k, M + taps − 1, M) that shift a patch towards higher indexes by `fractions`.
+def _check_finite(patches: NDArray[np.complex64]) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(patches.sum()):  # faster than looking at each; a sum may overflow
+            return
+    is_finite = np.isfinite(patches).all(axis=(1, 2))
+    if not is_finite.all():
+        raise ValueError(
+            f"Patch {int(np.flatnonzero(~is_finite)[0])} of this batch is not finite; a network "
+            "gives such patches if its weights or its input are not."
+        )
 
-    Row j is canvas pixel j − (taps/2 − 1) relative to the whole-pixel corner. Each column sums
-    to 1, and a fraction of 0 gives exactly the identity.
-    """
-    before = NUM_TAPS // 2 - 1
-    offsets = np.arange(NUM_TAPS) - before - fractions[:, None]
-    inside = np.clip(1 - (offsets / (NUM_TAPS / 2)) ** 2, 0, None)
-    taps = np.sinc(offsets) * np.i0(TAPER * np.sqrt(inside))
-    taps[np.abs(taps) < 1e-12] = 0
-    taps /= taps.sum(axis=1, keepdims=True)
-    matrices: NDArray[np.floating] = np.zeros(
-        (len(fractions), patch_px + NUM_TAPS - 1, patch_px), dtype=dtype
+
+def _overlap(
+    canvas: tuple[int, int], block: tuple[int, ...], y: int, x: int
+) -> tuple[Slices, Slices]:
+    """Return where a block at (y, x) meets the canvas: in layers of the canvas, and of the block."""
+    height, width = block
+    bottom, right = y + height, x + width
+    if y >= 0 and x >= 0 and bottom <= canvas[0] and right <= canvas[1]:
+        return (EVERY, slice(y, bottom), slice(x, right)), (EVERY, EVERY, EVERY)
+    rows = slice(max(y, 0), max(min(bottom, canvas[0]), 0))
+    columns = slice(max(x, 0), max(min(right, canvas[1]), 0))
+    return (EVERY, rows, columns), (
+        EVERY,
+        slice(max(rows.start - y, 0), max(rows.stop - y, 0)),
+        slice(max(columns.start - x, 0), max(columns.stop - x, 0)),
     )
-    columns = np.arange(patch_px)
-    for tap in range(NUM_TAPS):
-        matrices[:, columns + tap, columns] = taps[:, tap, None]
-    return matrices
 
 
-def _turn_towards(
-    reference: NDArray[np.complex64], layer: NDArray[np.float32], y: int, x: int
-) -> None:
-    """Turn Σw·Re q and Σw·Im q of a block at (y, x) by the phase of its dot product with an object.
+def _turn_towards(reference: NDArray[np.complex64], layers: NDArray[np.float32]) -> None:
+    """Turn Σw·Re q and Σw·Im q of a patch by the phase of its dot product with the object there.
 
-    A block that meets nothing of the object stays as it is.
+    A patch that meets nothing of the object stays as it is.
     """
-    patch = layer[0] + 1j * layer[1]
-    window = np.zeros_like(patch)
-    rows = np.arange(max(y, 0), min(y + patch.shape[0], reference.shape[0]))
-    columns = np.arange(max(x, 0), min(x + patch.shape[1], reference.shape[1]))
-    if len(rows) and len(columns):
-        window[np.ix_(rows - y, columns - x)] = reference[np.ix_(rows, columns)]
-    overlap = np.vdot(patch, window)
+    patch = layers[0] + 1j * layers[1]
+    overlap = np.vdot(patch, reference)
     if overlap != 0:
         patch *= overlap / abs(overlap)
-        layer[0], layer[1] = patch.real, patch.imag
-
-
-def _add_clipped(sums: NDArray[np.float64], layer: NDArray[np.float32], y: int, x: int) -> None:
-    """Add a (layers, h, w) block at (y, x), without what leaves the canvas."""
-    bottom, right = min(y + layer.shape[1], sums.shape[1]), min(x + layer.shape[2], sums.shape[2])
-    top, left = max(y, 0), max(x, 0)
-    if top < bottom and left < right:
-        sums[:, top:bottom, left:right] += layer[:, top - y : bottom - y, left - x : right - x]
+        layers[0], layers[1] = patch.real, patch.imag

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.forward import predict_counts
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitch import NUM_TAPS
+from ptychonyx.runtime.shift import NUM_TAPS
 
 from .simulate_objects import OBJECTS as OBJECTS
 from .simulate_positions import POSITIONS as POSITIONS

@@ -1,0 +1,62 @@
+"""One convolution gives what shifting and adding the weights of every patch would."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.denominator import TILE_PX, Denominator
+from ptychonyx.runtime.shift import NUM_BEFORE, NUM_TAPS, Shifter, shift_matrices, shift_taps
+
+
+def added_one_by_one(shape, weights, corners_px):
+    """Return summed weights and coverage, patch after patch, on a canvas with a wide margin."""
+    margin = 40
+    total, count = (np.zeros(np.array(shape) + 2 * margin) for _ in range(2))
+    for corner in corners_px:
+        y, x = np.floor(corner).astype(int)
+        taps = shift_taps(corner - (y, x))
+        down, across = (
+            shift_matrices(taps[axis, None], weights.shape[axis])[0] for axis in range(2)
+        )
+        shifted = down @ weights @ across.T
+        top, left = y - NUM_BEFORE + margin, x - NUM_BEFORE + margin
+        total[top : top + shifted.shape[0], left : left + shifted.shape[1]] += shifted
+        bottom, right = (np.ceil(corner).astype(int) + weights.shape + margin).tolist()
+        count[y + margin : bottom, x + margin : right] += 1
+    middle = np.s_[margin:-margin, margin:-margin]
+    return total[middle], count[middle]
+
+
+@pytest.mark.parametrize("shape", [(30, 41), (TILE_PX - 5, 12), (7, 2 * TILE_PX)])
+def test_convolution_agrees_with_adding_one_by_one(shape):
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.1, 1, (8, 11))
+    corners_px = rng.uniform(-20, np.array(shape) + 10, (300, 2))
+    corners_px[::3] = np.rint(corners_px[::3])
+    denominator = Denominator(shape, weights)
+    for part in np.array_split(corners_px, 4):
+        whole = np.floor(part).astype(np.int64)
+        fractions = part - whole
+        denominator.add(whole, shift_taps(fractions), is_wider=fractions > 0)
+    total, count = added_one_by_one(shape, weights, corners_px)
+    bands = list(denominator.weights())
+    np.testing.assert_array_equal(
+        np.concatenate([np.arange(shape[0])[rows] for rows, _ in bands]), np.arange(shape[0])
+    )
+    np.testing.assert_allclose(np.concatenate([band for _, band in bands]), total, atol=1e-12)
+    np.testing.assert_array_equal(denominator.coverage(), count)
+
+
+@pytest.mark.parametrize("patch_shape", [(3, 5), (16, 9), (40, 33)])
+def test_blocks_of_the_product_leave_nothing_out(patch_shape):
+    rng = np.random.default_rng(0)
+    shifter = Shifter(3, 2, patch_shape)
+    for count in (3, 2):  # fewer than before: what was left in memory must not count
+        layers = rng.normal(size=(count, patch_shape[0], 2, patch_shape[1]))
+        shifter.layers[:count] = layers
+        taps = shift_taps(rng.uniform(0, 1, (count, 2)))
+        down, across = (shift_matrices(taps[:, axis], patch_shape[axis]) for axis in range(2))
+        expected = np.einsum("kay,kylx,kbx->kalb", down, layers, across)
+        assert expected.shape[1] == patch_shape[0] + NUM_TAPS - 1
+        np.testing.assert_allclose(shifter.shift(taps), expected, atol=1e-5)
