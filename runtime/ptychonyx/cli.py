@@ -13,9 +13,9 @@ import typer
 from ptychonyx.terminal import (
     INTERRUPTED,
     as_text,
-    error_console,
     fail,
     print_table,
+    progress_bar,
     say,
     stop_on_signal,
 )
@@ -264,24 +264,25 @@ def reconstruct(
 
     **Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5 --plot out.png`
     """
-    from rich.progress import Progress
+    from concurrent.futures import ThreadPoolExecutor
 
     from ptychonyx.runtime.model import Model
     from ptychonyx.runtime.product import check_product_path, write_product
     from ptychonyx.runtime.reconstruct import reconstruct as run
 
     check_product_path(output)
-    loaded = _load(scan, quantity, position_origin, patterns)
-    network = Model(model, provider=provider)
-    with stop_on_signal() as stopped, Progress(transient=True, console=error_console()) as bar:
-        task = bar.add_task("Reconstructing", total=loaded.num_patterns)
+    with ThreadPoolExecutor(1) as starter:
+        starting = starter.submit(Model, model, provider=provider, predictions_at_once=2)
+        loaded = _load(scan, quantity, position_origin, patterns)
+        network = starting.result()
+    with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = run(
             loaded,
             network,
             batch_size=batch,
             scale=_scale(scale),
             residual_patterns=residual_patterns,
-            progress=lambda done, _: bar.update(task, completed=done),
+            progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
         )
         write_product(product, output)

@@ -11,7 +11,8 @@ import pytest
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.reconstruct import PREFETCHED_BATCHES, reconstruct
+from ptychonyx.runtime.pipeline import BATCHES_AHEAD
+from ptychonyx.runtime.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import input_scale, probe_in_counts
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.runtime.stitch import canvas_for, patch_weights, stitch_patches
@@ -249,7 +250,7 @@ def test_no_more_than_a_few_batches_are_read_ahead(model):
         ahead.append(max(source.starts) // 10 + 1 - done // 10)
 
     reconstruct(scan, model, batch_size=10, scale=1.0, progress=progress)
-    assert max(ahead) <= PREFETCHED_BATCHES
+    assert max(ahead) <= BATCHES_AHEAD
     assert any(name.startswith("read") for name in source.threads)
 
 

@@ -37,11 +37,10 @@ def predict_counts(object_: Complex, probe: Complex, corners_px: Real) -> Real:
     >>> predict_counts(np.ones((6, 6)) + 0j, probe, np.array([[1.0, 1.0]]))[0, 2].round(9)
     array([0., 0., 1., 0.])
     """
-    from scipy import fft  # 0.1 s of import, which not every command shall pay
-
     patches = cut_patches(object_, corners_px, probe.shape[-1])
     counts = np.zeros(patches.shape)
     for mode in probe:
-        far_field = fft.fft2(mode * patches, norm="ortho", workers=-1)
+        # SciPy's is a little faster, but takes longer to import than all patterns of a residual need
+        far_field = np.fft.fft2(mode * patches, norm="ortho")
         counts += np.square(far_field.real) + np.square(far_field.imag)
-    return np.asarray(fft.fftshift(counts, axes=(-2, -1)))
+    return np.asarray(np.fft.fftshift(counts, axes=(-2, -1)))

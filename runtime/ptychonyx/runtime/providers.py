@@ -82,7 +82,11 @@ def check_provider(provider: str) -> None:
 
 
 def start_session(
-    ort: ModuleType, data: bytes, provider: str, num_threads: int | None
+    ort: ModuleType,
+    data: bytes,
+    provider: str,
+    num_threads: int | None,
+    predictions_at_once: int = 1,
 ) -> tuple[str, Any]:
     """Start a provider, or for "auto" the best that really starts.
 
@@ -95,6 +99,9 @@ def start_session(
     provider : str
         One of `provider_names()`.
     num_threads : int or None
+        Of one prediction on the CPU; by default all cores, less what other predictions need.
+    predictions_at_once : int
+        Predictions at the same time; each brings a thread of its own.
 
     Returns
     -------
@@ -107,6 +114,7 @@ def start_session(
         If a provider asked for by name does not start; says why.
     """
     reasons: list[str] = []
+    num_threads = num_threads or _num_threads(predictions_at_once)
     for name in AUTO if provider == "auto" else (provider,):
         session, reason = _try(ort, data, name, num_threads)
         if session is not None:
@@ -163,10 +171,28 @@ def _session_options(ort: ModuleType, num_threads: int | None) -> Any:
     options.log_severity_level = 4  # what matters comes as an exception
     # Threads that spin between two runs take up to 45 % from reading and stitching beside them.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    num_threads = num_threads or _num_allowed_cores()
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
     return options
+
+
+def _num_threads(predictions_at_once: int) -> int | None:
+    """Return the threads of one prediction, or None to let onnxruntime take one for each core.
+
+    Predictions at the same time share the session's threads, and each adds the one that calls.
+    More threads than cores would cost a fifth of the rate.
+    """
+    num_cores = _num_allowed_cores()
+    if predictions_at_once == 1:
+        return num_cores
+    return max(1, (num_cores or _num_physical_cores()) - predictions_at_once + 1)
+
+
+def _num_physical_cores() -> int:
+    """Return the machine's cores; where that is known, two threads of one core count once."""
+    threads_of_cores = Path("/sys/devices/system/cpu/smt/active")
+    is_doubled = threads_of_cores.is_file() and threads_of_cores.read_text().strip() == "1"
+    return max(1, (os.cpu_count() or 1) // (2 if is_doubled else 1))
 
 
 def _num_allowed_cores() -> int | None:

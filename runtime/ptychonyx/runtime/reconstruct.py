@@ -1,12 +1,10 @@
-"""Scan and model in, product out: read | infer | stitch, at the same time, in bounded memory."""
+"""Scan and model in, product out."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
@@ -17,13 +15,13 @@ from numpy.typing import NDArray
 from .groups import find_groups
 from .manifest import Manifest
 from .model import Model
+from .pipeline import Pipeline
 from .product import Metadata, Product
 from .residual import DEFAULT_NUM_PATTERNS, Residual, measure_residual
 from .scaling import (
     estimate_probe,
     mean_counts,
     probe_in_counts,
-    read_amplitudes_of,
     scale_from_counts,
 )
 from .scan import Scan
@@ -32,8 +30,6 @@ from .stitch import Canvas, Mosaic, Stitched, StitchOptions, canvas_for, patch_w
 _logger = logging.getLogger(__name__)
 
 DEFAULT_STITCHING = StitchOptions()
-PREFETCHED_BATCHES = 2
-"""Read ahead; hides a slow disk without holding more than three batches in memory."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +156,9 @@ def reconstruct_in_steps(
     reference: NDArray[np.complex64] | None = None
     for passed in range(num_passes):
         mosaic = Mosaic(canvas_for(scan), weights, reference=reference)
-        pipeline = _Pipeline(scan, model, mosaic, job.scale, batches, stitching.subpixel)
+        pipeline = Pipeline(
+            scan, model, mosaic, scale=job.scale, batches=batches, corners_px=job.patch_corners_px()
+        )
         report = None if progress is None else _part_of(progress, passed, num_passes)
         for num_used, is_stopped in pipeline.run(num_steps, report, should_stop):
             stitched = mosaic.finish()
@@ -211,6 +209,13 @@ class _Job:
             rng=np.random.default_rng(0),
         )
         return [groups[start : start + size] for start in range(0, len(groups), size)]
+
+    def patch_corners_px(self) -> NDArray[np.float64]:
+        """Return where the patch of each pattern goes."""
+        # the exported graph cuts the centre, rounding down
+        margin_px = (self.scan.window_px - self.model.manifest.patch_px) // 2
+        corners_px = self.scan.corners_px + margin_px
+        return np.rint(corners_px) if self.stitching.subpixel == "nearest" else corners_px
 
     def product(
         self,
@@ -272,80 +277,6 @@ def _part_of(
 ) -> Callable[[int, int], None]:
     """Return a progress that counts patterns once, however many passes there are."""
     return lambda done, num: progress((passed * num + done) // num_passes, num)
-
-
-class _Pipeline:
-    """Read the next batches and stitch the last one while the model computes."""
-
-    def __init__(
-        self,
-        scan: Scan,
-        model: Model,
-        mosaic: Mosaic,
-        scale: float,
-        batches: list[NDArray[np.int64]],
-        subpixel: str,
-    ) -> None:
-        self._scan, self._model, self._mosaic, self._scale = scan, model, mosaic, scale
-        self._batches = batches
-        # the exported graph cuts the centre, rounding down
-        corners_px = scan.corners_px + (scan.window_px - model.manifest.patch_px) // 2
-        self._corners_px = np.rint(corners_px) if subpixel == "nearest" else corners_px
-        self.infer_s = 0.0
-
-    def run(
-        self,
-        num_steps: int,
-        progress: Callable[[int, int], None] | None,
-        should_stop: Callable[[], bool] | None,
-    ) -> Iterator[tuple[int, bool]]:
-        """Go through the scan; `num_steps` times, yield once everything so far is stitched.
-
-        Leaving by an error or Ctrl-C, or being closed, waits for what is being read and stitched,
-        no more.
-
-        Yields
-        ------
-        (int, bool)
-            The number of patterns used, and whether the work was stopped after them.
-        """
-        num_used, num_batches = 0, len(self._batches)
-        stitching: Future[None] | None = None
-        ends_step = {-(-num_batches * step // num_steps) for step in range(1, num_steps + 1)}
-        with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "stitch") as stitcher:
-            ahead = deque(reader.submit(self._read, b) for b in self._batches[:PREFETCHED_BATCHES])
-            following = iter(self._batches[PREFETCHED_BATCHES:])
-            for number, groups in enumerate(self._batches, 1):
-                amplitude = ahead.popleft().result()
-                for batch in following:
-                    ahead.append(reader.submit(self._read, batch))
-                    break
-                patches = self._infer(amplitude)
-                if stitching is not None:
-                    stitching.result()  # never more than one batch behind
-                stitching = stitcher.submit(self._stitch, patches, groups)
-                num_used += len(groups)
-                if progress is not None:
-                    progress(num_used, self._scan.num_patterns)
-                is_stopped = should_stop is not None and should_stop()
-                if is_stopped or number in ends_step:
-                    stitching.result()
-                    yield num_used, is_stopped
-                if is_stopped:
-                    break
-
-    def _read(self, groups: NDArray[np.int64]) -> NDArray[np.float32]:
-        return read_amplitudes_of(self._scan, groups)
-
-    def _infer(self, amplitude: NDArray[np.float32]) -> NDArray[np.complex64]:
-        started = perf_counter()
-        patches = self._model.predict(amplitude, self._scale)
-        self.infer_s += perf_counter() - started
-        return patches
-
-    def _stitch(self, patches: NDArray[np.complex64], groups: NDArray[np.int64]) -> None:
-        corners_px = self._corners_px[groups.ravel()]
-        self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), corners_px)
 
 
 def _check_fit(scan: Scan, manifest: Manifest) -> None:

@@ -100,7 +100,7 @@ def reconstruct_folder(
     settings = input_folder / SETTINGS
     options = options_from_ini(settings) if settings.is_file() else Options()
     scan = load_scan(input_folder)
-    model = Model(input_folder / MODEL, provider=options.provider)
+    model = Model(input_folder / MODEL, provider=options.provider, predictions_at_once=2)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(

@@ -98,7 +98,7 @@ def measure_residual(
     counted, _ = probe_in_counts(probe, mean_counts)
     padded, shift = _padded(scan, object_, object_corner_px, coverage)
     count = min(num_patterns, scan.num_patterns)
-    chosen = np.unique(np.linspace(0, scan.num_patterns - 1, count).round().astype(np.int64))
+    chosen = np.linspace(0, scan.num_patterns - 1, count).round().astype(np.int64)
     unexplained, measured = np.zeros(len(chosen)), np.zeros(len(chosen))
     for start in range(0, len(chosen), BATCH):
         part = slice(start, start + BATCH)

@@ -38,8 +38,8 @@ def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     array([[4., 9.],
            [0., 1.]], dtype=float32)
     """
-    values = _read_clean(scan, start, stop)
-    return values if scan.quantity == "counts" else np.square(values)
+    values = _read_clean(scan, slice(start, stop))
+    return values if scan.quantity == "counts" else np.square(values, out=values)
 
 
 def read_amplitudes(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
@@ -47,8 +47,7 @@ def read_amplitudes(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
 
     Same arguments, result and errors as `read_counts`.
     """
-    values = _read_clean(scan, start, stop)
-    return values if scan.quantity == "amplitude" else np.sqrt(values)
+    return _as_amplitudes(scan, slice(start, stop))
 
 
 def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -76,9 +75,12 @@ def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.flo
            [1., 2.]], dtype=float32)
     """
     needed, places = np.unique(indexes, return_inverse=True)
-    runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
-    amplitudes = [read_amplitudes(scan, int(run[0]), int(run[-1]) + 1) for run in runs]
-    return np.concatenate(amplitudes)[places.reshape(indexes.shape)]
+    start, stop = int(needed[0]), int(needed[-1]) + 1
+    is_range = stop - start == len(needed)
+    amplitudes = _as_amplitudes(scan, slice(start, stop) if is_range else needed)
+    if np.array_equal(needed, indexes.ravel()):  # as they come: no need to copy them into order
+        return amplitudes.reshape(*indexes.shape, *amplitudes.shape[1:])
+    return amplitudes[places.reshape(indexes.shape)]
 
 
 def mean_counts(scan: Scan) -> float:
@@ -195,9 +197,14 @@ def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
     return probe[None].astype(np.complex64)
 
 
-def _read_clean(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
+def _as_amplitudes(scan: Scan, key: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    values = _read_clean(scan, key)
+    return values if scan.quantity == "amplitude" else np.sqrt(values, out=values)
+
+
+def _read_clean(scan: Scan, key: slice | NDArray[np.int64]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        values = np.array(scan.patterns[start:stop], dtype=np.float32)
+        values = np.array(scan.patterns[key], dtype=np.float32)
     if scan.bad_pixels is not None:
         values[:, scan.bad_pixels] = 0
     lowest = values.min(axis=(1, 2), initial=np.inf)  # NaN wins a minimum, so one pass finds both
@@ -207,7 +214,7 @@ def _read_clean(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
         index = int(wrong[0])
         what = "a negative value" if lowest[index] < 0 else "a value that is not a finite number"
         raise ScanError(
-            f"Pattern {start + index} holds {what}; mark such pixels in `bad_pixels`, or correct "
-            "the file."
+            f"Pattern {np.arange(scan.num_patterns)[key][index]} holds {what}; mark such pixels in "
+            "`bad_pixels`, or correct the file."
         )
     return values

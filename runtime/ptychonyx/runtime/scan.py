@@ -14,7 +14,7 @@ Quantity = Literal["counts", "amplitude"]
 
 
 class PatternSource(Protocol):
-    """What `Scan.patterns` must offer: an array, or a file that is read slice by slice."""
+    """What `Scan.patterns` must offer: an array, or a file that is read piece by piece."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -24,8 +24,8 @@ class PatternSource(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype as stored."""
 
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        """Read the patterns of one slice."""
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        """Read the patterns of one slice, or of increasing indexes."""
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,9 @@ def find_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 
 
 class Hdf5Patterns:
-    """Some rows of the dataset `patterns`, read slice by slice.
+    """Some rows of the dataset `patterns`, read piece by piece.
 
-    The file is opened for each slice, so a scan can be shared by threads and sent to processes.
+    The file is opened for each piece, so a scan can be shared by threads and sent to processes.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ class Hdf5Patterns:
         self._rows = np.arange(shape[0]) if rows is None else rows
         self.shape: tuple[int, ...] = (len(self._rows), *shape[1:])
 
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        """Read the patterns of one slice."""
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        """Read the patterns of one slice, or of some indexes; opens the file once."""
         rows = self._rows[key]
         if len(rows) == 0:
             return np.empty((0, *self.shape[1:]), dtype=self.dtype)
@@ -119,8 +119,14 @@ class Hdf5Patterns:
             if last - first < MAX_UNUSED_SHARE * len(rows):
                 block = dataset[first : last + 1]
                 return np.asarray(block if _is_range(rows) else block[rows - first])
-            used, order = np.unique(rows, return_inverse=True)  # h5py wants increasing rows
-            return np.asarray(dataset[used][order])
+            used, order = np.unique(rows, return_inverse=True)
+            return _read_runs(dataset, used)[order]
+
+
+def _read_runs(dataset: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Read increasing rows; h5py would take an array of them, but needs longer to select each."""
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    return np.concatenate([dataset[int(run[0]) : int(run[-1]) + 1] for run in runs])
 
 
 def _is_range(rows: NDArray[np.int64]) -> bool:

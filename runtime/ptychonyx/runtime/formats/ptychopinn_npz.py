@@ -178,8 +178,8 @@ class NpzPatterns:
             array = array[..., 0]
         return np.ascontiguousarray(array.transpose(2, 0, 1)) if self._is_last else array
 
-    def __getitem__(self, key: slice, /) -> NDArray[Any]:
-        """Return the patterns of one slice."""
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        """Return the patterns of one slice, or of some indexes."""
         part: NDArray[Any] = self._array[key]
         return part
 
