@@ -307,6 +307,8 @@ def test_unknown_provider_lists_what_there_is(model_path):
         Model(model_path(), provider="gpu")
     with pytest.raises(ValueError, match="`num_threads` is 0"):
         Model(model_path(), num_threads=0)
+    with pytest.raises(ValueError, match="`predictions_at_once` is 0"):
+        Model(model_path(), predictions_at_once=0)
 
 
 needs_no_gpu = pytest.mark.skipif(

@@ -15,7 +15,13 @@ from ptychonyx.runtime.pipeline import BATCHES_AHEAD
 from ptychonyx.runtime.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import input_scale, probe_in_counts
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitch import canvas_for, patch_weights, stitch_patches
+from ptychonyx.runtime.stitch import (
+    Mosaic,
+    StitchOptions,
+    canvas_for,
+    patch_weights,
+    stitch_patches,
+)
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -36,9 +42,9 @@ def make_scan(*, fractional: bool = False, **changes):
     return dataclasses.replace(scan, **changes), image
 
 
-@pytest.fixture
-def model(model_path):
-    return Model(model_path(), provider="cpu", num_threads=1)
+@pytest.fixture(params=[1, 2], ids=["one prediction", "two at once"])
+def model(model_path, request):
+    return Model(model_path(), provider="cpu", num_threads=1, predictions_at_once=request.param)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
@@ -56,6 +62,32 @@ def test_every_patch_lands_where_its_window_lies(model, batch_size):
     np.testing.assert_allclose(product.object_[covered], truth[covered], rtol=2e-6)
     np.testing.assert_array_equal(product.object_[~covered], 0)
     assert product.disagreement.max() < 1e-6
+
+
+@pytest.mark.parametrize("align_phase", [False, True])
+def test_the_pipeline_gives_what_one_by_one_gives_to_the_bit(model, monkeypatch, align_phase):
+    scan, _ = make_scan(fractional=True)
+    batches = np.array_split(np.arange(144), range(10, 144, 10))
+    predict, slow = model.predict, np.random.default_rng(0)
+
+    def late(amplitude, scale):
+        time.sleep(slow.uniform(0, 0.01))  # batches overtake each other
+        return predict(amplitude, scale)
+
+    monkeypatch.setattr(model, "predict", late)
+    options = StitchOptions(align_phase=align_phase)
+    product = reconstruct(scan, model, batch_size=10, stitching=options)
+    reference, scale = None, input_scale(scan)
+    for _ in range(1 + align_phase):
+        mosaic = Mosaic(canvas_for(scan), patch_weights(None, PATCH), reference=reference)
+        for batch in batches:
+            patches = predict(scan.patterns[batch][:, None], scale)[:, 0]
+            mosaic.add(patches, scan.corners_px[batch] + OFFSET)
+        stitched = mosaic.finish()
+        reference = stitched.object_
+    np.testing.assert_array_equal(product.object_, stitched.object_)
+    np.testing.assert_array_equal(product.disagreement, stitched.disagreement)
+    np.testing.assert_array_equal(product.coverage, stitched.coverage)
 
 
 def test_fractional_corners_are_stitched_as_by_hand(model):
@@ -261,6 +293,20 @@ def test_an_error_of_the_reader_comes_out_and_no_thread_stays(model):
     with pytest.raises(OSError, match="the disk is gone"):
         reconstruct(scan, model, batch_size=10)
     assert threading.active_count() == before
+
+
+def test_an_error_leaves_the_batches_behind_it_alone(model, monkeypatch):
+    """What was read ahead is not predicted any more once a batch failed."""
+    calls = []
+
+    def fail(amplitude, scale):
+        calls.append(len(amplitude))
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model, "predict", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        reconstruct(make_scan()[0], model, batch_size=10)
+    assert len(calls) <= BATCHES_AHEAD
 
 
 def test_a_bad_pattern_is_named(model):
