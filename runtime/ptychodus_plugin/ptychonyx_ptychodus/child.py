@@ -31,8 +31,6 @@ class Payload:
 
 def run(payload: Payload, queue: Any) -> None:
     """Reconstruct, and send each output as Ptychodus' `SubprocessReconstructor` expects it."""
-    model = Model(
-        payload.model_path, provider=payload.options.provider, predictions_at_once=2
-    )
+    model = Model(payload.model_path, provider=payload.options.provider, predictions_at_once=2)
     for output in reconstruct(payload.parameters, model, payload.options, payload.losses):
         queue.put(("output", pickle.dumps(output)))

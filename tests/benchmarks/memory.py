@@ -1,0 +1,49 @@
+"""Peak memory of `ptychonyx reconstruct`, whatever the length of the scan."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from material import STEP_PX, command, long_scan, run_cold, untrained_model
+from performance import BUILD, remake, remember, table, write_section
+
+from ptychonyx.runtime.formats import load_scan
+from ptychonyx.runtime.stitch import canvas_for
+
+LENGTHS = (5_000, 50_000)
+
+
+def peak_bytes(folder: Path) -> int:
+    """Return the most memory that reconstructing a scan ever held."""
+    model = untrained_model("cnn-f1-n64", filters=1.0)
+    return run_cold(command("reconstruct", folder, "-m", model, "-o", BUILD / "memory.h5"))[1]
+
+
+def same_canvas(num_patterns: int) -> Path:
+    """Return a scan over the area of the shortest one: only the number of patterns differs."""
+    step_px = STEP_PX * (LENGTHS[0] / num_patterns) ** 0.5
+    return long_scan(num_patterns, step_px=step_px, name=f"dense-64-{num_patterns}")
+
+
+def section() -> str:
+    scans = {f"same canvas, {num}": same_canvas(num) for num in LENGTHS}
+    scans[f"wide canvas, {LENGTHS[-1]}"] = long_scan(LENGTHS[-1])
+    peaks = {key: remember(__file__, key, partial(peak_bytes, scans[key])) for key in scans}
+    rows = []
+    for key, folder in scans.items():
+        scan = load_scan(folder)
+        height, width = canvas_for(scan).shape
+        rows.append((f"{scan.num_patterns:,} on {height}×{width} px", f"{peaks[key] / 1e6:.0f}"))
+    first, last, _ = peaks.values()
+    return (
+        f"## Memory\n\n{remake(__file__)}\nPeak of the whole process, `cnn` with F = 1, N = 64, batches "
+        f"of 64.\n\n{table(('patterns', 'MB'), rows)}\n"
+        f"Ten times the patterns on the same canvas need {last / first:.2f} times the memory: patterns "
+        "are read when their turn comes, and three batches exist at a time. What grows is the canvas; "
+        "it is largest when the finished object is tested against the patterns.\n"
+    )
+
+
+if __name__ == "__main__":
+    write_section(__file__, section())
