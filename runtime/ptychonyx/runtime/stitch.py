@@ -1,10 +1,10 @@
 """Patches and corners in; object, coverage and disagreement out.
 
-A patch at a fractional corner is shifted onto the canvas' pixels by a windowed sinc of eight taps
-along each axis, weighted, and summed; the finished sum is divided by the summed weights, which go
-through the same shift. Against band-limited truth (plane waves spread over |f| ≤ 0.35 cycles/px, 40
-overlaps, equal weights) a bilinear scatter errs by 22 %, the same divided by its mean transfer
-function by 2.4 %, and this by 1.1 % (0.5 % with a Hann window): it needs no such division.
+A patch at a fractional corner is weighted, shifted onto the canvas' pixels by a windowed sinc of
+eight taps along each axis, and summed; the finished sum is divided by the summed weights, which go
+through the same shift. Against band-limited truth (plane waves up to 0.35 cycles/px, 28 overlaps,
+Hann weights) a bilinear scatter errs by 21 %, the same divided by its mean transfer function by
+3.6 %, and this by 0.4 %: it needs no such division.
 """
 
 from __future__ import annotations
