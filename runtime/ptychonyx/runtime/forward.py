@@ -11,7 +11,7 @@ Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 
-def predict_counts(object_: Complex, probe: Complex, corners_px: Real) -> Real:
+def predict_counts(object_: NDArray[np.complexfloating], probe: Complex, corners_px: Real) -> Real:
     """Return the mean counts behind each window, before photon noise: Σ_m |fftshift F(P_m · O)|².
 
     Windows at fractional corners are cut with the same windowed sinc that stitches them. Against an

@@ -122,14 +122,15 @@ def _padded(
     object_: NDArray[np.complex64],
     object_corner_px: tuple[float, float],
     coverage: NDArray[np.int32] | None,
-) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
     """Return the object, without holes and around every window, and what turns corners into its."""
     known = np.ones(object_.shape, np.bool_) if coverage is None else coverage > 0
     filler = object_[known].mean() if known.any() else 1.0
-    filled = np.where(known, object_, filler).astype(np.complex128)
     corners_px = scan.corners_px - np.array(object_corner_px)
     before = np.maximum(0, np.ceil(NUM_TAPS - corners_px.min(axis=0))).astype(int)
     beyond = corners_px.max(axis=0) + scan.window_px + NUM_TAPS - np.array(object_.shape)
     after = np.maximum(0, np.ceil(beyond)).astype(int)
-    padded = np.pad(filled, list(zip(before, after, strict=True)), constant_values=filler)
+    padded = np.full(before + object_.shape + after, filler, np.complex64)
+    (top, left), (bottom, right) = before, before + object_.shape
+    np.copyto(padded[top:bottom, left:right], object_, where=known)
     return padded, before - np.array(object_corner_px)

@@ -261,7 +261,7 @@ def stitch_patches(
 
 
 def cut_patches(
-    object_: NDArray[np.complex128], corners_px: NDArray[np.float64], patch_px: int
+    object_: NDArray[np.complexfloating], corners_px: NDArray[np.float64], patch_px: int
 ) -> NDArray[np.complex128]:
     """Cut M×M patches at float corners: the adjoint of the scatter.
 
@@ -273,7 +273,7 @@ def cut_patches(
 
     Returns
     -------
-    complex array, shape (k, M, M)
+    complex128 array, shape (k, M, M)
 
     Raises
     ------
@@ -301,9 +301,10 @@ def cut_patches(
             f"Patch {index} at (y, x) = ({y:g}, {x:g}) with its {before} + {after} pixels of margin "
             f"leaves the object of shape {object_.shape}; enlarge the object."
         )
-    padded = np.pad(object_, ((before, after), (before, after)))
-    reach = np.arange(patch_px + NUM_TAPS - 1)
-    wide = padded[(whole[:, :1] + reach)[:, :, None], (whole[:, 1:] + reach)[:, None, :]]
+    reach = whole[:, :, None] + np.arange(-before, patch_px + after)
+    # a corner on a whole pixel reaches beyond the object with taps of 0 only
+    rows, columns = (reach[:, axis].clip(0, object_.shape[axis] - 1) for axis in range(2))
+    wide = object_[rows[:, :, None], columns[:, None, :]]
     taps = shift_taps(fractions)
     down = shift_matrices(taps[:, 0], patch_px).swapaxes(-1, -2)
     patches: NDArray[np.complex128] = down @ wide @ shift_matrices(taps[:, 1], patch_px)
