@@ -267,12 +267,15 @@ def reconstruct(
     from concurrent.futures import ThreadPoolExecutor
 
     from ptychonyx.runtime.model import Model
+    from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
     from ptychonyx.runtime.product import check_product_path, write_product
     from ptychonyx.runtime.reconstruct import reconstruct as run
 
     check_product_path(output)
     with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(Model, model, provider=provider, predictions_at_once=2)
+        starting = starter.submit(
+            Model, model, provider=provider, predictions_at_once=PREDICTIONS_AT_ONCE
+        )
         loaded = _load(scan, quantity, position_origin, patterns)
         network = starting.result()
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:

@@ -13,6 +13,7 @@ from ptychodus.api.reconstruct import ReconstructInput
 
 from ptychonyx.runtime.model import Model
 from ptychonyx.runtime.options import Options
+from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
 
 from .convert import reconstruct
 
@@ -31,6 +32,10 @@ class Payload:
 
 def run(payload: Payload, queue: Any) -> None:
     """Reconstruct, and send each output as Ptychodus' `SubprocessReconstructor` expects it."""
-    model = Model(payload.model_path, provider=payload.options.provider, predictions_at_once=2)
+    model = Model(
+        payload.model_path,
+        provider=payload.options.provider,
+        predictions_at_once=PREDICTIONS_AT_ONCE,
+    )
     for output in reconstruct(payload.parameters, model, payload.options, payload.losses):
         queue.put(("output", pickle.dumps(output)))

@@ -59,7 +59,7 @@ def reconstruct(
     scan : Scan
         Its patterns may stay on disk.
     model : Model
-        One that takes the scan's N.
+        One that takes the scan's N. Its `predictions_at_once` are used; two are fastest on the CPU.
     batch_size : int
         Patterns, or groups of patterns, of one prediction. A group is a pattern and C − 1 of its
         neighbours; every pattern has one, and all C patches of each are stitched.
@@ -117,8 +117,8 @@ def reconstruct_in_steps(
 ) -> Generator[Product, None, None]:
     """Reconstruct the object of a scan, and show it as it grows.
 
-    Arguments and errors are those of `reconstruct`. Work is done between two products only; closing
-    the generator ends it.
+    Arguments and errors are those of `reconstruct`. While a product is out, no more is computed than
+    the few batches that are under way; closing the generator ends it.
 
     Parameters
     ----------

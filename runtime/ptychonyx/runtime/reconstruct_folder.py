@@ -16,6 +16,7 @@ from .formats import load_scan
 from .formats.ptychodus_hdf5 import PATTERNS, PRODUCT
 from .model import Model
 from .options import Options, options_from_ini
+from .pipeline import PREDICTIONS_AT_ONCE
 from .product import Product, write_product
 from .reconstruct import reconstruct
 
@@ -100,7 +101,9 @@ def reconstruct_folder(
     settings = input_folder / SETTINGS
     options = options_from_ini(settings) if settings.is_file() else Options()
     scan = load_scan(input_folder)
-    model = Model(input_folder / MODEL, provider=options.provider, predictions_at_once=2)
+    model = Model(
+        input_folder / MODEL, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE
+    )
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
