@@ -130,8 +130,9 @@ def run_cold(words: list[str]) -> tuple[float, int]:
     )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
-    if status:
-        raise RuntimeError(f"{words} ended with status {status}.")
+    process.returncode = os.waitstatus_to_exitcode(status)  # Popen did not see it end
+    if process.returncode:
+        raise RuntimeError(f"{words} ended with code {process.returncode}.")
     return seconds, usage.ru_maxrss * 1024
 
 
