@@ -67,10 +67,11 @@ class Denominator:
         is_inside = (places >= 0) & (places < np.array(self._corners.shape)[:, None])
         down, across = np.where(is_inside, taps, 0).swapaxes(0, 1)
         rows, columns = np.where(is_inside, places, 0).swapaxes(0, 1)
+        width = self._corners.shape[1]
+        places_1d = (rows[:, :, None] * width + columns[:, None, :]).ravel()
+        # along one axis NumPy adds several times faster
         np.add.at(
-            self._corners,
-            (rows[:, :, None], columns[:, None, :]),
-            down[:, :, None] * across[:, None, :],
+            self._corners.reshape(-1), places_1d, (down[:, :, None] * across[:, None, :]).ravel()
         )
         ends = corners_px + self._weights.shape + is_wider
         (top, left), (bottom, right) = (np.clip(px, 0, self._shape).T for px in (corners_px, ends))

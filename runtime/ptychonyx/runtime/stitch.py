@@ -178,8 +178,9 @@ class Mosaic:
         self._shifter = Shifter(PATCHES_AT_ONCE, NUM_LAYERS, weights.shape)
         self._squares = np.empty((2, PATCHES_AT_ONCE, *weights.shape), np.float32)
         height, width = canvas.shape
-        # Σw·Re q, Σw·Im q, Σw|q|²; in memory, rows of the three take turns, as in a shifted patch
-        self._sums = np.zeros((height, NUM_LAYERS, width), np.float32).swapaxes(0, 1)
+        # rows of the three layers take turns, as in a shifted patch
+        self._rows = np.zeros((height, NUM_LAYERS, width), np.float32)
+        self._sums = self._rows.swapaxes(0, 1)  # Σw·Re q, Σw·Im q, Σw|q|²
         self._denominator = Denominator(canvas.shape, weights)
 
     def add(self, patches: NDArray[np.complex64], corners_px: NDArray[np.float64]) -> None:
@@ -212,13 +213,13 @@ class Mosaic:
         for start in range(0, len(patches), PATCHES_AT_ONCE):
             part = slice(start, start + PATCHES_AT_ONCE)
             self._fill_layers(patches[part])
-            blocks = self._shifter.shift(taps[part]).swapaxes(1, 2)
+            blocks = self._shifter.shift(taps[part])
             for (y, x), block in zip(starts_px[part], blocks, strict=True):
-                target, source = _overlap(self.canvas.shape, block.shape[1:], y, x)
+                target, source = _overlap(self.canvas.shape, block.shape, y, x)
                 inside = block[source]
                 if self._reference is not None:
-                    _turn_towards(self._reference[target[1:]], inside)
-                self._sums[target] += inside
+                    _turn_towards(self._reference[target[::2]], inside)
+                self._rows[target] += inside
 
     def _fill_layers(self, patches: NDArray[np.complex64]) -> None:
         layers, squares = self._shifter.layers[: len(patches)], self._squares[:, : len(patches)]
@@ -326,27 +327,27 @@ def _check_finite(patches: NDArray[np.complex64]) -> None:
 def _overlap(
     canvas: tuple[int, int], block: tuple[int, ...], y: int, x: int
 ) -> tuple[Slices, Slices]:
-    """Return where a block at (y, x) meets the canvas: in layers of the canvas, and of the block."""
-    height, width = block
+    """Return where a (rows, layers, columns) block at (y, x) meets a canvas: of that, and of itself."""
+    height, _, width = block
     bottom, right = y + height, x + width
     if y >= 0 and x >= 0 and bottom <= canvas[0] and right <= canvas[1]:
-        return (EVERY, slice(y, bottom), slice(x, right)), (EVERY, EVERY, EVERY)
+        return (slice(y, bottom), EVERY, slice(x, right)), (EVERY, EVERY, EVERY)
     rows = slice(max(y, 0), max(min(bottom, canvas[0]), 0))
     columns = slice(max(x, 0), max(min(right, canvas[1]), 0))
-    return (EVERY, rows, columns), (
-        EVERY,
+    return (rows, EVERY, columns), (
         slice(max(rows.start - y, 0), max(rows.stop - y, 0)),
+        EVERY,
         slice(max(columns.start - x, 0), max(columns.stop - x, 0)),
     )
 
 
-def _turn_towards(reference: NDArray[np.complex64], layers: NDArray[np.float32]) -> None:
+def _turn_towards(reference: NDArray[np.complex64], block: NDArray[np.float32]) -> None:
     """Turn Σw·Re q and Σw·Im q of a patch by the phase of its dot product with the object there.
 
     A patch that meets nothing of the object stays as it is.
     """
-    patch = layers[0] + 1j * layers[1]
+    patch = block[:, 0] + 1j * block[:, 1]
     overlap = np.vdot(patch, reference)
     if overlap != 0:
         patch *= overlap / abs(overlap)
-        layers[0], layers[1] = patch.real, patch.imag
+        block[:, 0], block[:, 1] = patch.real, patch.imag
