@@ -38,7 +38,16 @@ PAGE = ROOT / "docs" / "performance.md"
 FIGURES = ROOT / "docs" / "performance"
 ORDER = ("end_to_end", "network", "frameworks", "precision", "stitching", "memory", "startup")
 """Sections come in this order; those of other scripts after them, by name."""
-PACKAGES = ("numpy", "scipy", "h5py", "onnxruntime", "torch", "tensorflow", "keras")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "h5py",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "torch",
+    "tensorflow",
+    "keras",
+)
 
 
 def write_section(script: str, text: str) -> None:
