@@ -224,7 +224,7 @@ def section() -> str:
             ),
             "![Error against time](performance/stitching.png)\n",
             "The default is the only one within 1.5 % on all four scans, apart from the Fourier shift, which "
-            f"takes {slower:.0f} times as long; it also computes how far patches disagree. The others in this "
+            f"takes {slower:.0f} times as long; it also tells how far patches disagree. The others in this "
             "table are plain versions of our own, one patch after the other.\n",
             table(
                 ("canvas", "`Mosaic.add`, µs a patch", "`finish`, ms"),
