@@ -36,7 +36,17 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "performance"
 PAGE = ROOT / "docs" / "performance.md"
 FIGURES = ROOT / "docs" / "performance"
-ORDER = ("end_to_end", "network", "frameworks", "precision", "stitching", "memory", "startup")
+ORDER = (
+    "end_to_end",
+    "growth",
+    "other_ways",
+    "network",
+    "frameworks",
+    "precision",
+    "stitching",
+    "memory",
+    "startup",
+)
 """Sections come in this order; those of other scripts after them, by name."""
 PACKAGES = (
     "numpy",
