@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.product import read_product
 from ptychonyx.runtime.scan import Scan
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +100,39 @@ def test_a_stopped_training_keeps_whole_epochs(
     assert process.returncode == 130
     assert "The same command resumes it" in message
     assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 9, (2_000, 64, 64), dtype=np.uint16)
+    scan = Scan(patterns, "counts", rng.uniform(0, 200, (len(patterns), 2)))
+    write_ptychopinn_npz(scan, tmp_path / "scan.npz")
+    (tmp_path / "out").mkdir()
+    model, product = ROOT / "models" / "small-pytorch" / "model.onnx", tmp_path / "out" / "p.h5"
+    words = ["reconstruct", tmp_path / "scan.npz", "-m", model, "-o", product, "--batch", 4]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, words), "--quantity", "counts"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "an estimate" not in process.stderr.readline():  # of the probe: the pipeline comes next
+        assert process.poll() is None
+    time.sleep(0.3)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    read = read_product(product)
+    assert not read.complete
+    assert read.num_patterns_used is not None
+    assert 0 < read.num_patterns_used < len(patterns)
+    assert (read.coverage > 0).any()
+    assert list((tmp_path / "out").iterdir()) == [product]
 
 
 def test_integer_patterns_stop_with_two_command_lines(small_scan: Scan, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ def same_canvas(num_patterns: int) -> Path:
 def section() -> str:
     few, many = LENGTHS
     cases = {
-        "few": (same_canvas(few), 0.5),
-        "many": (same_canvas(many), 0.5),
-        "wide": (long_scan(many), 0.5),
+        "few": (same_canvas(few), 0.125),
+        "many": (same_canvas(many), 0.125),
+        "wide": (long_scan(many), 0.125),
         "larger network": (same_canvas(few), 1.0),
     }
     peaks = {
