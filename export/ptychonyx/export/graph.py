@@ -8,6 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ptychonyx.runtime.manifest import METADATA_KEY, Manifest
 
+from .reduce import reduce_operations
+
 OPSET = 18
 """The newest that tf2onnx writes."""
 IR_VERSION = 10
@@ -20,9 +22,10 @@ INPUT, SCALE, OUTPUT = "amplitude", "scale", "object_patches"
 def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
     """Turn a bare network into a model file.
 
-    In front: amplitude · scale. Behind: the central M×M of both outputs, then A·cos φ and A·sin φ
-    as the last axis. Names are canonical and exporters' notes are removed, so that the same run
-    gives the same bytes and no path of the exporting machine leaks.
+    In front: amplitude · scale. Behind: A·cos φ and A·sin φ as the last axis. Between, only what the
+    central M×M needs, in as few operations as `reduce` knows. Names are canonical and exporters'
+    notes are removed, so that the same run gives the same bytes and no path of the exporting
+    machine leaks.
 
     Parameters
     ----------
@@ -37,12 +40,19 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
         Checked by `onnx.checker`.
     """
     window_px, patch_px = manifest.window_px, manifest.patch_px
-    graph = canonical(bare.graph)
+    graph = canonical(
+        reduce_operations(
+            canonical(bare.graph),
+            num_channels=manifest.num_channels,
+            window_px=window_px,
+            patch_px=patch_px,
+        )
+    )
     whole = helper.make_graph(
         [
             helper.make_node("Mul", [INPUT, SCALE], [BARE_INPUT]),
             *graph.node,
-            *_tail(window_px, patch_px),
+            *_tail(),
         ],
         "ptychonyx",
         [
@@ -50,7 +60,7 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
             _value(SCALE, [1]),
         ],
         [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
-        initializer=[*graph.initializer, *_tail_constants(window_px, patch_px)],
+        initializer=[*graph.initializer, _last_axis()],
     )
     model = helper.make_model(
         whole,
@@ -115,16 +125,9 @@ def _renamed(node: onnx.NodeProto, names: dict[str, str], name: str) -> onnx.Nod
     return clean
 
 
-def _tail(window_px: int, patch_px: int) -> list[onnx.NodeProto]:
-    crop = patch_px != window_px
-    nodes = []
-    if crop:
-        for name in BARE_OUTPUTS:
-            limits = ["crop_start", "crop_stop", "crop_axes"]
-            nodes.append(helper.make_node("Slice", [name, *limits], [f"{name}_cropped"]))
-    modulus, phase = (f"{name}_cropped" if crop else name for name in BARE_OUTPUTS)
+def _tail() -> list[onnx.NodeProto]:
+    modulus, phase = BARE_OUTPUTS
     return [
-        *nodes,
         helper.make_node("Cos", [phase], ["cos_phase"]),
         helper.make_node("Sin", [phase], ["sin_phase"]),
         helper.make_node("Mul", [modulus, "cos_phase"], ["real_part"]),
@@ -135,19 +138,8 @@ def _tail(window_px: int, patch_px: int) -> list[onnx.NodeProto]:
     ]
 
 
-def _tail_constants(window_px: int, patch_px: int) -> list[onnx.TensorProto]:
-    start = (window_px - patch_px) // 2
-    constants = {"last_axis": [-1]}
-    if patch_px != window_px:
-        constants |= {
-            "crop_start": [start, start],
-            "crop_stop": [start + patch_px, start + patch_px],
-            "crop_axes": [2, 3],
-        }
-    return [
-        numpy_helper.from_array(np.array(values, dtype=np.int64), name)
-        for name, values in constants.items()
-    ]
+def _last_axis() -> onnx.TensorProto:
+    return numpy_helper.from_array(np.array([-1], dtype=np.int64), "last_axis")
 
 
 def _value(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
