@@ -202,21 +202,53 @@ def train(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder; or a float32 model, to lower precision.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
+    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Scan to find ranges and measure the loss on: the training scan."),
+    ] = None,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
     name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the model.")] = "not stated",
 ) -> None:
     """Export a run to one model file, and prove that it computes the same.
 
     **Example:** `ptychonyx export run -o model.onnx`
+
+    **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
     """
     try:
-        from ptychonyx.export import export_run
+        from ptychonyx.export import export_precision, export_run
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
         ) from error
+    if precision != "float32":
+        if calibration is None:
+            raise ValueError(
+                f"`--precision {precision}` is measured on a scan; give the one that the model was "
+                "trained on with `--calibration`."
+            )
+        derived = export_precision(
+            run,
+            output,
+            precision=precision,
+            calibration=_load(calibration, quantity, position_origin, None),
+            name=name,
+            licence=licence,
+        )
+        say(
+            f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
+            f"{derived.parent_num_bytes / 1e6:.1f} MB); against the float32 object: phase Pearson "
+            f"{derived.phase_pearson:.5f}, amplitude Pearson {derived.amplitude_pearson:.5f}, "
+            f"complex error {derived.complex_nrmse:.4f}."
+        )
+        return
     report = export_run(run, output, name=name, licence=licence)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "

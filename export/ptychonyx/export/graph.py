@@ -62,8 +62,26 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
         [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
         initializer=[*graph.initializer, _last_axis()],
     )
+    return _described(whole, manifest)
+
+
+def with_manifest(
+    parent: onnx.ModelProto, graph: onnx.GraphProto, manifest: Manifest
+) -> onnx.ModelProto:
+    """Return a model of the parent's inputs and outputs with another graph between them."""
+    between = helper.make_graph(
+        graph.node,
+        parent.graph.name,
+        parent.graph.input,
+        parent.graph.output,
+        initializer=graph.initializer,
+    )
+    return _described(between, manifest)
+
+
+def _described(graph: onnx.GraphProto, manifest: Manifest) -> onnx.ModelProto:
     model = helper.make_model(
-        whole,
+        graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ptychonyx",
