@@ -15,6 +15,7 @@ from ptychonyx.terminal import (
     as_text,
     error_console,
     fail,
+    print_columns,
     print_table,
     say,
     stop_on_signal,
@@ -277,12 +278,75 @@ def verify(
 
 
 @app.command()
+def benchmark(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Only this size; may be repeated.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Only so many; may be repeated.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each combination.")] = 2.0,
+) -> None:
+    """Measure a model on this machine, and remember what was fastest for `--batch auto`.
+
+    **Example:** `ptychonyx benchmark model.onnx`
+    """
+    from rich.progress import Progress
+
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import BATCHES, best, remember
+    from ptychonyx.runtime.tuning import benchmark as run
+
+    digest = read_manifest(model)[1]
+    with Progress(transient=True, console=error_console()) as bar:
+        task = bar.add_task("Measuring", total=1.0)
+        measured = run(
+            model,
+            providers=provider,
+            batches=batch or BATCHES,
+            threads=threads,
+            seconds_each=seconds,
+            progress=lambda share: bar.update(task, completed=share),
+        )
+    print_columns(
+        f"{model.name} on this machine",
+        ("provider", "threads", "batch", "patterns/s", "% of peak", "p50 ms", "p99 ms"),
+        [
+            (
+                each.setting.provider,
+                str(each.setting.num_threads),
+                str(each.setting.batch_size),
+                f"{each.patterns_per_s:.0f}",
+                "not known" if each.percent_of_peak is None else f"{each.percent_of_peak:.0f}",
+                f"{each.p50_ms:.2f}",
+                f"{each.p99_ms:.2f}",
+            )
+            for each in measured
+        ],
+    )
+    winner = best(measured).setting
+    path = remember(digest, measured)
+    say(
+        f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
+        f"{path} for `ptychonyx reconstruct --batch auto`. 100 % are what a matrix product of "
+        "2048×2048 reaches on the CPU with as many threads."
+    )
+
+
+@app.command()
 def reconstruct(
     scan: ScanPath,
     model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
+    batch: Annotated[
+        str,
+        typer.Option(help="Patterns in one call of the network; auto: what benchmark found best."),
+    ] = "64",
     scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
     residual_patterns: Annotated[
         int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
@@ -304,13 +368,14 @@ def reconstruct(
 
     check_product_path(output)
     loaded = _load(scan, quantity, position_origin, patterns)
-    network = Model(model, provider=provider)
+    batch_size, provider, num_threads = _batch_setting(batch, model, provider)
+    network = Model(model, provider=provider, num_threads=num_threads)
     with stop_on_signal() as stopped, Progress(transient=True, console=error_console()) as bar:
         task = bar.add_task("Reconstructing", total=loaded.num_patterns)
         product = run(
             loaded,
             network,
-            batch_size=batch,
+            batch_size=batch_size,
             scale=_scale(scale),
             residual_patterns=residual_patterns,
             progress=lambda done, _: bar.update(task, completed=done),
@@ -494,6 +559,25 @@ def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
         mean_counts=mean_counts(scan),
         coverage=of.coverage,
     ).total
+
+
+def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str, int | None]:
+    """Return batch size, provider and number of threads for what was typed."""
+    if text != "auto":
+        try:
+            return int(text), provider, None
+        except ValueError:
+            raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import recall
+
+    found = recall(read_manifest(model)[1], provider)
+    if found is None:
+        raise ValueError(
+            f"`--batch auto` needs to know this machine; measure it once with "
+            f"`ptychonyx benchmark {model}`, or give a number."
+        )
+    return found.batch_size, found.provider, found.num_threads
 
 
 def _scale(text: str) -> float | str | None:

@@ -163,6 +163,7 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
             largest_difference=0.0,
             tolerance=TOLERANCES["cpu"],
         ),
+        num_operations=architecture.num_operations,
     )
 
 

@@ -106,7 +106,12 @@ class Manifest:
     verification : Verification
     derivation : dict or None
         Of a derived precision: the calibration scan, and how far its object is from that of the
-        float32 model. Added in schema 1.1.
+        float32 model.
+    num_operations : int or None
+        Multiplications and additions of the native network for one sample of C patterns; the
+        exported one may need fewer.
+
+    The last two were added in schema 1.1.
 
     Raises
     ------
@@ -142,6 +147,7 @@ class Manifest:
     precision: str
     verification: Verification
     derivation: dict[str, Any] | None = None
+    num_operations: int | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -290,6 +296,10 @@ _RULES: dict[str, Rule] = {
     "derivation": (
         lambda value: value is None or _is_json_object(value),
         "an object of JSON values, or null",
+    ),
+    "num_operations": (
+        lambda value: value is None or _is_whole(value, 1, 2**62),
+        "a whole number from 1, or null",
     ),
 }
 """Field -> what is true of it, and how to say so. The probe goes with N and is checked after."""
