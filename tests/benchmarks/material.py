@@ -1,0 +1,118 @@
+"""What benchmarks work on: untrained models and scan files, made once in build/performance/material."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from performance import BUILD
+
+from ptychonyx.runtime.formats import write_ptychodus
+from ptychonyx.runtime.scan import Scan
+from ptychonyx.training.simulate import SimulationSpec, simulate
+
+MATERIAL = BUILD / "material"
+NUM_SIMULATED = 500
+"""Patterns that are really simulated; longer scans repeat them."""
+STEP_PX = 6.0
+
+
+def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
+    """Return a model file of drawn weights; speed does not depend on training.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    window_px : int
+        N.
+    **settings
+        Fields of `TrainingConfig`.
+    """
+    path = MATERIAL / f"{name}.onnx"
+    if path.exists():
+        return path
+    from ptychonyx.export import export_run
+    from ptychonyx.training.config import TrainingConfig
+    from ptychonyx.training.run import start_run
+    from ptychonyx.training.train import architecture_of
+    from ptychonyx.training.weights import draw_weights, save_weights
+
+    MATERIAL.mkdir(parents=True, exist_ok=True)
+    config = TrainingConfig(**({"backend": "pytorch"} | settings))
+    probe = small_scan(window_px, 1).probe
+    assert probe is not None
+    described = {
+        "window_px": window_px,
+        "input_scale": 0.05,
+        "num_patterns": 1,
+        "probe_source": "file",
+        "probe_modes": len(probe),
+        "photon_energy_eV": None,
+        "pixel_size_m": None,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        run = start_run(
+            Path(folder) / "run", config, inputs=[described], probe=probe, overwrite=False
+        )
+        weights = draw_weights(architecture_of(config, window_px), np.random.default_rng(0))
+        save_weights(weights, run.path / "weights.safetensors")
+        export_run(run.path, path)
+    return path
+
+
+def small_scan(window_px: int, num_patterns: int) -> Scan:
+    """Return a simulated scan with its truth; counts are stored as uint16, as detectors do."""
+    spec = SimulationSpec(num_patterns=num_patterns, window_px=window_px, step_px=STEP_PX)
+    return simulate(spec, np.random.default_rng(0))
+
+
+def long_scan(num_patterns: int, *, window_px: int = 64) -> Path:
+    """Return a folder of Ptychodus files: `NUM_SIMULATED` patterns over and over, in a raster.
+
+    Patterns are uint16, in compressed chunks as Ptychodus writes them. The object is a raster of
+    about equal sides; the file holds no truth, only vacuum of its shape.
+    """
+    folder = MATERIAL / f"scan-{window_px}-{num_patterns}"
+    if (folder / "diffraction.h5").exists():
+        return folder
+    scan = small_scan(window_px, NUM_SIMULATED)
+    counts = np.minimum(np.asarray(scan.patterns[:]), np.iinfo(np.uint16).max).astype(np.uint16)
+    repeated = Repeated(counts, num_patterns)
+    columns = int(np.ceil(np.sqrt(num_patterns)))
+    rng = np.random.default_rng(0)
+    raster = np.stack(np.divmod(np.arange(num_patterns), columns), axis=1) * STEP_PX
+    corners_px = raster + rng.uniform(-1, 1, raster.shape) + 16
+    shape = (np.ceil(corners_px.max(axis=0)) + window_px + 16).astype(int)
+    write_ptychodus(
+        Scan(
+            patterns=repeated,
+            quantity="counts",
+            corners_px=corners_px,
+            probe=scan.probe,
+            object_=np.ones(tuple(shape.tolist()), np.complex64),
+            pixel_size_m=scan.pixel_size_m,
+            photon_energy_eV=scan.photon_energy_eV,
+            detector_distance_m=scan.detector_distance_m,
+            name=f"{num_patterns} patterns",
+        ),
+        folder,
+    )
+    with h5py.File(folder / "diffraction.h5") as file:
+        assert file["patterns"].dtype == np.uint16
+    return folder
+
+
+class Repeated:
+    """Patterns that come again and again, up to a number, without the memory for it."""
+
+    def __init__(self, patterns: np.ndarray, num_patterns: int) -> None:
+        self._patterns = patterns
+        self.shape, self.dtype = (num_patterns, *patterns.shape[1:]), patterns.dtype
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        indexes = np.arange(*key.indices(self.shape[0])) % len(self._patterns)
+        return self._patterns[indexes]
