@@ -58,6 +58,10 @@ def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path)
     ptychonyx("export", run, "-o", model)
     assert "the same" in ptychonyx("verify", model)
     assert backend in ptychonyx("inspect", model)
+    half = tmp_path / "half.onnx"
+    fewer = ("--precision", "float16", "--calibration", scan, "--quantity", "counts")
+    assert "phase Pearson 1.000" in ptychonyx("export", run, "-o", half, *fewer)
+    assert "float16" in ptychonyx("inspect", half)
     for source, product in ((scan, "a.h5"), (tmp_path / "folder", "b.npz")):
         extra = ("--quantity", "counts") if source == scan else ()
         picture = ("--plot", tmp_path / "picture.png")

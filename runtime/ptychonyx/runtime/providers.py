@@ -306,7 +306,8 @@ def _openvino_options(traits: ModelTraits, num_threads: int | None) -> Mapping[s
     return options
 
 
-TENSORRT_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
+TENSORRT_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16"}
+"""TensorRT takes only symmetric 8 bits; our int8 files are made for CPUs."""
 
 
 def _tensorrt_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
