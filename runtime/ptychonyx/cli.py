@@ -368,8 +368,8 @@ def reconstruct(
 
     check_product_path(output)
     loaded = _load(scan, quantity, position_origin, patterns)
-    batch_size, provider, num_threads = _batch_setting(batch, model, provider)
-    network = Model(model, provider=provider, num_threads=num_threads)
+    batch_size, provider = _batch_setting(batch, model, provider)
+    network = Model(model, provider=provider)
     with stop_on_signal() as stopped, Progress(transient=True, console=error_console()) as bar:
         task = bar.add_task("Reconstructing", total=loaded.num_patterns)
         product = run(
@@ -561,11 +561,11 @@ def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
     ).total
 
 
-def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str, int | None]:
-    """Return batch size, provider and number of threads for what was typed."""
+def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
+    """Return batch size and provider for what was typed."""
     if text != "auto":
         try:
-            return int(text), provider, None
+            return int(text), provider
         except ValueError:
             raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
     from ptychonyx.runtime.model import read_manifest
@@ -577,7 +577,7 @@ def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str, int
             f"`--batch auto` needs to know this machine; measure it once with "
             f"`ptychonyx benchmark {model}`, or give a number."
         )
-    return found.batch_size, found.provider, found.num_threads
+    return found.batch_size, found.provider
 
 
 def _scale(text: str) -> float | str | None:

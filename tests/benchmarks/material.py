@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ MATERIAL = BUILD / "material"
 NUM_SIMULATED = 500
 """Patterns that are really simulated; longer scans repeat them."""
 STEP_PX = 6.0
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
 def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
@@ -70,13 +75,15 @@ def small_scan(window_px: int, num_patterns: int) -> Scan:
     return simulate(spec, np.random.default_rng(0))
 
 
-def long_scan(num_patterns: int, *, window_px: int = 64) -> Path:
+def long_scan(
+    num_patterns: int, *, window_px: int = 64, step_px: float = STEP_PX, name: str = ""
+) -> Path:
     """Return a folder of Ptychodus files: `NUM_SIMULATED` patterns over and over, in a raster.
 
-    Patterns are uint16, in compressed chunks as Ptychodus writes them. The object is a raster of
-    about equal sides; the file holds no truth, only vacuum of its shape.
+    Patterns are uint16, in compressed chunks as Ptychodus writes them. The raster has about equal
+    sides; the file holds no truth, only vacuum of its shape. Another step needs another name.
     """
-    folder = MATERIAL / f"scan-{window_px}-{num_patterns}"
+    folder = MATERIAL / (name or f"scan-{window_px}-{num_patterns}")
     if (folder / "diffraction.h5").exists():
         return folder
     scan = small_scan(window_px, NUM_SIMULATED)
@@ -84,7 +91,7 @@ def long_scan(num_patterns: int, *, window_px: int = 64) -> Path:
     repeated = Repeated(counts, num_patterns)
     columns = int(np.ceil(np.sqrt(num_patterns)))
     rng = np.random.default_rng(0)
-    raster = np.stack(np.divmod(np.arange(num_patterns), columns), axis=1) * STEP_PX
+    raster = np.stack(np.divmod(np.arange(num_patterns), columns), axis=1) * step_px
     corners_px = raster + rng.uniform(-1, 1, raster.shape) + 16
     shape = (np.ceil(corners_px.max(axis=0)) + window_px + 16).astype(int)
     write_ptychodus(
@@ -104,6 +111,28 @@ def long_scan(num_patterns: int, *, window_px: int = 64) -> Path:
     with h5py.File(folder / "diffraction.h5") as file:
         assert file["patterns"].dtype == np.uint16
     return folder
+
+
+def command(*words: object) -> list[str]:
+    """Return the command line of `ptychonyx WORDS`, in this environment."""
+    return [sys.executable, "-c", "from ptychonyx.cli import main; main()", *map(str, words)]
+
+
+def run_cold(words: list[str]) -> tuple[float, int]:
+    """Run a command in a process of its own; return its wall time in s and its peak memory in bytes.
+
+    Bytecode may be cached, as in any installation.
+    """
+    environment = {key: value for key, value in os.environ.items() if key != NO_BYTECODE}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{words} ended with status {status}.")
+    return seconds, usage.ru_maxrss * 1024
 
 
 class Repeated:
