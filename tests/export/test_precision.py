@@ -132,7 +132,7 @@ def test_wrong_requests_are_refused(derive: Derive, scan: Scan, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_int8_on_the_real_star(star: Path, tmp_path: Path) -> None:
     """Trained on the star for a short while, int8 gives the object of float32."""
     from ptychonyx.export import export_run
