@@ -85,8 +85,10 @@ def test_a_stopped_training_keeps_whole_epochs(
     number: signal.Signals, small_scan: Scan, tmp_path: Path
 ) -> None:
     write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
-    options = ["--backend", "pytorch", "--filters", "0.25", "--quantity", "counts"]
-    command = ["train", str(tmp_path / "scan.npz"), *options, "--epochs", "5000"]
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("filters: 0.25\nepochs: 5000\nearly_stopping_patience: null\n")
+    options = ["--backend", "pytorch", "--config", str(settings), "--quantity", "counts"]
+    command = ["train", str(tmp_path / "scan.npz"), *options]
     process = subprocess.Popen(
         [*COMMAND, *command, "-o", str(tmp_path / "run")],
         env=ENVIRONMENT,

@@ -9,11 +9,13 @@ import numpy as np
 
 from ptychonyx.training import physics
 from ptychonyx.training.architecture import HEADS, Architecture
+from ptychonyx.training.backprojection import OBJECT, SPECTRUM, backproject
 from ptychonyx.training.config import TrainingConfig
 from ptychonyx.training.layers import (
     Activation,
     Border,
     Channels,
+    Concatenation,
     Convolution,
     Layers,
     MaxPool,
@@ -64,6 +66,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "trainable_probe": True,
         "trainable_gain": True,
     },
+    "unet": {"architecture": "unet"},
+    "unet C=4 amplitude, trained beam": {
+        "architecture": "unet",
+        "num_channels": 4,
+        "loss": "amplitude",
+        "trainable_probe": True,
+        "trainable_gain": True,
+    },
+    "unet C=1, four merged": {"architecture": "unet", "num_merged": 4, "loss": "amplitude"},
     "ptychopinn": {"architecture": "ptychopinn"},
     "ptychopinn C=4 swish": {
         "architecture": "ptychopinn",
@@ -86,7 +97,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def config_of(case: str, **changes: Any) -> TrainingConfig:
-    return TrainingConfig(**({"filters": 0.25} | SETTINGS[case] | changes))
+    return TrainingConfig(**({"architecture": "cnn", "filters": 0.25} | SETTINGS[case] | changes))
 
 
 def network_of(case: str) -> Architecture:
@@ -153,7 +164,12 @@ def beam_parts(samples: Samples) -> dict[str, np.ndarray]:
 def patches_of(
     architecture: Architecture, weights: dict[str, np.ndarray], scaled: np.ndarray
 ) -> np.ndarray:
-    features = compute(architecture.trunk, weights, scaled)
+    features = scaled
+    if architecture.is_backprojected:
+        seen = backproject(scaled, weights[SPECTRUM], weights[OBJECT])
+        features = np.stack([scaled, seen.real, seen.imag], axis=2)
+        features = features.reshape(len(scaled), -1, *scaled.shape[2:])
+    features = compute(architecture.trunk, weights, features)
     modulus, phase = (compute(architecture.head(name), weights, features) for name in HEADS)
     return modulus * np.exp(1j * phase)
 
@@ -180,6 +196,8 @@ def compute(layers: Layers, weights: dict[str, np.ndarray], x: np.ndarray) -> np
                 x[..., width:-width, width:-width] = 0
             case Sum(branches):
                 x = sum(compute(branch, weights, x) for branch in branches)
+            case Concatenation(branches):
+                x = np.concatenate([compute(branch, weights, x) for branch in branches], axis=1)
     return x
 
 

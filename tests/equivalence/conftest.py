@@ -11,6 +11,7 @@ import pytest
 from equivalence.cases import WINDOW_PX, config_of, network_of
 
 from ptychonyx.runtime.scan import Scan
+from ptychonyx.training.backprojection import backprojection_constants
 from ptychonyx.training.samples import Samples, prepare_samples
 from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import train
@@ -53,8 +54,12 @@ def weights_of(
 
     def weights(case: str, state: str) -> Weights:
         if state in ("fresh", "drawn"):
-            rng = np.random.default_rng(3)
-            drawn = draw_weights(network_of(case), rng)
+            rng, architecture = np.random.default_rng(3), network_of(case)
+            assert small_scan.probe is not None
+            constants = backprojection_constants(small_scan.probe, 0.05)
+            drawn = draw_weights(
+                architecture, rng, constants if architecture.is_backprojected else None
+            )
             for key in drawn if state == "drawn" else ():
                 if key.endswith("bias"):
                     drawn[key] = rng.normal(0, 0.05, drawn[key].shape).astype(np.float32)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from equivalence.cases import BACKENDS, TOLERANCE
+from numpy.typing import NDArray
 
 from ptychonyx.export import export_run, model_file
 from ptychonyx.export.verify import native_patches
 from ptychonyx.runtime.errors import ExportMismatchError
 from ptychonyx.runtime.model import Model
+from ptychonyx.training.backprojection import backprojection_constants
 from ptychonyx.training.config import TrainingConfig
 from ptychonyx.training.run import start_run
 from ptychonyx.training.simulate import SimulationSpec, simulate
@@ -28,6 +30,8 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "cnn 128": (128, {}),
     "cnn 64, C=4, softplus": (64, {"num_channels": 4, "amplitude_activation": "softplus"}),
     "cnn 64, whole window": (64, {"patch_px": 64}),
+    "unet 64": (64, {"architecture": "unet"}),
+    "unet 128, C=4": (128, {"architecture": "unet", "num_channels": 4}),
     "ptychopinn 64": (64, {"architecture": "ptychopinn"}),
     "ptychopinn 128, C=4, swish": (
         128,
@@ -44,12 +48,24 @@ Export = Callable[[str, str], Path]
 
 
 def config_of(case: str, name: str) -> TrainingConfig:
-    return TrainingConfig(**({"backend": name, "filters": 0.25} | CASES[case][1]))
+    return TrainingConfig(
+        **({"backend": name, "architecture": "cnn", "filters": 0.25} | CASES[case][1])
+    )
+
+
+def simulated_probe(window_px: int) -> NDArray[np.complex64]:
+    spec = SimulationSpec(num_patterns=1, window_px=window_px, num_modes=2)
+    probe = simulate(spec, np.random.default_rng(0)).probe
+    assert probe is not None
+    return probe
 
 
 def drawn(case: str) -> Weights:
     architecture = architecture_of(config_of(case, "pytorch"), CASES[case][0])
-    weights = draw_weights(architecture, np.random.default_rng(5))
+    constants = None
+    if architecture.is_backprojected:
+        constants = backprojection_constants(simulated_probe(architecture.window_px), 0.05)
+    weights = draw_weights(architecture, np.random.default_rng(5), constants)
     rng = np.random.default_rng(6)
     return {
         key: rng.normal(0, 0.05, array.shape).astype(np.float32) if key.endswith("bias") else array
@@ -66,9 +82,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
         if (case, name) not in done:
             folder = tmp_path_factory.mktemp("exported")
             window_px = CASES[case][0]
-            spec = SimulationSpec(num_patterns=1, window_px=window_px, num_modes=2)
-            probe = simulate(spec, np.random.default_rng(0)).probe
-            assert probe is not None
+            probe = simulated_probe(window_px)
             described = {
                 "window_px": window_px,
                 "input_scale": 0.05,

@@ -46,11 +46,21 @@ def test_merging_consistent_patches_changes_nothing() -> None:
 
 
 def test_merging_takes_the_weighted_mean_where_windows_lie_on_one_another() -> None:
-    patches = np.random.default_rng(0).normal(size=(2, 4, WINDOW_PX, WINDOW_PX)) + 0j
+    patches = np.random.default_rng(0).exponential(size=(2, 4, WINDOW_PX, WINDOW_PX)) + 0j
     merged = merge_patches(patches, shift_kernels(np.zeros((2, 4, 2)), WINDOW_PX), weights(2))
     inside = np.s_[..., 24:40, 24:40]  # where the own patch's small share is lost in the beam
     expected = np.broadcast_to(patches.mean(axis=1, keepdims=True), patches.shape)
     np.testing.assert_allclose(merged[inside], expected[inside], atol=2e-3)
+
+
+def test_the_phase_of_each_patch_is_free() -> None:
+    """A pattern does not tell it: patches turned by any phases give the object of the first."""
+    corners_px = np.random.default_rng(0).uniform(100, 116, (3, 4, 2))
+    kernels, patches = shift_kernels(corners_px, WINDOW_PX), band_limited(corners_px, seed=1)
+    turns = np.exp(1j * np.random.default_rng(2).uniform(-3, 3, (3, 4, 1, 1)))
+    expected = turns[:, :1] * merge_patches(patches, kernels, weights(3))
+    merged = merge_patches(turns * patches, kernels, weights(3))
+    np.testing.assert_allclose(merged, expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("num_groups", [1, 8, 16, 64, 100])

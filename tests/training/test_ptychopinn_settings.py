@@ -155,7 +155,7 @@ def test_a_plateau_has_its_own_last_rate() -> None:
         ("n_images", 512, "all patterns"),
         ("train_data_file", "a.npz", "named on the command line"),
         ("optimizer", "sgd", "'adam', 'adamw'"),
-        ("neighbor_count", 7, r"drawn from the 2\(C − 1\) nearest"),
+        ("neighbor_count", 7, "square blocks of neighbours"),
         ("epochs", 7, "`epochs` is no field of PtychoPINN"),
         ("typo", 7, "`typo` is no field of PtychoPINN"),
     ],

@@ -7,32 +7,36 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ptychonyx.runtime.manifest import METADATA_KEY, Manifest
+from ptychonyx.training.weights import Weights
 
+from .backprojection import backprojection_nodes
 from .reduce import reduce_operations
 
 OPSET = 18
 """The newest that tf2onnx writes."""
 IR_VERSION = 10
 """onnxruntime 1.20 and later read it."""
-BARE_INPUT = "scaled_amplitude"
+SCALED, BARE_INPUT = "scaled_amplitude", "features"
 BARE_OUTPUTS = ("modulus", "phase")
 INPUT, SCALE, OUTPUT = "amplitude", "scale", "object_patches"
 
 
-def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onnx.ModelProto:
     """Turn a bare network into a model file.
 
-    In front: amplitude · scale. Behind: A·cos φ and A·sin φ as the last axis. Between, only what the
-    central M×M needs, in as few operations as `reduce` knows. Names are canonical and exporters'
-    notes are removed, so that the same run gives the same bytes and no path of the exporting
-    machine leaks.
+    In front: amplitude · scale, and the back-projection if the network sees one. Behind: A·cos φ
+    and A·sin φ as the last axis. Between, only what the central M×M needs, in as few operations as
+    `reduce` knows. Names are canonical and exporters' notes are removed, so that the same run gives
+    the same bytes and no path of the exporting machine leaks.
 
     Parameters
     ----------
     bare : ModelProto
-        `scaled_amplitude` in, `modulus` and `phase` out, all (batch, C, N, N).
+        `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
     manifest : Manifest
         Says N, C and M, and is written into the model.
+    weights : mapping of str to float32 array
+        Hold the constants of a back-projection.
 
     Returns
     -------
@@ -40,6 +44,7 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
         Checked by `onnx.checker`.
     """
     window_px, patch_px = manifest.window_px, manifest.patch_px
+    front, front_constants = backprojection_nodes(SCALED, BARE_INPUT, weights)
     graph = canonical(
         reduce_operations(
             canonical(bare.graph),
@@ -50,7 +55,8 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
     )
     whole = helper.make_graph(
         [
-            helper.make_node("Mul", [INPUT, SCALE], [BARE_INPUT]),
+            helper.make_node("Mul", [INPUT, SCALE], [SCALED if front else BARE_INPUT]),
+            *front,
             *graph.node,
             *_tail(),
         ],
@@ -60,7 +66,7 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
             _value(SCALE, [1]),
         ],
         [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
-        initializer=[*graph.initializer, _last_axis()],
+        initializer=[*front_constants, *graph.initializer, _last_axis()],
     )
     return _described(whole, manifest)
 

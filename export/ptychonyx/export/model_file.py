@@ -25,7 +25,7 @@ from ptychonyx.training.backends import require_backend
 from ptychonyx.training.config import PTYCHOPINN_ONLY
 from ptychonyx.training.run import Run, digest_file, open_run
 from ptychonyx.training.train import architecture_of
-from ptychonyx.training.weights import digest_weights
+from ptychonyx.training.weights import Weights, digest_weights
 
 from .graph import OPSET, assemble
 from .verify import check_difference, draw_test_amplitude, native_patches
@@ -83,7 +83,7 @@ def export_run(
     backend = import_module(f"ptychonyx.export.{run.config.backend}")
     manifest = _manifest(run, architecture, name=name or output.stem, licence=licence)
     bare = backend.export_graph(architecture, weights)
-    return _write_verified(bare, manifest, output)
+    return _write_verified(bare, manifest, weights, output)
 
 
 def check_output(output: Path) -> None:
@@ -178,20 +178,21 @@ def _options(architecture: Architecture) -> dict[str, float | str | bool]:
     return values
 
 
-def _write_verified(bare: onnx.ModelProto, manifest: Manifest, output: Path) -> ExportReport:
+def _write_verified(
+    bare: onnx.ModelProto, manifest: Manifest, weights: Weights, output: Path
+) -> ExportReport:
     verification = manifest.verification
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         temporary = Path(folder) / output.name
-        write_model(assemble(bare, manifest), temporary)
+        write_model(assemble(bare, manifest, weights), temporary)
         exported = Model(temporary, provider="cpu").predict(
             verification.amplitude, verification.scale
         )
         native = verification.object_patches.view(np.complex64)[..., 0]
         largest = check_difference(exported, native, tolerance=verification.tolerance)
         verification = dataclasses.replace(verification, largest_difference=largest)
-        write_model(
-            assemble(bare, dataclasses.replace(manifest, verification=verification)), temporary
-        )
+        proven = dataclasses.replace(manifest, verification=verification)
+        write_model(assemble(bare, proven, weights), temporary)
         os.replace(temporary, output)
     return ExportReport(output, output.stat().st_size, largest, verification.tolerance)
 

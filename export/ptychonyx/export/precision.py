@@ -48,8 +48,8 @@ HIGHEST_COMPLEX_NRMSE = 0.02
 NUM_CALIBRATION_SAMPLES = 512
 """More do not widen the ranges of a scan; they are spread evenly over it."""
 BATCH = 32
-INNER_OPS = ("Conv", "DepthToSpace", "MaxPool", "Relu", "Slice")
-"""What is computed in the new precision; all but the heads."""
+INNER_OPS = ("Concat", "Conv", "DepthToSpace", "MaxPool", "Relu", "Resize", "Slice")
+"""What is computed in the new precision, from the first convolution to the heads."""
 PREPARED = "onnx.quant.pre_process"
 """Metadata that tells onnxruntime's quantiser not to ask for a preparation this graph needs not."""
 
@@ -243,6 +243,11 @@ def _inner_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         if name in producers and name not in reached:
             reached.add(name)
             waiting += producers[name].input
+    after: set[str] = set()  # the first convolution
+    for node in graph.node:
+        if node.op_type == "Conv" or after & set(node.input):
+            after.add(node.output[0])
+    reached &= after
     return [node for node in graph.node if node.output[0] in reached and node.op_type in INNER_OPS]
 
 
@@ -310,7 +315,8 @@ def _to_float16(
     for node in graph.node:
         is_inner = node.output[0] in made
         for place, name in enumerate(node.input):
-            if is_inner and place == 0 and name not in made:
+            is_image = place == 0 or node.op_type == "Concat"
+            if is_inner and is_image and name not in made:
                 node.input[place] = cast(name, TensorProto.FLOAT16)
             elif not is_inner and name in made:
                 node.input[place] = cast(name, TensorProto.FLOAT)

@@ -19,11 +19,11 @@ FRAMEWORK_VERSION = torch.__version__
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network: scaled amplitude in, modulus and phase out, all (batch, C, N, N)."""
+    """Export the bare network: features in, modulus and phase (batch, C, N, N) out."""
     network = build_network(architecture)
     set_weights(network, weights)
     window_px = architecture.window_px
-    example = torch.zeros(2, architecture.num_channels, window_px, window_px)
+    example = torch.zeros(2, architecture.num_features, window_px, window_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates its own internals
         program = torch.onnx.export(

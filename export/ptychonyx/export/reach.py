@@ -39,7 +39,7 @@ class Region:
 class Source:
     """A bare graph: who makes a tensor, how large it is, and where it can differ from zero."""
 
-    def __init__(self, graph: onnx.GraphProto, num_channels: int, window_px: int) -> None:
+    def __init__(self, graph: onnx.GraphProto, window_px: int) -> None:
         self.constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         self.producers: dict[str, onnx.NodeProto] = {}
         made = {name for node in graph.node for name in node.output}
@@ -48,7 +48,7 @@ class Source:
         (first,) = read - made - set(self.constants) - {""}
         self._names: dict[str, str] = {}
         everywhere = np.ones((window_px, window_px), dtype=np.bool_)
-        self.num_channels = {first: num_channels}
+        self.num_channels = {first: self._num_inputs(graph)}
         self.supports = {first: everywhere}
         for node in graph.node:
             (name,) = node.output
@@ -62,6 +62,11 @@ class Source:
             self.producers[name] = node
             self.num_channels[name] = self._count_channels(node)
             self.supports[name] = self._support(node)
+
+    def _num_inputs(self, graph: onnx.GraphProto) -> int:
+        """Return the channels of the input, as the first convolution reads them."""
+        readers = [node for node in graph.node if node.op_type == "Conv"]
+        return int(self.constants[readers[0].input[1]].shape[1]) if readers else 1
 
     def name(self, name: str) -> str:
         """Return the tensor itself for a change of its layout."""
@@ -139,6 +144,17 @@ class Source:
             (name,), pad_px = self.tensors(node), self.pad_px(node)
             pixels = (max(start - pad_px, 0), min(stop - pad_px, self.side_px(name)))
             yield name, Region(need.channels, pixels)
+        elif node.op_type == "Resize":
+            yield self.tensors(node)[0], Region(need.channels, (start // 2, -(-stop // 2)))
+        elif node.op_type == "Concat":
+            first = 0
+            for name in self.tensors(node):
+                last = first + self.num_channels[name]
+                channels = (max(need.channels[0], first), min(need.channels[1], last))
+                if channels[0] < channels[1]:
+                    part = (channels[0] - first, channels[1] - first)
+                    yield name, Region(part, need.pixels)
+                first = last
         elif node.op_type in ELEMENTWISE:
             for name in self.tensors(node):
                 if not self.is_zero(name, need.pixels):
@@ -150,12 +166,14 @@ class Source:
         if node.op_type == "Slice":
             stop = int(self.constants[node.input[2]][0])
             return min(stop, self.num_channels[self.name(node.input[0])]) - self.channel_start(node)
+        if node.op_type == "Concat":
+            return sum(self.num_channels[name] for name in self.tensors(node))
         return self.num_channels[self.tensors(node)[0]]
 
     def _support(self, node: onnx.NodeProto) -> NDArray[np.bool_]:
         inputs = [self.supports[name] for name in self.tensors(node)]
         (first, *_), op = inputs, node.op_type
-        if op in ("Conv", "Slice", "Sigmoid", "Softplus", "Greater", "Where"):
+        if op in ("Concat", "Conv", "Slice", "Sigmoid", "Softplus", "Greater", "Where"):
             return np.ones_like(first)
         if op in ("Relu", "Tanh"):
             return first

@@ -55,7 +55,7 @@ def reduce_operations(
     RuntimeError
         If an operator is not among those whose reach is known here.
     """
-    source = Source(graph, num_channels, window_px)
+    source = Source(graph, window_px)
     start = (window_px - patch_px) // 2
     wanted = Region((0, num_channels), (start, start + patch_px))
     writer = _Writer(source, source.needs(wanted))
@@ -89,7 +89,13 @@ class _Writer:
                 side_px, channels = self._source.side_px(name), self._source.num_channels[name]
                 self._done[name] = _Held(name, Region((0, channels), (0, side_px)))
             else:
-                write = {"Conv": self._convolve, "MaxPool": self._pool, "Pad": self._pad}
+                write = {
+                    "Concat": self._concatenate,
+                    "Conv": self._convolve,
+                    "MaxPool": self._pool,
+                    "Pad": self._pad,
+                    "Resize": self._upsample,
+                }
                 self._done[name] = write.get(node.op_type, self._apply)(node)
         return self._done[name]
 
@@ -146,6 +152,26 @@ class _Writer:
         ((name, reach),) = self._source.reach(node, need)
         part = self._part(name, reach).name
         return _Held(self._node("MaxPool", [part], kernel_shape=[2, 2], strides=[2, 2]), need)
+
+    def _concatenate(self, node: onnx.NodeProto) -> _Held:
+        need = self._needs[node.output[0]]
+        parts = [self._part(*each).name for each in self._source.reach(node, need)]
+        return _Held(self._node("Concat", parts, axis=1), need)
+
+    def _upsample(self, node: onnx.NodeProto) -> _Held:
+        """Upsample what something else than one convolution reads, as behind a skip connection."""
+        need = self._needs[node.output[0]]
+        ((name, reach),) = self._source.reach(node, need)
+        scales = self._constant(np.array([1, 1, 2, 2], dtype=np.float32))
+        result = self._node(
+            "Resize",
+            [self._part(name, reach).name, "", scales],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        start, stop = reach.pixels
+        return _Held(result, Region(need.channels, (2 * start, 2 * stop)))
 
     def _pad(self, node: onnx.NodeProto) -> _Held:
         need, pad_px = self._needs[node.output[0]], self._source.pad_px(node)

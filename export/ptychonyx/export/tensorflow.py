@@ -37,14 +37,14 @@ class _Upsample(keras.layers.Layer):
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network: scaled amplitude in, modulus and phase out, all (batch, C, N, N)."""
+    """Export the bare network: features in, modulus and phase (batch, C, N, N) out."""
     network = build_network(architecture, upsample=_Upsample)
     set_weights(network, weights)
-    shape = (None, architecture.num_channels, architecture.window_px, architecture.window_px)
+    shape = (None, architecture.num_features, architecture.window_px, architecture.window_px)
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name=BARE_INPUT)])
-    def run(scaled_amplitude: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(BARE_OUTPUTS, network(scaled_amplitude), strict=True))
+    def run(features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(BARE_OUTPUTS, network(features), strict=True))
 
     model, _ = tf2onnx.convert.from_function(run, input_signature=run.input_signature, opset=OPSET)
     return model

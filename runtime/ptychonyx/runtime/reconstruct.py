@@ -66,7 +66,7 @@ def reconstruct(
         One that takes the scan's N.
     batch_size : int
         Patterns, or groups of patterns, of one prediction. A group is a pattern and C − 1 of its
-        neighbours; every pattern leads one, and all C patches of each are stitched.
+        neighbours; every pattern has one, and all C patches of each are stitched.
     scale : float or "trained", optional
         Input scale; by default computed from this scan, "trained" takes that of the training data.
     stitching : StitchOptions

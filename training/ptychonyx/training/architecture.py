@@ -10,6 +10,7 @@ from .layers import (
     Activation,
     Border,
     Channels,
+    Concatenation,
     Convolution,
     Layers,
     MaxPool,
@@ -25,6 +26,8 @@ BOTTLENECK_PX = 8
 BOTTLENECK_CHANNELS = 128
 BORDER_CHANNELS = 4
 """Decoder channels that `ptychopinn` sets aside for its border."""
+NUM_BACKPROJECTED = 3
+"""Amplitude, real and imaginary part of the back-projection."""
 HEADS = ("amplitude", "phase")
 AMPLITUDE_ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
 
@@ -35,7 +38,7 @@ class Architecture:
 
     Attributes
     ----------
-    name : "cnn" or "ptychopinn"
+    name : "cnn", "unet" or "ptychopinn"
         One of `NETWORKS`.
     window_px : int
         Side N of the patterns.
@@ -57,6 +60,8 @@ class Architecture:
     289106
     >>> Architecture(window_px=64).num_parameters
     1154210
+    >>> Architecture("unet", window_px=64, filters=0.5).num_parameters
+    268514
     >>> Architecture("ptychopinn", window_px=64, filters=2).num_parameters
     2331772
     """
@@ -75,13 +80,8 @@ class Architecture:
 
     @property
     def trunk(self) -> Layers:
-        """From the scaled amplitude (C, N, N) to the features that both heads share."""
-        layers: Layers = ()
-        num_in = self.num_channels
-        for index, width in enumerate(self.encoder_widths):
-            layers += (*block(f"encoder.{index}", num_in, width), MaxPool())
-            num_in = width
-        return layers
+        """From the input (`num_features`, N, N) to the features that both heads share."""
+        return NETWORKS[self.name].trunk(self)
 
     def head(self, name: str) -> Layers:
         """From the shared features to the `"amplitude"` or `"phase"` (rad), (C, N, N)."""
@@ -90,7 +90,17 @@ class Architecture:
             "amplitude": Activation(self.amplitude_activation, amplitude_factor),
             "phase": Activation("tanh", math.pi),
         }[name]
-        return NETWORKS[self.name](self, name, activation)
+        return NETWORKS[self.name].head(self, name, activation)
+
+    @property
+    def is_backprojected(self) -> bool:
+        """Whether the network sees each pattern also taken back to the object."""
+        return NETWORKS[self.name].is_backprojected
+
+    @property
+    def num_features(self) -> int:
+        """Images that go in: the scaled amplitudes, and what `backprojection` makes of them."""
+        return self.num_channels * (NUM_BACKPROJECTED if self.is_backprojected else 1)
 
     @property
     def encoder_widths(self) -> tuple[int, ...]:
@@ -123,6 +133,15 @@ class Architecture:
         """
         total, side_px = count_operations(self.trunk, self.window_px)
         return total + sum(count_operations(self.head(name), side_px)[0] for name in HEADS)
+
+
+def _encoder(architecture: Architecture) -> Layers:
+    layers: Layers = ()
+    num_in = architecture.num_features
+    for index, width in enumerate(architecture.encoder_widths):
+        layers += (*block(f"encoder.{index}", num_in, width), MaxPool())
+        num_in = width
+    return layers
 
 
 def _decoder(name: str, num_in: int, widths: tuple[int, ...]) -> Layers:
@@ -176,11 +195,42 @@ def _ptychopinn(architecture: Architecture, name: str, activation: Activation) -
     return (*base, Sum((inner, border)))
 
 
-NETWORKS: dict[str, Callable[[Architecture, str, Activation], Layers]] = {
-    "cnn": _cnn,
-    "ptychopinn": _ptychopinn,
+def _unet(architecture: Architecture) -> Layers:
+    """Halve and double the size, and keep what was seen at each: Ronneberger et al., 2015.
+
+    It needs input that is in the object's place already, which is what a back-projection does.
+    """
+    widths = architecture.encoder_widths
+    layers = block("bottleneck", widths[-1], widths[-1])
+    for index in reversed(range(len(widths))):
+        width, num_in = widths[index], (architecture.num_features, *widths)[index]
+        layers = (
+            *block(f"encoder.{index}", num_in, width),
+            Concatenation(((MaxPool(), *layers, Upsample()), ())),
+            *block(f"decoder.{index}", 2 * width, width, widths[max(index - 1, 0)]),
+        )
+    return layers
+
+
+def _unet_head(architecture: Architecture, name: str, activation: Activation) -> Layers:
+    num_in = architecture.encoder_widths[0]
+    return (Convolution(f"{name}.head", num_in, architecture.num_channels), activation)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A trunk, of the architecture; a head, of the architecture, its name and activation."""
+
+    trunk: Callable[[Architecture], Layers]
+    head: Callable[[Architecture, str, Activation], Layers]
+    is_backprojected: bool = False
+
+
+NETWORKS = {
+    "cnn": Design(_encoder, _cnn),
+    "unet": Design(_unet, _unet_head, is_backprojected=True),
+    "ptychopinn": Design(_encoder, _ptychopinn),
 }
-"""Name -> function of the architecture, the head's name and its activation."""
 
 
 def check_window(window_px: int) -> None:

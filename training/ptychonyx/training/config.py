@@ -34,7 +34,7 @@ class TrainingConfig:
     ----------
     backend : "tensorflow" or "pytorch"
         Framework that trains; fixed for a run.
-    architecture : "cnn" or "ptychopinn"
+    architecture : "cnn", "unet" or "ptychopinn"
         Network; see `docs/arrays.md`.
     filters : float
         F, the factor on all channel counts; may be fractional.
@@ -105,7 +105,7 @@ class TrainingConfig:
     """
 
     backend: str = "tensorflow"
-    architecture: str = "cnn"
+    architecture: str = "unet"
     filters: float = 1.0
     amplitude_activation: str = "sigmoid"
     amplitude_max: float = 2.0

@@ -70,18 +70,27 @@ class Sum:
     branches: tuple[Layers, ...]
 
 
-Layer = Convolution | Activation | MaxPool | Upsample | Channels | Pad | Border | Sum
+@dataclass(frozen=True)
+class Concatenation:
+    """The channels of what several branches make of the same input, one after the other."""
+
+    branches: tuple[Layers, ...]
+
+
+Layer = (
+    Convolution | Activation | MaxPool | Upsample | Channels | Pad | Border | Sum | Concatenation
+)
 Layers = tuple[Layer, ...]
 
 RELU = Activation("relu")
 
 
-def block(name: str, num_in: int, num_out: int) -> Layers:
-    """Return two convolutions, each with its ReLU."""
+def block(name: str, num_in: int, width: int, num_out: int | None = None) -> Layers:
+    """Return two convolutions, each with its ReLU; the second has `width` outputs, unless told."""
     return (
-        Convolution(f"{name}.conv1", num_in, num_out),
+        Convolution(f"{name}.conv1", num_in, width),
         RELU,
-        Convolution(f"{name}.conv2", num_out, num_out),
+        Convolution(f"{name}.conv2", width, num_out or width),
         RELU,
     )
 
@@ -91,7 +100,7 @@ def convolutions(layers: Layers) -> Iterator[Convolution]:
     for layer in layers:
         if isinstance(layer, Convolution):
             yield layer
-        elif isinstance(layer, Sum):
+        elif isinstance(layer, Sum | Concatenation):
             for branch in layer.branches:
                 yield from convolutions(branch)
 
@@ -114,7 +123,7 @@ def count_operations(layers: Layers, side_px: int) -> tuple[int, int]:
             side_px *= 2
         elif isinstance(layer, Pad):
             side_px += 2 * layer.width_px
-        elif isinstance(layer, Sum):
+        elif isinstance(layer, Sum | Concatenation):
             counts = [count_operations(branch, side_px) for branch in layer.branches]
             total += sum(count for count, _ in counts)
             side_px = counts[0][1]

@@ -15,6 +15,8 @@ OWN_SHARE = 1e-3
 """Weight that a patch has in its own window beyond its illumination: where no beam of the group
 reached, the merged object is the patch itself, and nothing is divided by a sum near zero."""
 
+NO_OVERLAP = 1e-12
+"""Added to a squared dot product of patches, so that its phase is defined where it is 0."""
 BLUR_PX = 4.0
 """Standard deviation of the blur of the illumination that weights a patch. Times an object's own
 frequencies, a beam as sharp as |P|² reaches beyond Nyquist and cannot be shifted: merging then errs
@@ -97,9 +99,13 @@ def merge_patches(
 ) -> NDArray[np.complex128]:
     """Let the C patches of each group agree on one object, seen through each of their windows.
 
-    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε), where S_cd shifts from window d to window c.
-    The merged object is evaluated in each window at once, instead of shifting onto a canvas and back:
-    only w·O, which fades out towards its borders, is interpolated, and only once.
+    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), where S_cd shifts from window d to
+    window c. The merged object is evaluated in each window at once, instead of shifting onto a canvas
+    and back: only w·O, which fades out towards its borders, is interpolated, and only once.
+
+    No pattern tells the global phase of its patch, so none may be asked for it: z_d is the phase that
+    turns patch d towards the first one, where both were lit,
+    z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
 
     Parameters
     ----------
@@ -115,20 +121,21 @@ def merge_patches(
 
     Examples
     --------
-    >>> patches = np.full((1, 2, 4, 4), 2j)
+    >>> patches = np.array([2j, -2j])[None, :, None, None] * np.ones((1, 2, 4, 4))
     >>> kernels = shift_kernels(np.array([[[0.0, 0.0], [0.5, 1.25]]]), 4)
-    >>> merge_patches(patches, kernels, np.ones((1, 4, 4))).round(9).ravel()[:2]
+    >>> merge_patches(patches, kernels, np.ones((1, 4, 4))).round(9)[0, :, 0, 0]
     array([0.+2.j, 0.+2.j])
     """
     matrices = kernels[..., toeplitz_index(object_patches.shape[-1])]
     down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].swapaxes(-1, -2)
     weight = np.broadcast_to(weights[:, None], object_patches.shape)
 
-    def seen(layer: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        return np.asarray((down @ layer[:, None] @ across).sum(axis=2))
-
-    merged = seen(weight * object_patches) + OWN_SHARE * object_patches
-    return np.asarray(merged / (seen(weight.astype(np.complex128)) + OWN_SHARE))
+    shifted = down @ (weight * object_patches)[:, None] @ across
+    common = np.sum(shifted[:, 0].conj() * shifted[:, 0, :1], axis=(-2, -1))
+    turns = (common / np.sqrt(np.abs(common) ** 2 + NO_OVERLAP))[..., None, None]
+    merged = (turns[:, None] * shifted).sum(axis=2) + OWN_SHARE * turns * object_patches
+    divisor = (down @ weight[:, None] @ across).sum(axis=2)
+    return np.asarray(merged / (divisor + OWN_SHARE))
 
 
 def predict_rate(

@@ -142,7 +142,7 @@ class Samples:
     def training_batches(
         self, *, batch_size: int, seed: int, epoch: int
     ) -> Iterator[NDArray[np.int64]]:
-        """Yield the groups (B, G) of each batch of an epoch; every training pattern leads one.
+        """Yield the groups (B, G) of each batch of an epoch; every training pattern has one.
 
         Order and groups depend on nothing but seed and epoch, so both backends see the same batches
         and a resumed run sees what an uninterrupted one would have seen.

@@ -10,6 +10,11 @@ from scipy import ndimage
 
 Real = NDArray[np.float64]
 
+BLURS_PX = (1, 5, 10)
+BLUR_WEIGHTS = (1.0, 2.0, 5.0)
+LINE_DENSITY = 0.26
+"""Share of the pixels that a line crosses, of thin lines from edge to edge."""
+
 
 def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
     """Draw random lines of random width and brightness, softened by a pixel.
@@ -34,6 +39,33 @@ def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
         inside = (across < width) & (np.abs(dy * along[0] + dx * along[1]) < length / 2)
         image[rows, columns][inside] += brightness
     return np.asarray(ndimage.gaussian_filter(image, 1.0))
+
+
+def blurred_lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
+    """Draw thin lines from edge to edge, seen sharp and through blurs of 5 and 10 px at once.
+
+    Fine lines on slow, strong changes: the kind of specimen that PtychoPINN was published with
+    (Hoidn et al., Scientific Reports 13, 22789 (2023)).
+
+    Examples
+    --------
+    >>> blurred_lines((48, 64), np.random.default_rng(0)).shape
+    (48, 64)
+    """
+    margin = 3 * BLURS_PX[-1]
+    height, width = (side + 2 * margin for side in shape)
+    y, x = np.ogrid[:height, :width]
+    image = np.zeros((height, width))
+    for _ in range(round(LINE_DENSITY * (height + width) / 2)):
+        angle = rng.uniform(0, np.pi)
+        middle = rng.uniform(0, 1, 2) * (height, width)
+        across = (y - middle[0]) * np.cos(angle) - (x - middle[1]) * np.sin(angle)
+        image = np.maximum(image, np.clip(1 - np.abs(across), 0, 1))
+    blurred = sum(
+        weight * ndimage.gaussian_filter(image, blur_px)
+        for weight, blur_px in zip(BLUR_WEIGHTS, BLURS_PX, strict=True)
+    )
+    return np.asarray(blurred)[margin:-margin, margin:-margin]
 
 
 def dead_leaves(shape: tuple[int, int], rng: np.random.Generator) -> Real:
@@ -110,6 +142,7 @@ def _box(middle: Real, reach: Real, shape: tuple[int, int]) -> tuple[slice, slic
 
 OBJECTS: dict[str, Callable[[tuple[int, int], np.random.Generator], Real]] = {
     "lines": lines,
+    "blurred_lines": blurred_lines,
     "dead_leaves": dead_leaves,
     "gaussian_random_field": gaussian_random_field,
     "natural": natural,

@@ -16,6 +16,7 @@ from ptychonyx.runtime.scan import Scan
 
 from .architecture import Architecture
 from .backends import load_backend, require_backend
+from .backprojection import backprojection_constants
 from .config import TrainingConfig
 from .policy import Progress
 from .run import EpochRow, Run, digest_file, start_run
@@ -151,7 +152,7 @@ def train(
         with_truth="supervised" in config.loss_weights,
     )
     architecture = architecture_of(config, samples.window_px)
-    weights = _first_weights(architecture, config, init_from)
+    weights = _first_weights(architecture, config, samples, init_from)
     run = start_run(
         output,
         config,
@@ -184,10 +185,14 @@ def _check_window(scans: Sequence[Scan], config: TrainingConfig) -> None:
 
 
 def _first_weights(
-    architecture: Architecture, config: TrainingConfig, init_from: Path | None
+    architecture: Architecture, config: TrainingConfig, samples: Samples, init_from: Path | None
 ) -> Weights:
     if init_from is None:
-        return draw_weights(architecture, np.random.default_rng(config.seed))
+        constants = None
+        if architecture.is_backprojected:
+            scale = float(samples.constants.scale[0])
+            constants = backprojection_constants(samples.probes[0].probe, scale)
+        return draw_weights(architecture, np.random.default_rng(config.seed), constants)
     weights = load_weights(init_from)
     check_weights(weights, architecture)
     return weights

@@ -1,7 +1,8 @@
 """Backend-neutral weights: one name and one layout for every parameter.
 
 Every convolution has `<name>.weight`, float32 (out, in, 3, 3), and `<name>.bias`, float32 (out,).
-PyTorch uses this layout itself; the TensorFlow network transposes on the way in and out.
+PyTorch uses this layout itself; the TensorFlow network transposes on the way in and out. A network
+that sees back-projections also has their constants, which belong to one probe and are not trained.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import Architecture
+from .backprojection import OBJECT, SPECTRUM
 
 Weights = dict[str, NDArray[np.float32]]
 
 
-def draw_weights(architecture: Architecture, rng: np.random.Generator) -> Weights:
+def draw_weights(
+    architecture: Architecture,
+    rng: np.random.Generator,
+    constants: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Weights:
     """Draw the first weights: Glorot uniform, zero bias.
 
     Both backends load these, so a seed gives the same network in either.
@@ -30,6 +36,8 @@ def draw_weights(architecture: Architecture, rng: np.random.Generator) -> Weight
         Decides names and shapes.
     rng : numpy.random.Generator
         Source of the numbers.
+    constants : mapping of str to float32 array, optional
+        What is not drawn: `backprojection_constants`, for a network that sees back-projections.
 
     Returns
     -------
@@ -52,6 +60,8 @@ def draw_weights(architecture: Architecture, rng: np.random.Generator) -> Weight
         kernel = rng.uniform(-limit, limit, size=(conv.num_out, conv.num_in, 3, 3))
         weights[f"{conv.name}.weight"] = kernel.astype(np.float32)
         weights[f"{conv.name}.bias"] = np.zeros(conv.num_out, dtype=np.float32)
+    weights |= constants or {}
+    check_weights(weights, architecture)
     return weights
 
 
@@ -67,6 +77,10 @@ def check_weights(weights: Mapping[str, NDArray[np.float32]], architecture: Arch
     for conv in architecture.convolutions():
         shapes[f"{conv.name}.weight"] = (conv.num_out, conv.num_in, 3, 3)
         shapes[f"{conv.name}.bias"] = (conv.num_out,)
+    if architecture.is_backprojected:
+        modes = len(weights[SPECTRUM]) if SPECTRUM in weights else 1
+        side = architecture.window_px
+        shapes |= dict.fromkeys((SPECTRUM, OBJECT), (modes, 2, side, side))
     for name in [*shapes, *weights]:
         given = weights[name].shape if name in weights else "missing"
         needed = shapes.get(name, "no such parameter")

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..architecture import HEADS, Architecture
+from ..backprojection import OBJECT, SPECTRUM
 from ..layers import (
     Activation,
     Border,
     Channels,
+    Concatenation,
     Convolution,
     Layer,
     Layers,
@@ -27,13 +29,17 @@ from ..layers import (
     Upsample,
 )
 from ..weights import Weights, check_weights
+from .backprojection import backproject
 
 
 class Network(nn.Module):
-    """Scaled diffraction amplitude in, amplitude and phase of the object patch out.
+    """What `features` makes of scaled amplitudes in, amplitude and phase of the object patch out.
 
     Both are (batch, C, N, N); phase in rad. Convolutions are named as in the weights file.
     """
+
+    spectrum: Tensor
+    object_: Tensor
 
     def __init__(self, architecture: Architecture, dtype: torch.dtype, precision: str) -> None:
         super().__init__()
@@ -46,15 +52,25 @@ class Network(nn.Module):
             }
         )
 
-    def forward(self, scaled_amplitude: Tensor) -> tuple[Tensor, Tensor]:
+        for name in ("spectrum", "object_"):  # of `backproject`; they come with the weights
+            self.register_buffer(name, torch.zeros(0, dtype=dtype), persistent=False)
+
+    def features(self, scaled_amplitude: Tensor) -> Tensor:
+        """Return what the network sees of patterns (batch, C, N, N)."""
+        if not self.architecture.is_backprojected:
+            return scaled_amplitude
+        seen = backproject(scaled_amplitude, self.spectrum, self.object_)
+        return torch.stack((scaled_amplitude, seen.real, seen.imag), dim=2).flatten(1, 2)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return amplitude and phase (rad) of each pattern's object patch."""
         if self.precision == "bfloat16":
-            with torch.autocast(scaled_amplitude.device.type, torch.bfloat16):
-                return self._forward(scaled_amplitude)
-        return self._forward(scaled_amplitude)
+            with torch.autocast(features.device.type, torch.bfloat16):
+                return self._forward(features)
+        return self._forward(features)
 
-    def _forward(self, scaled_amplitude: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.run(self.architecture.trunk, scaled_amplitude)
+    def _forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.run(self.architecture.trunk, features)
         amplitude, phase = (self.run(self.architecture.head(name), features) for name in HEADS)
         return amplitude, phase
 
@@ -105,6 +121,9 @@ LAYERS: dict[type[Layer], Callable[[Network, Any, Tensor], Tensor]] = {
     Sum: lambda network, layer, features: reduce(
         operator.add, (network.run(branch, features) for branch in layer.branches)
     ),
+    Concatenation: lambda network, layer, features: torch.cat(
+        [network.run(branch, features) for branch in layer.branches], dim=1
+    ),
 }
 """How each kind of layer is computed; (batch, channels, y, x)."""
 
@@ -132,13 +151,19 @@ def set_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) ->
     with torch.no_grad():
         for name, parameter in named_parameters(network).items():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+        if network.architecture.is_backprojected:
+            network.spectrum = torch.from_numpy(weights[SPECTRUM]).to(network.spectrum)
+            network.object_ = torch.from_numpy(weights[OBJECT]).to(network.object_)
 
 
 def get_weights(network: Network) -> Weights:
     """Return the network's weights under their neutral names, in the neutral layout."""
+    tensors: dict[str, Tensor] = {**named_parameters(network)}
+    if network.architecture.is_backprojected:
+        tensors |= {SPECTRUM: network.spectrum, OBJECT: network.object_}
     return {
-        name: parameter.detach().cpu().contiguous().numpy().astype(np.float32)
-        for name, parameter in named_parameters(network).items()
+        name: tensor.detach().cpu().contiguous().numpy().astype(np.float32)
+        for name, tensor in tensors.items()
     }
 
 
@@ -167,7 +192,8 @@ def apply_network(network: Network, amplitude: Tensor, scale: Tensor) -> Tensor:
     """
     scaled = amplitude * scale[:, None, None, None]
     num_channels, side = network.architecture.num_channels, amplitude.shape[-1]
-    modulus, phase = network(scaled.reshape(-1, num_channels, side, side))
+    features = network.features(scaled.reshape(-1, num_channels, side, side))
+    modulus, phase = network(features)
     patches = torch.complex(modulus * torch.cos(phase), modulus * torch.sin(phase))
     return patches.reshape(amplitude.shape)
 

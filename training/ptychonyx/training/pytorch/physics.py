@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..physics import OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
+from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
 def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
     """Let the patches of each group agree on one object, seen through each of their windows.
 
-    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), z_d the phase towards the first.
 
     Parameters
     ----------
@@ -30,9 +30,13 @@ def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     layers = torch.stack(
         [weight * object_patches.real, weight * object_patches.imag, weight], dim=2
     )
-    real, imaginary, divisor = (down @ layers[:, None] @ across).sum(dim=2).unbind(dim=2)
-    merged = torch.complex(real, imaginary) + OWN_SHARE * object_patches
-    return merged / (divisor.detach() + OWN_SHARE)  # of the weights alone
+    real, imaginary, divisor = (down @ layers[:, None] @ across).unbind(dim=3)
+    shifted = torch.complex(real, imaginary)
+    common = (shifted[:, 0].conj() * shifted[:, 0, :1]).sum(dim=(-2, -1))
+    length = torch.sqrt(common.real.square() + common.imag.square() + NO_OVERLAP)
+    turns = (common / length)[..., None, None]
+    merged = (turns[:, None] * shifted).sum(dim=2) + OWN_SHARE * turns * object_patches
+    return merged / (divisor.sum(dim=2).detach() + OWN_SHARE)  # of the weights alone
 
 
 def predict_rate(object_: Tensor, probe: Tensor) -> Tensor:

@@ -13,10 +13,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..architecture import HEADS, Architecture
+from ..backprojection import OBJECT, SPECTRUM
 from ..layers import (
     Activation,
     Border,
     Channels,
+    Concatenation,
     Convolution,
     Layer,
     Layers,
@@ -26,12 +28,13 @@ from ..layers import (
     Upsample,
 )
 from ..weights import Weights, check_weights
+from .backprojection import backproject
 
 MakeUpsample = Callable[[], keras.layers.Layer]
 
 
 class Network(keras.Model):
-    """Scaled diffraction amplitude in, amplitude and phase of the object patch out.
+    """What `features` makes of scaled amplitudes in, amplitude and phase of the object patch out.
 
     Both are (batch, C, N, N); phase in rad. Convolutions are named as in the weights file; inside,
     channels are last, as TensorFlow wants them on the CPU.
@@ -49,11 +52,24 @@ class Network(keras.Model):
         self.upsample = upsample()
         for conv in architecture.convolutions():
             self.convolutions[_key(conv.name)].build((None, None, None, conv.num_in))
+        self.constants: Weights = {}  # of `backproject`; they come with the weights
         self.built = True
 
-    def call(self, scaled_amplitude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def features(self, scaled_amplitude: tf.Tensor) -> tf.Tensor:
+        """Return what the network sees of patterns (batch, C, N, N)."""
+        if not self.architecture.is_backprojected:
+            return scaled_amplitude
+        spectrum, object_ = (
+            tf.constant(self.constants[name], scaled_amplitude.dtype) for name in (SPECTRUM, OBJECT)
+        )
+        seen = backproject(scaled_amplitude, spectrum, object_)
+        stacked = tf.stack((scaled_amplitude, tf.math.real(seen), tf.math.imag(seen)), axis=2)
+        side = self.architecture.window_px
+        return tf.reshape(stacked, (-1, self.architecture.num_features, side, side))
+
+    def call(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return amplitude and phase (rad) of each pattern's object patch."""
-        features = tf.transpose(scaled_amplitude, (0, 2, 3, 1))
+        features = tf.transpose(features, (0, 2, 3, 1))
         features = self.run(self.architecture.trunk, features)
         amplitude, phase = (
             tf.transpose(self.run(self.architecture.head(name), features), (0, 3, 1, 2))
@@ -109,6 +125,9 @@ LAYERS: dict[type[Layer], Callable[[Network, Any, tf.Tensor], tf.Tensor]] = {
     Sum: lambda network, layer, features: reduce(
         operator.add, (network.run(branch, features) for branch in layer.branches)
     ),
+    Concatenation: lambda network, layer, features: tf.concat(
+        [network.run(branch, features) for branch in layer.branches], axis=-1
+    ),
 }
 """How each kind of layer is computed; (batch, y, x, channels)."""
 
@@ -141,6 +160,8 @@ def set_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) ->
     check_weights(weights, network.architecture)
     for name, parameter in named_parameters(network).items():
         parameter.assign(_to_keras(weights[name]))
+    if network.architecture.is_backprojected:
+        network.constants = {name: np.array(weights[name]) for name in (SPECTRUM, OBJECT)}
 
 
 def get_weights(network: Network) -> Weights:
@@ -148,7 +169,7 @@ def get_weights(network: Network) -> Weights:
     return {
         name: to_neutral(parameter.numpy()).astype(np.float32)
         for name, parameter in named_parameters(network).items()
-    }
+    } | dict(network.constants)
 
 
 def named_parameters(network: Network) -> dict[str, tf.Variable]:
@@ -182,7 +203,8 @@ def apply_network(network: Network, amplitude: tf.Tensor, scale: tf.Tensor) -> t
     """
     scaled = amplitude * scale[:, None, None, None]
     num_channels, (size, side) = network.architecture.num_channels, amplitude.shape[1:3]
-    modulus, phase = network(tf.reshape(scaled, (-1, num_channels, side, side)))
+    features = network.features(tf.reshape(scaled, (-1, num_channels, side, side)))
+    modulus, phase = network(features)
     patches = tf.complex(modulus * tf.cos(phase), modulus * tf.sin(phase))
     return tf.reshape(patches, (-1, size, side, side))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ..physics import OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
+from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
 def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Let the patches of each group agree on one object, seen through each of their windows.
 
-    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), z_d the phase towards the first.
 
     Parameters
     ----------
@@ -28,12 +28,16 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
     weight = weights[:, None] * tf.ones_like(real)
     layers = tf.stack([weight * real, weight * imaginary, weight], axis=2)
-    real, imaginary, divisor = tf.unstack(
-        tf.reduce_sum(down @ layers[:, None] @ across, axis=2), axis=2
-    )
-    divisor = tf.stop_gradient(divisor)  # of the weights alone
+    real, imaginary, divisor = tf.unstack(down @ layers[:, None] @ across, axis=3)
+    divisor = tf.stop_gradient(tf.reduce_sum(divisor, axis=2))  # of the weights alone
     share = tf.constant(OWN_SHARE, divisor.dtype)
-    merged = tf.complex(real, imaginary) + tf.cast(share, object_patches.dtype) * object_patches
+    shifted = tf.complex(real, imaginary)
+    common = tf.reduce_sum(tf.math.conj(shifted[:, 0]) * shifted[:, 0, :1], axis=(-2, -1))
+    squared = tf.square(tf.math.real(common)) + tf.square(tf.math.imag(common))
+    length = tf.sqrt(squared + tf.constant(NO_OVERLAP, squared.dtype))
+    turns = (common / tf.cast(length, common.dtype))[..., None, None]
+    own = tf.cast(share, common.dtype) * turns * object_patches
+    merged = tf.reduce_sum(turns[:, None] * shifted, axis=2) + own
     return merged / tf.cast(divisor + share, object_patches.dtype)
 
 
