@@ -25,6 +25,7 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": PATHS,
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "COLUMNS": "200",
+    "PTYCHONYX_CACHE": os.devnull,  # nothing is remembered
     "CUDA_VISIBLE_DEVICES": "",  # the same messages on a machine with a GPU
 }
 
@@ -59,6 +60,11 @@ def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path)
     ptychonyx("export", run, "-o", model)
     assert "the same" in ptychonyx("verify", model)
     assert backend in ptychonyx("inspect", model)
+    half = tmp_path / "half.onnx"
+    fewer = ("--precision", "float16", "--calibration", scan, "--quantity", "counts")
+    source = run if backend == "pytorch" else model
+    assert "phase Pearson 1.000" in ptychonyx("export", source, "-o", half, *fewer)
+    assert "float16" in ptychonyx("inspect", half)
     for source, product in ((scan, "a.h5"), (tmp_path / "folder", "b.npz")):
         extra = ("--quantity", "counts") if source == scan else ()
         picture = ("--plot", tmp_path / "picture.png")
@@ -165,6 +171,40 @@ BAD_FLAGS = {
     "simulated ending": (("simulate", "-o", "OUT.tif"), "ending in .npz, or a folder"),
     "region": (("compare", "SCAN", "SCAN", "--region", "all"), "region"),
     "missing option": (("reconstruct", "SCAN"), "Missing option"),
+    "precision": (
+        ("export", "nowhere", "-o", "OUT.onnx", "--precision", "int8"),
+        "`--calibration`",
+    ),
+    "batch": (
+        (
+            "reconstruct",
+            "SCAN",
+            "--quantity",
+            "counts",
+            "-m",
+            "MODEL",
+            "-o",
+            "OUT.h5",
+            "--batch",
+            "big",
+        ),
+        "`--batch` is 'big', expected auto or a number",
+    ),
+    "unknown machine": (
+        (
+            "reconstruct",
+            "SCAN",
+            "--quantity",
+            "counts",
+            "-m",
+            "MODEL",
+            "-o",
+            "OUT.h5",
+            "--batch",
+            "auto",
+        ),
+        "`ptychonyx benchmark",
+    ),
 }
 
 
@@ -174,7 +214,11 @@ def test_bad_flags_leave_nothing(
 ) -> None:
     scan = tmp_path / "scan.npz"
     write_ptychopinn_npz(small_scan, scan)
-    places = {"SCAN": str(scan), "OUT": str(tmp_path / "out")}
+    places = {
+        "SCAN": str(scan),
+        "OUT": str(tmp_path / "out"),
+        "MODEL": str(ROOT / "models" / "small-pytorch" / "model.onnx"),
+    }
     given = [places.get(word, word.replace("OUT", str(tmp_path / "out"))) for word in arguments]
     if "--backend" not in given and given[0] == "train" and "none.npz" not in given:
         given += ["--quantity", "counts"]
@@ -187,6 +231,6 @@ def test_bad_flags_leave_nothing(
 def test_help_names_every_command_with_an_example() -> None:
     text = ptychonyx("--help")
     commands = ("inspect", "simulate", "train", "export", "verify", "reconstruct", "compare")
-    for command in (*commands, "reconstruct-folder"):
+    for command in (*commands, "benchmark", "reconstruct-folder"):
         assert command in text
         assert "Example" in ptychonyx(command, "--help")

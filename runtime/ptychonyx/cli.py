@@ -14,6 +14,7 @@ from ptychonyx.terminal import (
     INTERRUPTED,
     as_text,
     fail,
+    print_columns,
     print_table,
     progress_bar,
     say,
@@ -202,21 +203,53 @@ def train(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder; or a float32 model, to lower precision.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
+    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Scan to find ranges and measure the loss on: the training scan."),
+    ] = None,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
     name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the model.")] = "not stated",
 ) -> None:
     """Export a run to one model file, and prove that it computes the same.
 
     **Example:** `ptychonyx export run -o model.onnx`
+
+    **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
     """
     try:
-        from ptychonyx.export import export_run
+        from ptychonyx.export import export_precision, export_run
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
         ) from error
+    if precision != "float32":
+        if calibration is None:
+            raise ValueError(
+                f"`--precision {precision}` is measured on a scan; give the one that the model was "
+                "trained on with `--calibration`."
+            )
+        derived = export_precision(
+            run,
+            output,
+            precision=precision,
+            calibration=_load(calibration, quantity, position_origin, None),
+            name=name,
+            licence=licence,
+        )
+        say(
+            f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
+            f"{derived.parent_num_bytes / 1e6:.1f} MB); against the float32 object: phase Pearson "
+            f"{derived.phase_pearson:.5f}, amplitude Pearson {derived.amplitude_pearson:.5f}, "
+            f"complex error {derived.complex_nrmse:.4f}."
+        )
+        return
     report = export_run(run, output, name=name, licence=licence)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
@@ -245,12 +278,72 @@ def verify(
 
 
 @app.command()
+def benchmark(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Only this size; may be repeated.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Only so many; may be repeated.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each combination.")] = 2.0,
+) -> None:
+    """Measure a model on this machine, and remember what was fastest for `--batch auto`.
+
+    **Example:** `ptychonyx benchmark model.onnx`
+    """
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import BATCHES, best, remember
+    from ptychonyx.runtime.tuning import benchmark as run
+
+    digest = read_manifest(model)[1]
+    with progress_bar("Measuring", 100) as show:
+        measured = run(
+            model,
+            providers=provider,
+            batches=batch or BATCHES,
+            threads=threads,
+            seconds_each=seconds,
+            progress=lambda share: show(round(100 * share)),
+        )
+    print_columns(
+        f"{model.name} on this machine",
+        ("provider", "threads", "batch", "patterns/s", "% of peak", "p50 ms", "p99 ms"),
+        [
+            (
+                each.setting.provider,
+                str(each.setting.num_threads),
+                str(each.setting.batch_size),
+                f"{each.patterns_per_s:.0f}",
+                "not known" if each.percent_of_peak is None else f"{each.percent_of_peak:.0f}",
+                f"{each.p50_ms:.2f}",
+                f"{each.p99_ms:.2f}",
+            )
+            for each in measured
+        ],
+    )
+    winner = best(measured).setting
+    path = remember(digest, measured)
+    say(
+        f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
+        f"{path} for `ptychonyx reconstruct --batch auto`. 100 % are what a matrix product of "
+        "2048×2048 reaches on the CPU with as many threads."
+    )
+
+
+@app.command()
 def reconstruct(
     scan: ScanPath,
     model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
+    batch: Annotated[
+        str,
+        typer.Option(help="Patterns in one call of the network; auto: what benchmark found best."),
+    ] = "64",
     scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
     residual_patterns: Annotated[
         int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
@@ -272,6 +365,7 @@ def reconstruct(
     from ptychonyx.runtime.reconstruct import reconstruct as run
 
     check_product_path(output)
+    batch_size, provider = _batch_setting(batch, model, provider)
     with ThreadPoolExecutor(1) as starter:
         starting = starter.submit(
             Model, model, provider=provider, predictions_at_once=PREDICTIONS_AT_ONCE
@@ -282,7 +376,7 @@ def reconstruct(
         product = run(
             loaded,
             network,
-            batch_size=batch,
+            batch_size=batch_size,
             scale=_scale(scale),
             residual_patterns=residual_patterns,
             progress=lambda done, _: show(done),
@@ -466,6 +560,25 @@ def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
         mean_counts=mean_counts(scan),
         coverage=of.coverage,
     ).total
+
+
+def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
+    """Return batch size and provider for what was typed."""
+    if text != "auto":
+        try:
+            return int(text), provider
+        except ValueError:
+            raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import recall
+
+    found = recall(read_manifest(model)[1], provider)
+    if found is None:
+        raise ValueError(
+            f"`--batch auto` needs to know this machine; measure it once with "
+            f"`ptychonyx benchmark {model}`, or give a number."
+        )
+    return found.batch_size, found.provider
 
 
 def _scale(text: str) -> float | str | None:

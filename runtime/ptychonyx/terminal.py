@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -29,6 +29,19 @@ def print_table(title: str, values: dict[str, str]) -> None:
     table = Table(title=title, show_header=False)
     for key, value in values.items():
         table.add_row(key, value)
+    Console().print(table)
+
+
+def print_columns(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of numbers under their names to stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 

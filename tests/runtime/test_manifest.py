@@ -59,7 +59,21 @@ def test_newer_major_is_refused(tiny_manifest, version):
         Manifest.from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest)])
+ADDED_LATER = ("derivation", "num_operations")
+
+
+def test_a_manifest_of_the_first_schema_is_read(tiny_manifest):
+    document = json.loads(tiny_manifest().to_json()) | {"schema_version": "1.0"}
+    for field in ADDED_LATER:
+        del document[field]
+    manifest = Manifest.from_json(json.dumps(document))
+    assert [getattr(manifest, field) for field in ADDED_LATER] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [field.name for field in dataclasses.fields(Manifest) if field.name not in ADDED_LATER],
+)
 def test_missing_field_is_named(tiny_manifest, field):
     document = json.loads(tiny_manifest().to_json())
     del document[field]

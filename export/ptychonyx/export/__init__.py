@@ -2,3 +2,5 @@
 
 from .model_file import ExportReport as ExportReport
 from .model_file import export_run as export_run
+from .precision import PrecisionReport as PrecisionReport
+from .precision import export_precision as export_precision

@@ -10,6 +10,7 @@ from ptychonyx.runtime.manifest import METADATA_KEY, Manifest
 from ptychonyx.training.weights import Weights
 
 from .backprojection import backprojection_nodes
+from .reduce import reduce_operations
 
 OPSET = 18
 """The newest that tf2onnx writes."""
@@ -23,10 +24,10 @@ INPUT, SCALE, OUTPUT = "amplitude", "scale", "object_patches"
 def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onnx.ModelProto:
     """Turn a bare network into a model file.
 
-    In front: amplitude · scale, and the back-projection if the network sees one. Behind: the
-    central M×M of both outputs, then A·cos φ and A·sin φ as the last axis. Names are canonical and
-    exporters' notes are removed, so that the same run gives the same bytes and no path of the
-    exporting machine leaks.
+    In front: amplitude · scale, and the back-projection if the network sees one. Behind: A·cos φ
+    and A·sin φ as the last axis. Between, only what the central M×M needs, in as few operations as
+    `reduce` knows. Names are canonical and exporters' notes are removed, so that the same run gives
+    the same bytes and no path of the exporting machine leaks.
 
     Parameters
     ----------
@@ -43,14 +44,21 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
         Checked by `onnx.checker`.
     """
     window_px, patch_px = manifest.window_px, manifest.patch_px
-    graph = canonical(bare.graph)
     front, front_constants = backprojection_nodes(SCALED, BARE_INPUT, weights)
+    graph = canonical(
+        reduce_operations(
+            canonical(bare.graph),
+            num_channels=manifest.num_channels,
+            window_px=window_px,
+            patch_px=patch_px,
+        )
+    )
     whole = helper.make_graph(
         [
             helper.make_node("Mul", [INPUT, SCALE], [SCALED if front else BARE_INPUT]),
             *front,
             *graph.node,
-            *_tail(window_px, patch_px),
+            *_tail(),
         ],
         "ptychonyx",
         [
@@ -58,14 +66,28 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
             _value(SCALE, [1]),
         ],
         [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
-        initializer=[
-            *front_constants,
-            *graph.initializer,
-            *_tail_constants(window_px, patch_px),
-        ],
+        initializer=[*front_constants, *graph.initializer, _last_axis()],
     )
+    return _described(whole, manifest)
+
+
+def with_manifest(
+    parent: onnx.ModelProto, graph: onnx.GraphProto, manifest: Manifest
+) -> onnx.ModelProto:
+    """Return a model of the parent's inputs and outputs with another graph between them."""
+    between = helper.make_graph(
+        graph.node,
+        parent.graph.name,
+        parent.graph.input,
+        parent.graph.output,
+        initializer=graph.initializer,
+    )
+    return _described(between, manifest)
+
+
+def _described(graph: onnx.GraphProto, manifest: Manifest) -> onnx.ModelProto:
     model = helper.make_model(
-        whole,
+        graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ptychonyx",
@@ -127,16 +149,9 @@ def _renamed(node: onnx.NodeProto, names: dict[str, str], name: str) -> onnx.Nod
     return clean
 
 
-def _tail(window_px: int, patch_px: int) -> list[onnx.NodeProto]:
-    crop = patch_px != window_px
-    nodes = []
-    if crop:
-        for name in BARE_OUTPUTS:
-            limits = ["crop_start", "crop_stop", "crop_axes"]
-            nodes.append(helper.make_node("Slice", [name, *limits], [f"{name}_cropped"]))
-    modulus, phase = (f"{name}_cropped" if crop else name for name in BARE_OUTPUTS)
+def _tail() -> list[onnx.NodeProto]:
+    modulus, phase = BARE_OUTPUTS
     return [
-        *nodes,
         helper.make_node("Cos", [phase], ["cos_phase"]),
         helper.make_node("Sin", [phase], ["sin_phase"]),
         helper.make_node("Mul", [modulus, "cos_phase"], ["real_part"]),
@@ -147,19 +162,8 @@ def _tail(window_px: int, patch_px: int) -> list[onnx.NodeProto]:
     ]
 
 
-def _tail_constants(window_px: int, patch_px: int) -> list[onnx.TensorProto]:
-    start = (window_px - patch_px) // 2
-    constants = {"last_axis": [-1]}
-    if patch_px != window_px:
-        constants |= {
-            "crop_start": [start, start],
-            "crop_stop": [start + patch_px, start + patch_px],
-            "crop_axes": [2, 3],
-        }
-    return [
-        numpy_helper.from_array(np.array(values, dtype=np.int64), name)
-        for name, values in constants.items()
-    ]
+def _last_axis() -> onnx.TensorProto:
+    return numpy_helper.from_array(np.array([-1], dtype=np.int64), "last_axis")
 
 
 def _value(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:

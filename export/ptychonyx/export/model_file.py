@@ -75,10 +75,7 @@ def export_run(
         If the exported model differs from the native network.
     """
     output = Path(output)
-    if output.suffix != ".onnx":
-        raise ValueError(f"The model file is {output}; its name must end in .onnx.")
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
+    check_output(output)
     run = open_run(run_folder)
     require_backend(run.config.backend)
     architecture = architecture_of(run.config, int(run.provenance()["inputs"][0]["window_px"]))
@@ -87,6 +84,20 @@ def export_run(
     manifest = _manifest(run, architecture, name=name or output.stem, licence=licence)
     bare = backend.export_graph(architecture, weights)
     return _write_verified(bare, manifest, weights, output)
+
+
+def check_output(output: Path) -> None:
+    """Refuse a name or place that cannot become a model file.
+
+    Raises
+    ------
+    ValueError
+        Says what is needed.
+    """
+    if output.suffix != ".onnx":
+        raise ValueError(f"The model file is {output}; its name must end in .onnx.")
+    if not output.parent.is_dir():
+        raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
 
 
 def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) -> Manifest:
@@ -152,6 +163,7 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
             largest_difference=0.0,
             tolerance=TOLERANCES["cpu"],
         ),
+        num_operations=architecture.num_operations,
     )
 
 
@@ -172,7 +184,7 @@ def _write_verified(
     verification = manifest.verification
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         temporary = Path(folder) / output.name
-        _write(assemble(bare, manifest, weights), temporary)
+        write_model(assemble(bare, manifest, weights), temporary)
         exported = Model(temporary, provider="cpu").predict(
             verification.amplitude, verification.scale
         )
@@ -180,12 +192,13 @@ def _write_verified(
         largest = check_difference(exported, native, tolerance=verification.tolerance)
         verification = dataclasses.replace(verification, largest_difference=largest)
         proven = dataclasses.replace(manifest, verification=verification)
-        _write(assemble(bare, proven, weights), temporary)
+        write_model(assemble(bare, proven, weights), temporary)
         os.replace(temporary, output)
     return ExportReport(output, output.stat().st_size, largest, verification.tolerance)
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model so that the same model gives the same bytes, and they are on the disk."""
     with path.open("wb") as file:
         file.write(model.SerializeToString(deterministic=True))
         file.flush()

@@ -141,9 +141,9 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     phase_a, phase_b = np.angle(a), np.angle(b)
     frc_px = _half_bit_period_px(a, b, is_valid)
     return Comparison(
-        complex_nrmse=_nrmse(a, b, is_valid),
-        amplitude_pearson=_pearson(np.abs(a), np.abs(b), is_valid),
-        phase_pearson=_pearson(phase_a, phase_b, is_valid),
+        complex_nrmse=nrmse(a, b, is_valid),
+        amplitude_pearson=pearson(np.abs(a), np.abs(b), is_valid),
+        phase_pearson=pearson(phase_a, phase_b, is_valid),
         amplitude_ssim=_ssim(np.abs(a), np.abs(b), is_valid),
         phase_ssim=_ssim(phase_a, phase_b, is_valid),
         phase_mae_rad=float(np.abs(np.angle(a * np.conj(b))[is_valid]).mean()),
@@ -155,9 +155,18 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     )
 
 
-def _nrmse(
-    a: NDArray[np.complex128], b: NDArray[np.complex128], is_valid: NDArray[np.bool_]
+def nrmse(
+    a: NDArray[np.complexfloating[Any, Any]],
+    b: NDArray[np.complexfloating[Any, Any]],
+    is_valid: NDArray[np.bool_],
 ) -> float:
+    """Return ‖a − b‖ / ‖b‖ over the valid pixels.
+
+    Raises
+    ------
+    ValueError
+        If `b` is 0 there.
+    """
     norm = np.linalg.norm(b[is_valid])
     if norm == 0:
         raise ValueError(
@@ -167,11 +176,14 @@ def _nrmse(
     return float(np.linalg.norm((a - b)[is_valid]) / norm)
 
 
-def _is_flat(values: NDArray[np.float64]) -> bool:
+def _is_flat(values: NDArray[np.floating[Any]]) -> bool:
     return float(values.std()) <= FLAT * max(1.0, float(np.abs(values).max()))
 
 
-def _pearson(a: NDArray[np.float64], b: NDArray[np.float64], is_valid: NDArray[np.bool_]) -> float:
+def pearson(
+    a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]], is_valid: NDArray[np.bool_]
+) -> float:
+    """Return the correlation coefficient over the valid pixels; 0 if one image is flat."""
     a, b = a[is_valid], b[is_valid]
     if _is_flat(a) or _is_flat(b):
         return 0.0

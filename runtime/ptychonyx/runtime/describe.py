@@ -51,7 +51,7 @@ def describe_model(manifest: Manifest) -> dict[str, str]:
     """Return name and value of what a person wants to know of a model."""
     options = ", ".join(f"{key} {value}" for key, value in manifest.architecture_options.items())
     proof = manifest.verification
-    return {
+    rows = {
         "name": manifest.name,
         "backend": f"{manifest.backend} {manifest.framework_version}",
         "exporter": f"{manifest.exporter} {manifest.exporter_version}, opset {manifest.opset}",
@@ -67,6 +67,11 @@ def describe_model(manifest: Manifest) -> dict[str, str]:
         "licence": manifest.licence,
         "created": manifest.created,
     }
+    if manifest.parent_digest is not None:
+        measured = (manifest.derivation or {}).items()
+        rows["derived from"] = manifest.parent_digest
+        rows["measured"] = ", ".join(f"{key} {value}" for key, value in measured)
+    return rows
 
 
 def _extent(scan: Scan) -> str:

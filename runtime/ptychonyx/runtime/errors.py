@@ -17,6 +17,10 @@ class ProviderError(RuntimeError):
     """An execution provider was asked for by name and did not start."""
 
 
+class PrecisionLossError(RuntimeError):
+    """A model of fewer bits reconstructs something else than the float32 model it comes from."""
+
+
 class ExportMismatchError(RuntimeError):
     """An exported model computes something else than the network it came from.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .errors import ManifestError
 from .onnx_file import FLOAT32, OnnxFile, Shape, Value, check_safe
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Major.minor; a newer minor only adds keys, a newer major is refused."""
 METADATA_KEY = "ptychonyx"
 """Key of the manifest among the metadata of the ONNX file."""
@@ -104,6 +104,14 @@ class Manifest:
     precision : str
         Of the weights.
     verification : Verification
+    derivation : dict or None
+        Of a derived precision: the calibration scan, and how far its object is from that of the
+        float32 model.
+    num_operations : int or None
+        Multiplications and additions of the native network for one sample of C patterns; the
+        exported one may need fewer.
+
+    The last two were added in schema 1.1.
 
     Raises
     ------
@@ -138,6 +146,8 @@ class Manifest:
     parent_digest: str | None
     precision: str
     verification: Verification
+    derivation: dict[str, Any] | None = None
+    num_operations: int | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -188,7 +198,8 @@ version of Ptychonyx reads 1.x; install a newer Ptychonyx.
         _require_fields(cls, values, "")
         values["probe"] = _decode_probe(values["probe"])
         values["verification"] = _decode_verification(values["verification"])
-        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 def manifest_of(file: OnnxFile) -> Manifest:
@@ -282,6 +293,14 @@ _RULES: dict[str, Rule] = {
     "parent_digest": (lambda value: value is None or _TEXT[0](value), "text, or null"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "verification": (lambda value: isinstance(value, Verification), "an object of five fields"),
+    "derivation": (
+        lambda value: value is None or _is_json_object(value),
+        "an object of JSON values, or null",
+    ),
+    "num_operations": (
+        lambda value: value is None or _is_whole(value, 1, 2**62),
+        "a whole number from 1, or null",
+    ),
 }
 """Field -> what is true of it, and how to say so. The probe goes with N and is checked after."""
 
@@ -372,7 +391,7 @@ def _check_schema_version(version: object) -> None:
 
 def _require_fields(kind: type, values: dict[str, Any], prefix: str) -> None:
     for field in dataclasses.fields(kind):
-        if field.name not in values:
+        if field.name not in values and field.default is dataclasses.MISSING:
             _refuse(prefix + field.name, "missing", "every field of the schema")
 
 

@@ -16,10 +16,18 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from .binding import BoundSession
 from .errors import ManifestError
 from .manifest import INPUT_NAMES, OUTPUT_NAME, TOLERANCES, Manifest, manifest_of
 from .onnx_file import parse_onnx, read_model_bytes
-from .providers import check_provider, errors_of, gpu_may_start, start_session
+from .providers import (
+    PROVIDERS,
+    ModelTraits,
+    check_provider,
+    errors_of,
+    gpu_may_start,
+    start_session,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -102,14 +110,20 @@ class Model:
         ort = _import_onnxruntime()
         _warn_of_mixed_wheels()
         self._errors = errors_of(ort)
+        side_px = self.manifest.window_px
+        traits = ModelTraits(
+            self.digest, self.manifest.precision, (self.manifest.num_channels, side_px, side_px)
+        )
         try:
             self.provider, self._session = start_session(
-                ort, data, provider, num_threads, predictions_at_once
+                ort, data, provider, num_threads, traits, predictions_at_once
             )
         except self._errors as error:
             raise ManifestError(
                 f"onnxruntime {ort.__version__} cannot load {path} ({error}); export it again."
             ) from error
+        device = PROVIDERS[self.provider].device
+        self._bound = None if device is None else BoundSession(ort, self._session, device)
         self.predictions_at_once = predictions_at_once if self.provider == "cpu" else 1
         _logger.info("%s runs on %s", self.path.name, ", ".join(self.providers))
 
@@ -143,9 +157,8 @@ class Model:
             If onnxruntime fails, as when the memory of a GPU is too small for the batch.
         """
         _check_input(amplitude, scale, self.manifest)
-        values = (np.ascontiguousarray(amplitude), np.array([scale], dtype=np.float32))
         try:
-            (pairs,) = self._session.run([OUTPUT_NAME], dict(zip(INPUT_NAMES, values, strict=True)))
+            pairs = self._run(amplitude, scale)
         except self._errors as error:
             raise RuntimeError(
                 f"{self.path} could not be run on {len(amplitude)} samples at once ({error}); if "
@@ -160,6 +173,14 @@ class Model:
             )
         patches: NDArray[np.complex64] = pairs.view(np.complex64)[..., 0]
         return patches
+
+    def _run(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+        if self._bound is not None:
+            return self._bound.run(amplitude, scale)
+        values = (np.ascontiguousarray(amplitude), np.array([scale], dtype=np.float32))
+        feed = dict(zip(INPUT_NAMES, values, strict=True))
+        pairs: NDArray[np.float32] = self._session.run([OUTPUT_NAME], feed)[0]
+        return pairs
 
     def verify(self) -> VerificationResult:
         """Compute the file's own test patterns and compare with what the native network gave.
@@ -243,8 +264,8 @@ def _import_onnxruntime() -> ModuleType:
     except ImportError as error:
         raise RuntimeError(
             f"onnxruntime, which runs the model files, cannot be imported ({error}). Install one "
-            'of the two: `pip install "ptychonyx[cpu]"`, or with an NVIDIA GPU '
-            '`pip install "ptychonyx[gpu]"`.'
+            'of these: `pip install "ptychonyx[cpu]"`, with an NVIDIA GPU '
+            '`pip install "ptychonyx[gpu]"`, or on an Intel CPU `pip install "ptychonyx[openvino]"`.'
         ) from error
     return ort
 

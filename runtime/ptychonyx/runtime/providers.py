@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import json
 import logging
 import os
 import sys
@@ -18,9 +19,31 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .binding import BATCH_SIZES
+from .cache import cache_folder
 from .errors import ProviderError
+from .manifest import INPUT_NAMES
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelTraits:
+    """What a provider wants to know of a model before it starts.
+
+    Attributes
+    ----------
+    digest : str
+        sha256 of the file.
+    precision : str
+        As in the manifest.
+    sample_shape : (int, int, int)
+        C, N and N.
+    """
+
+    digest: str
+    precision: str
+    sample_shape: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -31,17 +54,21 @@ class Provider:
     ----------
     ort_name : str
         onnxruntime's name for it.
-    options : mapping
+    options : callable
+        Returns its options for a model and a number of threads.
     wheel : str
         What brings it, as pip writes it.
     why_not : callable
         Returns the reason why it cannot start on this machine, or None if it may.
+    device : str or None
+        onnxruntime's name of the device whose memory it computes in, unless that is the CPU's.
     """
 
     ort_name: str
-    options: Mapping[str, str]
+    options: Callable[[ModelTraits, int | None], Mapping[str, str]]
     wheel: str
     why_not: Callable[[ModuleType], str | None]
+    device: str | None = None
 
 
 def provider_names() -> tuple[str, ...]:
@@ -86,6 +113,7 @@ def start_session(
     data: bytes,
     provider: str,
     num_threads: int | None,
+    traits: ModelTraits,
     predictions_at_once: int = 1,
 ) -> tuple[str, Any]:
     """Start a provider, or for "auto" the best that really starts.
@@ -100,8 +128,10 @@ def start_session(
         One of `provider_names()`.
     num_threads : int or None
         Of one prediction on the CPU; by default all cores, less what other predictions need.
+    traits : ModelTraits
+        Of the same file.
     predictions_at_once : int
-        Predictions at the same time; each brings a thread of its own.
+        Predictions at the same time on the CPU; each brings a thread of its own.
 
     Returns
     -------
@@ -114,9 +144,9 @@ def start_session(
         If a provider asked for by name does not start; says why.
     """
     reasons: list[str] = []
-    num_threads = num_threads or _num_threads(predictions_at_once)
     for name in AUTO if provider == "auto" else (provider,):
-        session, reason = _try(ort, data, name, num_threads)
+        threads = num_threads or _num_threads(predictions_at_once if name == "cpu" else 1)
+        session, reason = _try(ort, data, name, threads, traits)
         if session is not None:
             if reasons:
                 _logger.info("running on the %s because %s", name.upper(), "; ".join(reasons))
@@ -128,7 +158,9 @@ def start_session(
     )
 
 
-def _try(ort: ModuleType, data: bytes, name: str, num_threads: int | None) -> tuple[Any, str]:
+def _try(
+    ort: ModuleType, data: bytes, name: str, num_threads: int | None, traits: ModelTraits
+) -> tuple[Any, str]:
     """Return a session and "", or None and the reason why there is none."""
     spec = PROVIDERS[name]
     reason = spec.why_not(ort)
@@ -138,11 +170,13 @@ def _try(ort: ModuleType, data: bytes, name: str, num_threads: int | None) -> tu
         return None, f"the installed onnxruntime is without it: `pip install {spec.wheel}`"
     if name == "cpu":
         # what goes wrong here has nothing to do with the provider
-        return _session(ort, data, name, num_threads), ""
+        return _session(ort, data, name, num_threads, traits), ""
+    if name == "tensorrt":
+        _announce_engine(traits)
     failures: tuple[type[Exception], ...] = (*errors_of(ort), RuntimeError, ValueError)
     try:
         with _quiet(ort):
-            session = _session(ort, data, name, num_threads)
+            session = _session(ort, data, name, num_threads, traits)
     except failures as error:
         return None, f"onnxruntime says: {error}"
     # onnxruntime leaves out a provider whose libraries it cannot load, and goes on
@@ -151,19 +185,26 @@ def _try(ort: ModuleType, data: bytes, name: str, num_threads: int | None) -> tu
     return session, ""
 
 
-def _session(ort: ModuleType, data: bytes, name: str, num_threads: int | None) -> Any:
+def _session(
+    ort: ModuleType, data: bytes, name: str, num_threads: int | None, traits: ModelTraits
+) -> Any:
     return ort.InferenceSession(
         data,
         sess_options=_session_options(ort, num_threads),
-        providers=_with_fallbacks(name),
+        providers=_with_fallbacks(name, num_threads, traits),
         enable_fallback=0,  # else onnxruntime prints, and starts another provider
     )
 
 
-def _with_fallbacks(name: str) -> list[tuple[str, dict[str, str]]]:
+def _with_fallbacks(
+    name: str, num_threads: int | None, traits: ModelTraits
+) -> list[tuple[str, dict[str, str]]]:
     """Return the provider and those that take the operators it lacks."""
     names = {"tensorrt": ("tensorrt", "cuda", "cpu"), "cpu": ("cpu",)}.get(name, (name, "cpu"))
-    return [(PROVIDERS[each].ort_name, dict(PROVIDERS[each].options)) for each in names]
+    return [
+        (PROVIDERS[each].ort_name, dict(PROVIDERS[each].options(traits, num_threads)))
+        for each in names
+    ]
 
 
 def _session_options(ort: ModuleType, num_threads: int | None) -> Any:
@@ -276,19 +317,77 @@ def _preload_cuda_libraries(ort: ModuleType) -> None:
         _logger.debug("onnxruntime.preload_dlls: %s", printed.getvalue().strip())
 
 
+def _no_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
+    return {}
+
+
+def _cuda_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
+    # TF32 rounds to 10 bits and would not reproduce the native network
+    return {"use_tf32": "0"}
+
+
+def _openvino_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
+    options = {"device_type": "CPU", "precision": "FP32"}
+    if num_threads is not None:
+        options["load_config"] = json.dumps({"CPU": {"INFERENCE_NUM_THREADS": num_threads}})
+    return options
+
+
+TENSORRT_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16"}
+"""TensorRT takes only symmetric 8 bits; our int8 files are made for CPUs."""
+
+
+def _tensorrt_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
+    """One engine for all batch sizes, kept for the next time."""
+
+    def shapes(batch: int) -> str:
+        sides = "x".join(str(side) for side in (batch, *traits.sample_shape))
+        amplitude, scale = INPUT_NAMES
+        return f"{amplitude}:{sides},{scale}:1"
+
+    folder = str(_engine_folder(traits))
+    options = {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": folder,
+        "trt_profile_min_shapes": shapes(BATCH_SIZES[0]),
+        "trt_profile_opt_shapes": shapes(64),
+        "trt_profile_max_shapes": shapes(BATCH_SIZES[-1]),
+    }
+    if traits.precision in TENSORRT_PRECISIONS:
+        options[f"trt_{TENSORRT_PRECISIONS[traits.precision]}_enable"] = "1"
+    return options
+
+
+def _engine_folder(traits: ModelTraits) -> Path:
+    return cache_folder() / "tensorrt" / traits.digest
+
+
+def _announce_engine(traits: ModelTraits) -> None:
+    """Say what blocks for minutes before it does."""
+    folder = _engine_folder(traits)
+    if not any(folder.glob("*.engine")):
+        folder.mkdir(parents=True, exist_ok=True)
+        _logger.warning(
+            "TensorRT builds an engine for this model and GPU now, which takes minutes; it is kept "
+            "in %s for the next time.",
+            folder,
+        )
+
+
 PROVIDERS: dict[str, Provider] = {
-    "cpu": Provider("CPUExecutionProvider", {}, '"ptychonyx[cpu]"', lambda ort: None),
+    "cpu": Provider("CPUExecutionProvider", _no_options, '"ptychonyx[cpu]"', lambda ort: None),
     "cuda": Provider(
-        "CUDAExecutionProvider",
-        {"use_tf32": "0"},  # TF32 rounds to 10 bits and would not reproduce the native network
-        '"ptychonyx[gpu]"',
-        _why_no_nvidia,
+        "CUDAExecutionProvider", _cuda_options, '"ptychonyx[gpu]"', _why_no_nvidia, "cuda"
     ),
-    "tensorrt": Provider("TensorrtExecutionProvider", {}, '"ptychonyx[gpu]"', _why_no_nvidia),
+    "tensorrt": Provider(
+        "TensorrtExecutionProvider", _tensorrt_options, '"ptychonyx[gpu]"', _why_no_nvidia, "cuda"
+    ),
     "openvino": Provider(
         "OpenVINOExecutionProvider",
-        {"device_type": "CPU", "precision": "FP32"},
-        "onnxruntime-openvino",
+        _openvino_options,
+        '"ptychonyx[openvino]"',
         lambda ort: None,
     ),
 }

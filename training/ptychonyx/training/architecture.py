@@ -19,6 +19,7 @@ from .layers import (
     Upsample,
     block,
     convolutions,
+    count_operations,
 )
 
 BOTTLENECK_PX = 8
@@ -120,6 +121,18 @@ class Architecture:
     def num_parameters(self) -> int:
         """Number of trainable numbers."""
         return sum(conv.num_out * (9 * conv.num_in + 1) for conv in self.convolutions())
+
+    @property
+    def num_operations(self) -> int:
+        """Multiplications and additions of all convolutions, for one sample of C patterns.
+
+        Examples
+        --------
+        >>> Architecture(window_px=64).num_operations
+        611057664
+        """
+        total, side_px = count_operations(self.trunk, self.window_px)
+        return total + sum(count_operations(self.head(name), side_px)[0] for name in HEADS)
 
 
 def _encoder(architecture: Architecture) -> Layers:

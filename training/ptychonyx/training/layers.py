@@ -103,3 +103,28 @@ def convolutions(layers: Layers) -> Iterator[Convolution]:
         elif isinstance(layer, Sum | Concatenation):
             for branch in layer.branches:
                 yield from convolutions(branch)
+
+
+def count_operations(layers: Layers, side_px: int) -> tuple[int, int]:
+    """Return multiplications and additions of the convolutions, and the side of the image after.
+
+    Examples
+    --------
+    >>> count_operations((Convolution("first", 1, 2), MaxPool()), 8)
+    (2304, 4)
+    """
+    total = 0
+    for layer in layers:
+        if isinstance(layer, Convolution):
+            total += 2 * 9 * layer.num_in * layer.num_out * side_px**2
+        elif isinstance(layer, MaxPool):
+            side_px //= 2
+        elif isinstance(layer, Upsample):
+            side_px *= 2
+        elif isinstance(layer, Pad):
+            side_px += 2 * layer.width_px
+        elif isinstance(layer, Sum | Concatenation):
+            counts = [count_operations(branch, side_px) for branch in layer.branches]
+            total += sum(count for count, _ in counts)
+            side_px = counts[0][1]
+    return total, side_px

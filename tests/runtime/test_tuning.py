@@ -1,0 +1,110 @@
+"""What is measured on a machine, and what is remembered of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime import tuning
+from ptychonyx.runtime.errors import ProviderError
+from ptychonyx.runtime.tuning import Measurement, Setting, benchmark, best, recall, remember
+
+pytest.importorskip("onnx", reason="model files are built with the onnx package")
+ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("PTYCHONYX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def small_product(monkeypatch):
+    """A matrix product of a second's fraction."""
+    monkeypatch.setattr("ptychonyx.runtime.matmul.SIDE", 64)
+
+
+def measured(provider: str, batch: int, rate: float) -> Measurement:
+    return Measurement(Setting(provider, 2, batch), rate, 1.0, 2.0, 90.0)
+
+
+def test_every_combination_is_measured(model_path, small_product):
+    shares: list[float] = []
+    path = model_path(num_operations=1000)
+    found = benchmark(path, batches=(1, 8), threads=(1,), seconds_each=0.01, progress=shares.append)
+    assert {each.setting for each in found} == {Setting("cpu", 1, 1), Setting("cpu", 1, 8)}
+    for each in found:
+        assert 0 < each.p50_ms <= each.p99_ms
+        assert each.patterns_per_s == pytest.approx(each.setting.batch_size / each.p50_ms * 1e3)
+        assert each.percent_of_peak is not None
+        assert each.percent_of_peak > 0
+    assert found[0].patterns_per_s >= found[1].patterns_per_s
+    assert 0 < shares[-1] <= 1
+
+
+def test_an_older_model_has_no_share_of_the_peak(model_path, small_product):
+    found = benchmark(model_path(), batches=(2,), threads=(1,), seconds_each=0.0)
+    assert [each.percent_of_peak for each in found] == [None]
+
+
+def test_what_cannot_be_measured_is_refused(model_path):
+    with pytest.raises(ValueError, match=r"`batches` is \[0\]"):
+        benchmark(model_path(), batches=(0,))
+    with pytest.raises(ValueError, match="no such execution provider"):
+        benchmark(model_path(), providers=("gpu",))
+    missing = {"OpenVINOExecutionProvider"} - set(ort.get_available_providers())
+    if missing:
+        with pytest.raises(ProviderError, match="openvino does not start"):
+            benchmark(model_path(), providers=("openvino",))
+
+
+def test_of_settings_nearly_as_fast_the_smallest_batch_wins():
+    rates = {4: 90.0, 16: 99.0, 64: 99.5, 256: 100.0}
+    assert best([measured("cpu", *each) for each in rates.items()]).setting.batch_size == 16
+
+
+def test_the_winner_is_remembered_by_model_machine_and_provider(cache, monkeypatch):
+    assert recall("a") is None
+    remember("a", [measured("cpu", 16, 100.0), measured("cpu", 64, 50.0)])
+    remember("a", [measured("cuda", 256, 900.0)])
+    remember("b", [measured("cpu", 1, 10.0)])
+    assert recall("a") == Setting("cuda", 2, 256)
+    assert recall("a", "cpu") == Setting("cpu", 2, 16)
+    assert recall("a", "tensorrt") is None
+    assert recall("b") == Setting("cpu", 2, 1)
+    monkeypatch.setattr(tuning.platform, "node", lambda: "another")
+    assert recall("a") is None
+    assert [path.name for path in cache.iterdir()] == ["benchmarks.json"]
+
+
+def test_a_damaged_memory_is_as_good_as_none(cache):
+    cache.mkdir()
+    for text in ("", "[1]", "{"):
+        (cache / "benchmarks.json").write_text(text)
+        assert recall("a") is None
+    remember("a", [measured("cpu", 16, 100.0)])
+    assert "a" in json.loads((cache / "benchmarks.json").read_text())
+
+
+def test_the_matrix_product_is_one(monkeypatch):
+    from ptychonyx.runtime.matmul import matmul_model
+
+    session = ort.InferenceSession(matmul_model(3), providers=["CPUExecutionProvider"])
+    a, b = np.random.default_rng(0).random((2, 3, 3), dtype=np.float32)
+    np.testing.assert_allclose(session.run(None, {"a": a, "b": b})[0], a @ b, rtol=1e-6)
+
+
+def test_turns_are_taken(model_path, monkeypatch, small_product):
+    order: list[int] = []
+    original = tuning._batch_of
+
+    def watched(model, size):
+        run = original(model, size)
+        return lambda: (order.append(size), run())
+
+    monkeypatch.setattr(tuning, "_batch_of", watched)
+    benchmark(model_path(), batches=(1, 2, 3), threads=(1,), seconds_each=0.0)
+    assert all(len(set(turn)) == 3 for turn in zip(*[iter(order)] * 3, strict=True))
