@@ -102,6 +102,41 @@ class Batch(NamedTuple):
     truth: Any
 
 
+class Part(NamedTuple):
+    """What one of several devices takes of a batch.
+
+    Attributes
+    ----------
+    groups : int64 array, shape (b, G)
+        Never empty: who is left without any of a small batch takes its first, with a share of 0.
+    share : float
+        Which share of the batch's groups these are; shares of a batch sum to 1.
+    num : int
+        Groups of the whole batch.
+    """
+
+    groups: NDArray[np.int64]
+    share: float
+    num: int
+
+
+def part_of(groups: NDArray[np.int64], index: int, num_parts: int) -> Part:
+    """Return the part of a batch that one of several devices takes.
+
+    The mean over the batch is the sum over its parts of share · mean over the part.
+
+    Examples
+    --------
+    >>> part_of(np.arange(5)[:, None], 1, 2)
+    Part(groups=array([[3],
+           [4]]), share=0.4, num=5)
+    >>> part_of(np.arange(1)[:, None], 1, 2).share
+    0.0
+    """
+    own = np.array_split(groups, num_parts)[index]
+    return Part(own if len(own) else groups[:1], len(own) / len(groups), len(groups))
+
+
 @dataclass(frozen=True)
 class Samples:
     """All patterns of one or several scans.
