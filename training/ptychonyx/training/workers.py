@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 from .config import TrainingConfig
 
 logger = logging.getLogger(__name__)
+
+LOST_CONNECTION = re.compile("connect|Connect|abort|Abort|gloo|NCCL")
+"""In what the frameworks say when another process is gone."""
 
 STRATEGIES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("auto", "mirrored", "multi_worker_mirrored"),
@@ -78,8 +82,10 @@ class Workers:
 class WorkerLostError(RuntimeError):
     """Another process that trains the same model has ended or cannot be reached."""
 
-    def __init__(self, workers: Workers, error: BaseException) -> None:
-        reason = str(error).strip().split("\n", 1)[0]
+    def __init__(self, workers: Workers, error: Exception) -> None:
+        lines = [line.strip() for line in str(error).splitlines()]
+        telling = [line for line in lines if LOST_CONNECTION.search(line)] or [*lines, "?"]
+        reason = telling[0].split(". ", 1)[0]
         super().__init__(
             f"Process {workers.rank + 1} of {workers.num} stops, because it cannot go on without the "
             f"others: one of them has ended or is not reachable ({type(error).__name__}: {reason}). "

@@ -15,10 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
 from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainingConfig
-from ..workers import Workers
-
-LOST_WORDS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
-"""In the errors that torch raises, as plain RuntimeErrors too, when another process is gone."""
+from ..workers import LOST_CONNECTION, Workers
 
 
 def make_strategy(workers: Workers, config: TrainingConfig) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def sum_over_workers(trainer: lightning.Trainer, *values: float) -> tuple[float,
 def is_lost_worker(error: RuntimeError) -> bool:
     """Tell whether an error of torch means that another process is gone."""
     is_distributed = isinstance(error, torch.distributed.DistError)
-    return is_distributed or any(word in str(error) for word in LOST_WORDS)
+    return is_distributed or LOST_CONNECTION.search(str(error)) is not None  # gloo's have no type
 
 
 def own_signals() -> Callable[[], None]:

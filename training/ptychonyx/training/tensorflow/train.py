@@ -178,7 +178,8 @@ def make_step(trained: Trained, strategy: tf.distribute.Strategy) -> Step:
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             value = trained.loss_of(batch) * share
-        gradients = tape.gradient(value, variables)
+        # dense: those of gathered values are not, and would be clipped and summed wrongly
+        gradients = [tf.convert_to_tensor(each) for each in tape.gradient(value, variables)]
         if config.accumulate_batches > 1:
             for total, gradient in zip(sums, gradients, strict=True):
                 total.assign_add(gradient / config.accumulate_batches)
