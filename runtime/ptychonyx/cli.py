@@ -218,8 +218,8 @@ def train(
                 workers=workers,
             )
         except TrainingInterruptedError:
-            if workers.is_first and set(stopped) & set(REQUEUE):
-                requeue(os.environ)
+            if set(stopped) & set(REQUEUE):
+                requeue(workers, os.environ)
             raise
     if not workers.is_first:
         return

@@ -14,7 +14,7 @@ from cluster.conftest import ENVIRONMENT, Start, children_of, finish, wait_for
 
 from ptychonyx.training.config import TrainingConfig
 from ptychonyx.training.launch import launch
-from ptychonyx.training.workers import check_shares, find_workers, requeue
+from ptychonyx.training.workers import Workers, check_shares, find_workers, requeue
 
 LAUNCH = """
 import os, sys
@@ -167,11 +167,12 @@ def test_a_batch_that_cannot_be_shared_evenly_names_those_that_can() -> None:
 def test_requeueing_needs_a_job_and_names_the_array_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requeue({})  # no job, nothing to do
+    first = Workers()
+    requeue(first, {})  # no job, nothing to do
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="Job 12 could not be put back into the queue"):
-        requeue({"SLURM_JOB_ID": "12"})
+        requeue(first, {"SLURM_JOB_ID": "12"})
     (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     (tmp_path / "scontrol").chmod(0o755)
-    requeue({"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2"})
+    requeue(first, {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2"})
     assert (tmp_path / "called").read_text() == "requeue 10_2\n"

