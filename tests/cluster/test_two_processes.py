@@ -21,6 +21,7 @@ from ptychonyx.training.run import open_run
 from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import Watcher, train
 from ptychonyx.training.weights import load_weights
+from ptychonyx.training.workers import Workers
 
 pytestmark = pytest.mark.integration
 
@@ -132,3 +133,18 @@ def test_twenty_steps_of_two_processes_are_those_of_one(
     if is_plain:
         for key, weights in one.items():
             np.testing.assert_allclose(two[key], weights, rtol=0, atol=SAME_WEIGHTS)
+
+
+@pytest.mark.pytorch
+def test_fsdp_without_a_gpu_and_clipping_with_it_are_refused(
+    small_scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    workers = Workers(strategy="fsdp")
+    for changes, message in (
+        ({}, "requires a GPU accelerator"),
+        ({"gradient_clip_norm": 1.0}, "no process sees the whole gradient; use ddp"),
+    ):
+        config = TrainingConfig(backend="pytorch", filters=0.25, epochs=1, **changes)
+        with pytest.raises(ValueError, match=message):
+            train([small_scan], config, tmp_path / message[:10], workers=workers)

@@ -97,6 +97,24 @@ def test_both_backends_agree_in_float64_and_with_the_slope_of_the_oracle(
         assert nearest == pytest.approx(expected_slope, rel=TOLERANCE["slope of the oracle"]), key
 
 
+@pytest.mark.parametrize("case", SETTINGS)
+def test_every_registered_parameter_is_trained(
+    case: str, samples_of: Callable[[str], Samples]
+) -> None:
+    """Or DDP would wait for the gradient of one that takes no part."""
+    module, config = backend("pytorch", "train"), config_of(case)
+    network = backend("pytorch", "network").build_network(network_of(case))
+    samples = samples_of(case)
+    trained = module.Trained(network, config, samples.constants)
+    batch = module._to_tensors(samples.batch(some_groups(samples)))
+    trained.training_step((batch, 1.0, 8), 0).backward()
+    registered = [value for value in trained.parameters() if value.requires_grad]
+    assert all(value.grad is not None for value in registered)
+    optimizer = trained.configure_optimizers()
+    stepped = [value for group in optimizer.param_groups for value in group["params"]]
+    assert {id(value) for value in stepped} == {id(value) for value in registered}
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize(("num_groups", "num_parts"), [(8, 2), (7, 3), (1, 2)])
 def test_parts_of_a_batch_sum_to_the_whole(

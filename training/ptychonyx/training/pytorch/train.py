@@ -12,6 +12,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -378,6 +379,16 @@ def _fit(
 def _trainer(run: Run, recorder: _Recorder, workers: Workers) -> lightning.Trainer:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return _make_trainer(run, recorder, workers)
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"`--devices` is {workers.devices} and `--strategy` {workers.strategy!r}, which this machine "
+            f"cannot do: {error}"
+        ) from error
+
+
+def _make_trainer(run: Run, recorder: _Recorder, workers: Workers) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=run.config.epochs,
         accumulate_grad_batches=run.config.accumulate_batches,
