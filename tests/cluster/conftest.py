@@ -55,7 +55,9 @@ def start() -> Iterator[Start]:
                 os.killpg(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        process.communicate()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def children_of(pid: int) -> list[int]:

@@ -111,7 +111,6 @@ def test_four_gigabytes_train_with_little_memory_of_their_own(
     finish(training, within_s=10)
     for rank in (0, 1):
         assert len(json.loads((tmp_path / f"run-{rank}.json").read_text())) >= 20
-    print(f"{name}: at most {largest / 1e9:.2f} GB of its own")
     assert 1e8 < largest < LARGEST_USS_BYTES
 
 
