@@ -328,6 +328,7 @@ def _fit(
             return Best(get_weights(module.network), trained_probe(module.beam))
         state = trainer.strategy.lightning_module_state_dict()  # the parameters are spread out
         whole = Trained(build_network(architecture), config, samples.constants)
+        set_weights(whole.network, weights)  # with what is no parameter
         if run.is_written:  # only there is it complete
             whole.load_state_dict(state)
         return Best(get_weights(whole.network), trained_probe(whole.beam))
