@@ -1,6 +1,6 @@
 """Training throughput of two processes of one thread each against one, on this machine.
 
-The same training: `cnn`, F = 1, N = 64, 32 samples in a step, float32. One and two processes take
+The same training: `unet`, F = 1, N = 64, 32 samples in a step, float32. One and two processes take
 turns; medians. Give it two cores of its own.
 """
 

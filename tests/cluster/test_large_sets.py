@@ -99,6 +99,7 @@ def test_four_gigabytes_train_with_little_memory_of_their_own(
 ) -> None:
     assert large_file.stat().st_size > 4e9
     config = {"backend": name, "filters": 0.25, "batch_size": 4, "validation_fraction": 0}
+    config |= {"architecture": "cnn"}
     settings = {"config": config, "scans": [str(large_file)], "devices": 2, "is_sgd": False}
     settings |= {"output": str(tmp_path / "run"), "max_batches": 20}
     (tmp_path / "settings.json").write_text(json.dumps(settings))

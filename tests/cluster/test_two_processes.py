@@ -113,6 +113,7 @@ def test_twenty_steps_of_two_processes_are_those_of_one(
 ) -> None:
     is_plain = case == "plain"
     values = {"backend": name, "filters": 0.25, "batch_size": 16, "epochs": 1}
+    values |= {"architecture": "cnn"}
     values |= {"validation_fraction": 0, "schedule": "constant", **STEPS[case]}
     paths = scan_files if is_plain else scan_files[:1]
     settings = {"is_sgd": is_plain, "scans": paths, "config": values, "devices": 2}
