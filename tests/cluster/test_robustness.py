@@ -26,7 +26,7 @@ from ptychonyx.training.config import load_config
 from ptychonyx.training.run import open_run
 from ptychonyx.training.weights import load_weights
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 BACKENDS = [
     pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("tensorflow", "pytorch")
