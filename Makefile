@@ -43,6 +43,7 @@ models: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/performance.py
+	$(BIN)/python tests/benchmarks/scaling.py
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all

@@ -87,13 +87,14 @@ def fail(error: object, code: int) -> NoReturn:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that becomes non-empty when the user or the system asks to stop.
+def stop_on_signal(*more: int) -> Iterator[list[int]]:
+    """Yield a list of the signals by which the user or the system asked to stop, empty at first.
 
-    The second signal is not caught: it ends the process at once.
+    These are SIGINT, SIGTERM and `more`. The second signal is not caught: it ends the process at once.
     """
     stopped: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, *more)
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)

@@ -19,7 +19,7 @@ from equivalence.cases import (
     some_groups,
 )
 
-from ptychonyx.training.samples import Samples
+from ptychonyx.training.samples import Samples, part_of
 from ptychonyx.training.weights import Weights
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 STEPS = (1e-6, 1e-7)
 """Of a central difference: the longer may cross a kink of a ReLU or maximum, the shorter rounds."""
 BEAM = {"real", "imaginary", "log_gain"}
+SHARED = {"rtol": 1e-9, "atol": 1e-12}
+"""Float64: only the order of sums differs."""
 
 
 def loss_and_gradients(
@@ -93,6 +95,51 @@ def test_both_backends_agree_in_float64_and_with_the_slope_of_the_oracle(
         expected_slope = np.linalg.norm(gradients[key])
         nearest = min(slopes, key=lambda slope: abs(slope - expected_slope))
         assert nearest == pytest.approx(expected_slope, rel=TOLERANCE["slope of the oracle"]), key
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_every_registered_parameter_is_trained(
+    case: str, samples_of: Callable[[str], Samples]
+) -> None:
+    """Or DDP would wait for the gradient of one that takes no part."""
+    module, config = backend("pytorch", "train"), config_of(case)
+    network = backend("pytorch", "network").build_network(network_of(case))
+    samples = samples_of(case)
+    trained = module.Trained(network, config, samples.constants)
+    batch = module._to_tensors(samples.batch(some_groups(samples)))
+    trained.training_step((batch, 1.0, 8), 0).backward()
+    registered = [value for value in trained.parameters() if value.requires_grad]
+    assert all(value.grad is not None for value in registered)
+    optimizer = trained.configure_optimizers()
+    stepped = [value for group in optimizer.param_groups for value in group["params"]]
+    assert {id(value) for value in stepped} == {id(value) for value in registered}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(("num_groups", "num_parts"), [(8, 2), (7, 3), (1, 2)])
+def test_parts_of_a_batch_sum_to_the_whole(
+    num_groups: int,
+    num_parts: int,
+    name: str,
+    samples_of: Callable[[str], Samples],
+    weights_of: Callable[[str, str], Weights],
+) -> None:
+    case = "cnn C=1, four merged, trained beam"
+    samples, groups = samples_of(case), some_groups(samples_of(case))[:num_groups]
+    network = network_with(name, network_of(case), weights_of(case, "drawn"), "float64")
+    module, config = backend(name, "train"), config_of(case)
+    loss, gradients = module.loss_and_gradients(config, network, samples, groups)
+    parts = [part_of(groups, index, num_parts) for index in range(num_parts)]
+    assert sum(part.share for part in parts) == pytest.approx(1)
+    found = [module.loss_and_gradients(config, network, samples, part.groups) for part in parts]
+    shares = [part.share for part in parts]
+    total = sum(share * value for share, (value, _) in zip(shares, found, strict=True))
+    assert total == pytest.approx(loss, rel=1e-12)
+    for key, gradient in gradients.items():
+        shared = sum(
+            share * of_part[key] for share, (_, of_part) in zip(shares, found, strict=True)
+        )
+        np.testing.assert_allclose(shared, gradient, **SHARED, err_msg=key)
 
 
 def chosen(gradients: dict[str, np.ndarray]) -> list[str]:

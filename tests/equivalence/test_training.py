@@ -31,6 +31,10 @@ STEP_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "amplitude, C=4, trained beam": ("cnn C=4 amplitude, trained beam", {}),
     "AdamW": ("cnn poisson", {"optimizer": "adamw", "weight_decay": 0.1}),
     "clipped": ("cnn poisson", {"gradient_clip_norm": 0.01}),
+    "trained beam, accumulated and clipped": (
+        "cnn C=1, four merged, trained beam",
+        {"accumulate_batches": 3, "gradient_clip_norm": 0.05},
+    ),
     "accumulated": ("cnn amplitude", {"accumulate_batches": 3, "gradient_clip_norm": 0.05}),
 }
 
@@ -62,14 +66,14 @@ def steps_tensorflow(config: TrainingConfig, samples: Samples, network: Any) -> 
     import tensorflow as tf
 
     module = backend("tensorflow", "train")
-    step = module.make_step(module.Trained(network, config, samples.constants))
+    trained = module.Trained(network, config, samples.constants)
+    step = module.make_step(trained, tf.distribute.get_strategy())
     return [
-        float(
-            step(
-                module._to_tensors(samples.batch(groups), tf.float64),
-                (index + 1) % config.accumulate_batches == 0,
-            )
-        )
+        step(
+            {0: (samples.batch(groups), 1.0)},
+            False,
+            (index + 1) % config.accumulate_batches == 0,
+        )[0]
         for index, groups in enumerate(first_batches(samples))
     ]
 

@@ -62,7 +62,7 @@ class TrainingConfig:
     patch_px : int or None
         Side M of the central part of a patch that the exported model returns; None is N/2.
     epochs, batch_size : int
-        Passes over the training patterns, and samples in a step.
+        Passes over the training patterns, and samples in a step, over all devices.
     accumulate_batches : int
         Batches whose mean gradient makes one step.
     optimizer : "adam" or "adamw"

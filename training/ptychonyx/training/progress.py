@@ -13,13 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .loggers import Log
 from .run import EpochRow
 from .train import Watcher
+from .workers import Workers, is_orphaned
 
 
 @contextmanager
-def show_training(stopped: Sequence[int], logs: Sequence[Log] = ()) -> Iterator[Watcher]:
+def show_training(
+    stopped: Sequence[int], workers: Workers, logs: Sequence[Log] = ()
+) -> Iterator[Watcher]:
     """Show epochs, loss and samples/s on stderr; stop once `stopped` is no longer empty.
 
-    Every epoch also goes to each of `logs`.
+    Of several processes only the first one shows anything. Every epoch also goes to each of `logs`.
     """
     columns = (
         TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),
@@ -27,7 +30,8 @@ def show_training(stopped: Sequence[int], logs: Sequence[Log] = ()) -> Iterator[
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not workers.is_first) as bar:
         task = bar.add_task("starting", total=1)
         state: dict[str, Any] = {
             "done": 0,
@@ -59,4 +63,4 @@ def show_training(stopped: Sequence[int], logs: Sequence[Log] = ()) -> Iterator[
             for log in logs:
                 log(row)
 
-        yield Watcher(on_start, on_batch, on_epoch, lambda: bool(stopped))
+        yield Watcher(on_start, on_batch, on_epoch, lambda: bool(stopped) or is_orphaned())

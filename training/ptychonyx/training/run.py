@@ -67,10 +67,13 @@ class Run:
         The folder.
     config : TrainingConfig
         The configuration it was started with.
+    is_written : bool
+        Whether this process writes it; of several that train together, only the first one does.
     """
 
     path: Path
     config: TrainingConfig
+    is_written: bool = True
 
     @property
     def checkpoints(self) -> Path:
@@ -118,17 +121,19 @@ class Run:
         """Keep one epoch: history, weights and probe if they are the best, the native checkpoint.
 
         progress.json is replaced last, so a run that dies at any point resumes from a whole epoch.
+        Processes that do not write take part in what must be gathered from all, by `best` and
+        `save_checkpoint`.
         """
-        self._write_history(row)
+        if self.is_written:
+            self._write_history(row)
         if progress.is_best:
-            weights, probe = best()
-            save_weights(weights, self.path / "weights.safetensors")
-            if self.config.trains_beam:
-                save_array(probe, self.path / "probe.npy")
+            self._save_best(best())
         if save_checkpoint is None:
             return
         checkpoint = self.checkpoints / f"epoch-{progress.epoch:05d}{suffix}"
         save_checkpoint(checkpoint)
+        if not self.is_written:
+            return
         values = {"progress": dataclasses.asdict(progress), "checkpoint": checkpoint.name}
         write_json(self.checkpoints / "progress.json", values)
         for old in self.checkpoints.glob(f"epoch-*{suffix}"):
@@ -144,6 +149,12 @@ class Run:
             "epochs": progress.epoch,
         }
         write_json(self.path / "provenance.json", values)
+
+    def _save_best(self, best: Best) -> None:
+        if self.is_written:
+            save_weights(best.weights, self.path / "weights.safetensors")
+            if self.config.trains_beam:
+                save_array(best.probe, self.path / "probe.npy")
 
     def _write_history(self, row: EpochRow) -> None:
         fields = [*(field.name for field in dataclasses.fields(EpochRow)), "samples_per_s"]

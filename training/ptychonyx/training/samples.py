@@ -13,18 +13,22 @@ from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.groups import default_max_distance_px, find_groups
 from ptychonyx.runtime.scaling import (
     estimate_probe,
-    input_scale,
     mean_counts,
     probe_in_counts,
     read_amplitudes,
+    scale_from_counts,
 )
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitch import cut_patches
 
 from .architecture import check_window
 from .physics import illumination, shift_kernels
+from .stored import StoredAmplitudes, StoredTruth
 
-READ_BATCH = 512
+READ_BYTES = 2**26
+"""Read at once, while a scan is surveyed."""
+IN_MEMORY_BYTES = 2**28
+"""Training sets up to this size are kept in memory; larger ones stay in their files."""
+CUT_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -98,19 +102,54 @@ class Batch(NamedTuple):
     truth: Any
 
 
+class Part(NamedTuple):
+    """What one of several devices takes of a batch.
+
+    Attributes
+    ----------
+    groups : int64 array, shape (b, G)
+        Never empty: who is left without any of a small batch takes its first, with a share of 0.
+    share : float
+        Which share of the batch's groups these are; shares of a batch sum to 1.
+    num : int
+        Groups of the whole batch.
+    """
+
+    groups: NDArray[np.int64]
+    share: float
+    num: int
+
+
+def part_of(groups: NDArray[np.int64], index: int, num_parts: int) -> Part:
+    """Return the part of a batch that one of several devices takes.
+
+    The mean over the batch is the sum over its parts of share · mean over the part.
+
+    Examples
+    --------
+    >>> part_of(np.arange(5)[:, None], 1, 2)
+    Part(groups=array([[3],
+           [4]]), share=0.4, num=5)
+    >>> part_of(np.arange(1)[:, None], 1, 2).share
+    0.0
+    """
+    own = np.array_split(groups, num_parts)[index]
+    return Part(own if len(own) else groups[:1], len(own) / len(groups), len(groups))
+
+
 @dataclass(frozen=True)
 class Samples:
     """All patterns of one or several scans.
 
     Attributes
     ----------
-    amplitude : float32 array, shape (n, N, N)
-        Square root of the counts, bad pixels 0, not scaled.
+    amplitude : float32 array, shape (n, N, N), or StoredAmplitudes
+        Square root of the counts, bad pixels 0, not scaled; of a large set, read when indexed.
     scan : int64 array, shape (n,)
         Which scan each pattern belongs to.
     corners_px : float64 array, shape (n, 2)
         Of each pattern's window, in its scan's frame.
-    truth : complex64 array, shape (n, N, N), or None
+    truth : complex64 array, shape (n, N, N), or StoredTruth, or None
         The scan's own object in each window, where the loss asks for it.
     training, validation : int64 array
         Pattern indexes; a pattern is in exactly one of them. Groups never mix the two.
@@ -123,10 +162,10 @@ class Samples:
         One for each scan.
     """
 
-    amplitude: NDArray[np.float32]
+    amplitude: NDArray[np.float32] | StoredAmplitudes
     scan: NDArray[np.int64]
     corners_px: NDArray[np.float64]
-    truth: NDArray[np.complex64] | None
+    truth: NDArray[np.complex64] | StoredTruth | None
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     group_size: int
@@ -193,7 +232,7 @@ def prepare_samples(
     max_distance_px: float | None = None,
     with_truth: bool = False,
 ) -> Samples:
-    """Read scans into training arrays.
+    """Read scans through, and keep them in memory as training arrays if they are small enough.
 
     Parameters
     ----------
@@ -219,31 +258,37 @@ def prepare_samples(
     """
     _check_scans(scans, probe, validation_fraction)
     splits = [split(scan.corners_px, validation_fraction) for scan in scans]
-    amplitudes = [_read_all(scan) for scan in scans]
-    choices = tuple(_choose_probe(scan, probe) for scan in scans)
-    starts = np.cumsum([0, *(len(amplitude) for amplitude in amplitudes)])
+    ends = np.cumsum([scan.num_patterns for scan in scans])
+    starts = np.array([0, *ends[:-1]])
+    kept, energies = _survey(scans, _is_small(scans, with_truth=with_truth))
+    counts = [mean_counts(scan) for scan in scans]
+    choices = tuple(
+        _choose_probe(scan, probe, mean) for scan, mean in zip(scans, counts, strict=True)
+    )
     good = np.stack([_good_pixels(scan) for scan in scans])
     samples = Samples(
-        amplitude=np.concatenate(amplitudes),
-        scan=np.repeat(np.arange(len(scans)), np.diff(starts)),
+        amplitude=StoredAmplitudes(scans, starts) if kept is None else kept,
+        scan=np.repeat(np.arange(len(scans)), ends - starts),
         corners_px=np.concatenate([scan.corners_px for scan in scans]),
-        truth=np.concatenate([_cut_truth(scan) for scan in scans]) if with_truth else None,
+        truth=_cut_truth(scans, starts, is_small=kept is not None) if with_truth else None,
         training=np.concatenate(
-            [start + ids for start, (ids, _) in zip(starts, splits, strict=False)]
+            [start + ids for start, (ids, _) in zip(starts, splits, strict=True)]
         ),
         validation=np.concatenate(
-            [start + ids for start, (_, ids) in zip(starts, splits, strict=False)]
+            [start + ids for start, (_, ids) in zip(starts, splits, strict=True)]
         ),
         group_size=group_size,
         max_distance_px=max_distance_px or default_max_distance_px(scans[0].window_px),
         constants=ScanConstants(
-            scale=np.array([input_scale(scan) for scan in scans], dtype=np.float32),
+            scale=np.array(
+                [scale_from_counts(scans[0].window_px, mean) for mean in counts], dtype=np.float32
+            ),
             probe=_stack_probes([choice.probe for choice in choices]),
             good_pixels=good.astype(np.float32),
             mean_count=np.array(
                 [
-                    _mean_count(amplitude[ids], mask)
-                    for amplitude, (ids, _), mask in zip(amplitudes, splits, good, strict=True)
+                    _mean_count(energy[ids], mask)
+                    for energy, (ids, _), mask in zip(energies, splits, good, strict=True)
                 ],
                 dtype=np.float32,
             ),
@@ -316,22 +361,39 @@ def _check_density(samples: Samples) -> None:
             raise ScanError(f"In the {name} part{hint}: {error}") from None
 
 
-def _read_all(scan: Scan) -> NDArray[np.float32]:
-    amplitude = np.empty((scan.num_patterns, scan.window_px, scan.window_px), dtype=np.float32)
-    for start in range(0, scan.num_patterns, READ_BATCH):
-        stop = min(start + READ_BATCH, scan.num_patterns)
-        amplitude[start:stop] = read_amplitudes(scan, start, stop)
-    return amplitude
+def _is_small(scans: Sequence[Scan], *, with_truth: bool) -> bool:
+    num_pixels = sum(scan.num_patterns for scan in scans) * scans[0].window_px ** 2
+    return num_pixels * (4 + 8 * with_truth) <= IN_MEMORY_BYTES
 
 
-def _choose_probe(scan: Scan, given: NDArray[np.complex64] | None) -> ProbeChoice:
+def _survey(
+    scans: Sequence[Scan], is_kept: bool
+) -> tuple[NDArray[np.float32] | None, list[NDArray[np.float64]]]:
+    """Read all patterns once: return their amplitudes, if wanted, and the counts of each."""
+    side, num = scans[0].window_px, sum(scan.num_patterns for scan in scans)
+    kept = np.empty((num, side, side), dtype=np.float32) if is_kept else None
+    energies: list[NDArray[np.float64]] = []
+    at_once, done = max(1, READ_BYTES // (4 * side**2)), 0
+    for scan in scans:
+        energy: list[float] = []
+        for start in range(0, scan.num_patterns, at_once):
+            part = read_amplitudes(scan, start, min(start + at_once, scan.num_patterns))
+            energy += [float(np.sum(one.astype(np.float64) ** 2)) for one in part]
+            if kept is not None:
+                kept[done : done + len(part)] = part
+            done += len(part)
+        energies.append(np.array(energy))
+    return kept, energies
+
+
+def _choose_probe(scan: Scan, given: NDArray[np.complex64] | None, mean: float) -> ProbeChoice:
     if given is not None:
         source, probe = "given", given
     elif scan.probe is not None:
         source, probe = "file", scan.probe
     else:
         source, probe = "estimated", estimate_probe(scan)
-    scaled, counts_ratio = probe_in_counts(probe, mean_counts(scan))
+    scaled, counts_ratio = probe_in_counts(probe, mean)
     return ProbeChoice(scaled, source, counts_ratio)
 
 
@@ -349,20 +411,29 @@ def _good_pixels(scan: Scan) -> NDArray[np.bool_]:
     return ~scan.bad_pixels
 
 
-def _mean_count(amplitude: NDArray[np.float32], good_pixels: NDArray[np.bool_]) -> float:
-    total = sum(float(np.sum(one.astype(np.float64) ** 2)) for one in amplitude)
-    return total / (len(amplitude) * int(good_pixels.sum()))
+def _mean_count(energy: NDArray[np.float64], good_pixels: NDArray[np.bool_]) -> float:
+    return float(sum(energy.tolist())) / (len(energy) * int(good_pixels.sum()))
 
 
-def _cut_truth(scan: Scan) -> NDArray[np.complex64]:
-    if scan.object_ is None:
-        raise ValueError(
-            f"Scan {scan.source or scan.name} has no object, which a supervised loss needs as its "
-            "truth; use another `loss`, or a file that holds an object."
-        )
-    corners_px = scan.corners_px - np.array(scan.object_corner_px)
-    patches = cut_patches(scan.object_.astype(np.complex128), corners_px, scan.window_px)
-    return patches.astype(np.complex64)
+def _cut_truth(
+    scans: Sequence[Scan], starts: NDArray[np.int64], *, is_small: bool
+) -> NDArray[np.complex64] | StoredTruth:
+    objects = []
+    for scan in scans:
+        if scan.object_ is None:
+            raise ValueError(
+                f"Scan {scan.source or scan.name} has no object, which a supervised loss needs as "
+                "its truth; use another `loss`, or a file that holds an object."
+            )
+        objects.append(scan.object_.astype(np.complex128))
+    in_object = [scan.corners_px - np.array(scan.object_corner_px) for scan in scans]
+    truth = StoredTruth(objects, np.concatenate(in_object), starts, scans[0].window_px)
+    indexes = np.arange(len(truth.corners_px))
+    if is_small:
+        return truth[indexes]
+    for start in range(0, len(indexes), CUT_BATCH):
+        truth[indexes[start : start + CUT_BATCH]]  # refuse now, not in mid-epoch, what does not fit
+    return truth
 
 
 def _batches(groups: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:

@@ -22,6 +22,7 @@ from .policy import Progress
 from .run import EpochRow, Run, digest_file, start_run
 from .samples import Samples, prepare_samples
 from .weights import Weights, check_weights, draw_weights, load_weights
+from .workers import Workers, check_shares
 
 logger = logging.getLogger(__name__)
 
@@ -70,18 +71,27 @@ class Watcher:
     should_stop: Callable[[], bool] = lambda: False
 
 
-def stop_if_asked(watcher: Watcher, run: Run, progress: Progress) -> None:
-    """End the run between two batches if the watcher wants it.
+def interrupted(run: Run, progress: Progress) -> TrainingInterruptedError:
+    """Return the error that ends a run between two batches: what is kept and how to go on."""
+    return TrainingInterruptedError(
+        f"Training stopped in epoch {progress.epoch + 1}; {run.path} keeps {progress.epoch} whole "
+        "epochs. The same command resumes it."
+    )
+
+
+def check_agreement(run: Run, workers: Workers, epoch: int, sum_of_epochs: float) -> None:
+    """Make sure that all processes found the run in the same epoch.
 
     Raises
     ------
-    TrainingInterruptedError
-        Saying what is kept and how to go on.
+    ValueError
+        If they did not: they do not see the same files.
     """
-    if watcher.should_stop():
-        raise TrainingInterruptedError(
-            f"Training stopped in epoch {progress.epoch + 1}; {run.path} keeps {progress.epoch} whole "
-            "epochs. The same command resumes it."
+    if sum_of_epochs != workers.num * epoch:
+        raise ValueError(
+            f"The {workers.num} processes do not see the same run folder: process {workers.rank + 1} "
+            f"finds {epoch} epochs in {run.path.absolute()}, others find another number; put the run "
+            "folder on a file system that all of them share."
         )
 
 
@@ -108,8 +118,12 @@ def train(
     init_from: Path | None = None,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    workers: Workers | None = None,
 ) -> TrainingResult:
     """Train one model from one or several scans.
+
+    Of several processes that train the model together each calls this, with the same arguments but
+    for `watcher` and `workers`. They must see the same files; only the first one writes.
 
     Parameters
     ----------
@@ -126,7 +140,9 @@ def train(
     overwrite : bool
         Delete a run that is already there.
     watcher : Watcher, optional
-        Follows and stops the run.
+        Follows and stops the run; of several processes, any may stop it.
+    workers : Workers, optional
+        Which of several processes this one is (`workers.find_workers`); one alone by default.
 
     Returns
     -------
@@ -135,13 +151,17 @@ def train(
     Raises
     ------
     ValueError
-        For scans, weights or an output folder that do not fit.
+        For scans, weights, an output folder or a number of devices that do not fit.
     RuntimeError
         If the backend is not installed, or the training diverges.
+    WorkerLostError
+        If another process has ended.
     TrainingInterruptedError
         If `watcher.should_stop` ended it.
     """
     require_backend(config.backend)
+    workers = workers or Workers()
+    check_shares(workers, config)
     _check_window(scans, config)
     samples = prepare_samples(
         scans,
@@ -153,19 +173,22 @@ def train(
     )
     architecture = architecture_of(config, samples.window_px)
     weights = _first_weights(architecture, config, samples, init_from)
-    run = start_run(
-        output,
-        config,
-        inputs=[_describe(scan, index, samples, config) for index, scan in enumerate(scans)],
-        probe=samples.probes[0].probe,
-        overwrite=overwrite,
-    )
-    saved = run.saved_progress()
-    if saved is not None:
-        logger.info("Resuming %s after epoch %d.", output, saved[0].epoch)
+    run = Run(output, config, is_written=workers.is_first)
+    if run.is_written:
+        start_run(
+            output,
+            config,
+            inputs=[_describe(scan, index, samples, config) for index, scan in enumerate(scans)],
+            probe=samples.probes[0].probe,
+            overwrite=overwrite,
+        )
+        saved = run.saved_progress()
+        if saved is not None:
+            logger.info("Resuming %s after epoch %d.", output, saved[0].epoch)
     backend = load_backend(config.backend, "train")
-    progress = backend.fit(run, samples, architecture, weights, watcher or Watcher())
-    run.finish(progress)
+    progress = backend.fit(run, samples, architecture, weights, watcher or Watcher(), workers)
+    if run.is_written:
+        run.finish(progress)
     return TrainingResult(
         backend=config.backend,
         path=output,

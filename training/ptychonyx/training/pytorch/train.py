@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..architecture import Architecture
 from ..config import TrainingConfig
@@ -22,9 +22,11 @@ from ..optimizer import ADAM
 from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
 from ..run import Best, EpochRow, Run
-from ..samples import Batch, Samples, ScanConstants
-from ..train import Watcher, stop_if_asked
+from ..samples import Batch, Part, Samples, ScanConstants, part_of
+from ..stored import made_ahead
+from ..train import Watcher, check_agreement, interrupted
 from ..weights import Weights
+from ..workers import WorkerLostError, Workers
 from .beam import Beam, beam_parameters, trained_probe
 from .loss import loss
 from .network import (
@@ -36,8 +38,15 @@ from .network import (
     set_weights,
 )
 from .physics import merge_patches, predict_rate
+from .workers import is_lost_worker, join, make_strategy, own_signals, sum_over_workers
 
 SUFFIX = ".ckpt"
+QUIET = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.pytorch.accelerators.cuda",
+    "lightning.fabric.utilities.distributed",
+)
+"""Loggers of Lightning that tell of its own ways."""
 
 
 class Constants(torch.nn.Module):
@@ -97,24 +106,32 @@ def loss_and_gradients(
 class Trained(lightning.LightningModule):
     """Network, beam, loss and optimiser, as Lightning wants to see them."""
 
-    def __init__(self, network: Network, config: TrainingConfig, constants: ScanConstants) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: TrainingConfig,
+        constants: ScanConstants,
+        num_workers: int = 1,
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config
+        self.num_workers = num_workers
         dtype = next(network.parameters()).dtype
         self.beam = Beam(constants, config, dtype)
         self.constants = Constants(constants, dtype)
         self.last_loss = torch.zeros(())
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a training batch."""
-        value = self._loss(batch)
+    def training_step(self, batch: tuple[Batch, float, int], batch_idx: int) -> Tensor:
+        """Return the loss of a part of a training batch, such that the mean over workers is the batch's."""
+        tensors, share, _ = batch
+        value = self._loss(tensors)
         self.last_loss = value.detach()  # what Lightning hands on is divided by the accumulation
-        return value
+        return value * (share * self.num_workers)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a validation batch."""
-        return self._loss(batch)
+    def validation_step(self, batch: tuple[Batch, float, int], batch_idx: int) -> Tensor:
+        """Return the loss of a part of a validation batch."""
+        return self._loss(batch[0])
 
     def _loss(self, batch: Batch) -> Tensor:
         terms = self.config.loss_weights
@@ -147,24 +164,53 @@ def _to_tensors(batch: Batch, dtype: torch.dtype = torch.float32) -> Batch:
     )
 
 
-class _Groups(Dataset[Batch]):
-    """Batches by pattern indexes; a batch is read in one indexing operation."""
+class _Parts:
+    """A worker's part of each batch, made ahead; with its share, and the size of the batch.
 
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
+    `order` is asked when an epoch begins: a resumed run begins with any epoch.
+    """
 
-    def __getitem__(self, groups: NDArray[np.int64]) -> Batch:
-        return _to_tensors(self.samples.batch(groups))
+    def __init__(
+        self,
+        samples: Samples,
+        workers: Workers,
+        order: Callable[[], Iterator[NDArray[np.int64]]],
+        num_batches: int,
+    ) -> None:
+        self.samples, self.workers, self.order = samples, workers, order
+        self.num_batches = num_batches
+
+    def __iter__(self) -> Iterator[tuple[Batch, float, int]]:
+        parts = (part_of(groups, self.workers.rank, self.workers.num) for groups in self.order())
+        return made_ahead(self._make, parts)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def _make(self, part: Part) -> tuple[Batch, float, int]:
+        return _to_tensors(self.samples.batch(part.groups)), part.share, part.num
 
 
 class _Recorder(Callback):
     """Follows the run: history, best weights, checkpoints, learning rate, end."""
 
-    def __init__(self, run: Run, samples: Samples, watcher: Watcher, progress: Progress) -> None:
+    def __init__(
+        self,
+        run: Run,
+        samples: Samples,
+        watcher: Watcher,
+        progress: Progress,
+        best: Callable[[lightning.Trainer], Best],
+    ) -> None:
         self.run, self.samples, self.watcher, self.progress = run, samples, watcher, progress
+        self._best = best
         self._clock = time.perf_counter()
         self._sum, self._seen = 0.0, 0
         self._validation_sum, self._validated = 0.0, 0
+        self._take_signals = own_signals()
+
+    def setup(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
+        self._take_signals()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: Any) -> None:
         for group in trainer.optimizers[0].param_groups:
@@ -173,21 +219,40 @@ class _Recorder(Callback):
         self._sum, self._seen = 0.0, 0
 
     def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: Any,
+        module: Any,
+        outputs: Any,
+        batch: tuple[Batch, float, int],
+        batch_idx: int,
     ) -> None:
-        self._sum += float(module.last_loss) * len(batch.scan)
-        self._seen += len(batch.scan)
+        _, share, num = batch
+        loss, num_stopped = sum_over_workers(
+            trainer, float(module.last_loss) * share, float(self.watcher.should_stop())
+        )
+        self._sum += loss * num
+        self._seen += num
         self.watcher.on_batch(self._seen, self._sum / self._seen)
-        stop_if_asked(self.watcher, self.run, self.progress)
+        if num_stopped:
+            raise interrupted(self.run, self.progress)
 
     def on_validation_epoch_start(self, trainer: Any, module: Any) -> None:
         self._validation_sum, self._validated = 0.0, 0
 
     def on_validation_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: Any,
+        module: Any,
+        outputs: Any,
+        batch: tuple[Batch, float, int],
+        batch_idx: int,
     ) -> None:
-        self._validation_sum += float(outputs) * len(batch.scan)
-        self._validated += len(batch.scan)
+        _, share, num = batch
+        self._validation_sum += float(outputs) * share * num
+        self._validated += num
+
+    def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
+        (self._validation_sum,) = sum_over_workers(trainer, self._validation_sum)
 
     @property
     def validation_loss(self) -> float | None:
@@ -206,7 +271,7 @@ class _Recorder(Callback):
         self.run.record_epoch(
             self.progress,
             row,
-            lambda: Best(get_weights(module.network), trained_probe(module.beam)),
+            lambda: self._best(trainer),
             lambda path: trainer.save_checkpoint(path, weights_only=False),
             SUFFIX,
         )
@@ -214,28 +279,13 @@ class _Recorder(Callback):
         trainer.should_stop = self.progress.is_finished
 
 
-class _TrainingOrder(Sampler[NDArray[np.int64]]):
-    """The batches of the epoch that the run is in.
-
-    Lightning's own `set_epoch` starts from 0 again when a run is resumed, so the recorder is asked.
-    """
-
-    def __init__(self, samples: Samples, config: TrainingConfig, recorder: _Recorder) -> None:
-        self.samples, self.config, self.recorder = samples, config, recorder
-
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        return self.samples.training_batches(
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            epoch=self.recorder.progress.epoch,
-        )
-
-    def __len__(self) -> int:
-        return -(-len(self.samples.training) // self.config.batch_size)
-
-
 def fit(
-    run: Run, samples: Samples, architecture: Architecture, weights: Weights, watcher: Watcher
+    run: Run,
+    samples: Samples,
+    architecture: Architecture,
+    weights: Weights,
+    watcher: Watcher,
+    workers: Workers,
 ) -> Progress:
     """Train until the policy says that it is done, from `weights` or from where the run stands.
 
@@ -245,60 +295,110 @@ def fit(
         If `watcher.should_stop` said so; whole epochs are kept.
     RuntimeError
         If the loss is no longer finite.
+    WorkerLostError
+        If another worker has ended.
     """
     with warnings.catch_warnings():
         # Lightning 2.6 on torch 2.13 warns of Lightning's own ways
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")
-        return _fit(run, samples, architecture, weights, watcher)
+        try:
+            return _fit(run, samples, architecture, weights, watcher, workers)
+        except RuntimeError as error:
+            if workers.num > 1 and is_lost_worker(error):
+                raise WorkerLostError(workers, error) from error
+            raise
 
 
 def _fit(
-    run: Run, samples: Samples, architecture: Architecture, weights: Weights, watcher: Watcher
+    run: Run,
+    samples: Samples,
+    architecture: Architecture,
+    weights: Weights,
+    watcher: Watcher,
+    workers: Workers,
 ) -> Progress:
     config = run.config
     network = build_network(architecture, precision=config.precision)
     set_weights(network, weights)
-    module = Trained(network, config, samples.constants)
+    module = Trained(network, config, samples.constants, workers.num)
+
+    def best(trainer: lightning.Trainer) -> Best:
+        if workers.strategy != "fsdp":
+            return Best(get_weights(module.network), trained_probe(module.beam))
+        state = trainer.strategy.lightning_module_state_dict()  # the parameters are spread out
+        whole = Trained(build_network(architecture), config, samples.constants)
+        set_weights(whole.network, weights)  # with what is no parameter
+        if run.is_written:  # only there is it complete
+            whole.load_state_dict(state)
+        return Best(get_weights(whole.network), trained_probe(whole.beam))
+
+    recorder = _Recorder(run, samples, watcher, start(config, None), best)
+    trainer = _trainer(run, recorder, workers)
+    join(trainer, workers)
     saved = run.saved_progress()
-    progress = saved[0] if saved is not None else start(config, None)
-    recorder = _Recorder(run, samples, watcher, progress)
-    trainer = _trainer(run, recorder)
-    data = _Groups(samples)
-    batches = list(samples.validation_batches(batch_size=config.batch_size))
-    validation = DataLoader(data, sampler=batches, batch_size=None) if batches else None
+    progress = saved[0] if saved is not None else recorder.progress
+    (sum_of_epochs,) = sum_over_workers(trainer, float(progress.epoch))
+    check_agreement(run, workers, progress.epoch, sum_of_epochs)
+    recorder.progress = progress
+    num_validating = len(samples.validation)
+    validation = _Parts(
+        samples,
+        workers,
+        lambda: samples.validation_batches(batch_size=config.batch_size),
+        -(-num_validating // config.batch_size),
+    )
     if saved is None:
-        if validation is not None:
+        if num_validating:
             trainer.validate(module, validation, verbose=False)
         recorder.progress = start(config, recorder.validation_loss)
         row = EpochRow(0, None, recorder.validation_loss, recorder.progress.learning_rate, 0.0, 0)
-        best = Best(get_weights(network), trained_probe(module.beam))
-        run.record_epoch(recorder.progress, row, lambda: best, None)
+        first = Best(get_weights(network), trained_probe(module.beam))
+        run.record_epoch(recorder.progress, row, lambda: first, None)
         watcher.on_epoch(row)
     elif progress.is_finished:
         return progress
     watcher.on_start(recorder.progress.epoch, config.epochs, len(samples.training))
-    training = DataLoader(data, sampler=_TrainingOrder(samples, config, recorder), batch_size=None)
+    training = _Parts(
+        samples,
+        workers,
+        lambda: samples.training_batches(
+            batch_size=config.batch_size, seed=config.seed, epoch=recorder.progress.epoch
+        ),
+        -(-len(samples.training) // config.batch_size),
+    )
     trainer.fit(
         module,
         training,
-        validation,
+        validation if num_validating else None,
         ckpt_path=saved[1] if saved is not None else None,
         weights_only=True,
     )
     return recorder.progress
 
 
-def _trainer(run: Run, recorder: _Recorder) -> lightning.Trainer:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+def _trainer(run: Run, recorder: _Recorder, workers: Workers) -> lightning.Trainer:
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return _make_trainer(run, recorder, workers)
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"`--devices` is {workers.devices} and `--strategy` {workers.strategy!r}, which this machine "
+            f"cannot do: {error}"
+        ) from error
+
+
+def _make_trainer(run: Run, recorder: _Recorder, workers: Workers) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=run.config.epochs,
         accumulate_grad_batches=run.config.accumulate_batches,
         gradient_clip_val=run.config.gradient_clip_norm,
         gradient_clip_algorithm="norm",
-        devices=1,
+        devices=workers.devices,
+        num_nodes=workers.num_nodes,
+        **make_strategy(workers, run.config),
+        use_distributed_sampler=False,  # each worker takes its part of every batch itself
         default_root_dir=run.path,
         callbacks=[recorder],
         logger=False,

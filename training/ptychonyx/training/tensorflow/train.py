@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,9 +18,11 @@ from ..optimizer import ADAM, CLIP_EPSILON
 from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
 from ..run import Best, EpochRow, Run
-from ..samples import Batch, Samples, ScanConstants
-from ..train import Watcher, stop_if_asked
+from ..samples import Batch, Part, Samples, ScanConstants, part_of
+from ..stored import made_ahead
+from ..train import Watcher, check_agreement, interrupted
 from ..weights import Weights
+from ..workers import WorkerLostError, Workers
 from .beam import Beam, beam_parameters, trained_probe
 from .loss import loss
 from .network import (
@@ -32,8 +35,13 @@ from .network import (
     to_neutral,
 )
 from .physics import merge_patches, predict_rate
+from .workers import distribute, make_strategy, sum_over_devices, sum_over_workers
 
 SUFFIX = ".weights.h5"
+
+Parts = Mapping[int, tuple[Batch, float]]
+"""By device: what it takes of a batch, and its share of the batch. One process may feed several."""
+Step = Callable[[Parts, bool, bool], tuple[float, bool]]
 
 
 class Constants:
@@ -112,6 +120,10 @@ class Trained(keras.Model):
 class Adam(keras.optimizers.Adam):
     """Adam with epsilon beside the bias-corrected sqrt(v), as in the paper and in PyTorch."""
 
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        """Leave gradients as they are: they are summed over all devices before they are clipped."""
+        return grads_and_vars
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Take one step for one variable."""
         rate = tf.cast(learning_rate, variable.dtype)
@@ -143,31 +155,81 @@ def make_optimizer(config: TrainingConfig, network: Network, beam: Beam) -> Adam
     return optimizer
 
 
-def make_step(trained: Trained) -> Callable[[Batch, bool], tf.Tensor]:
-    """Return the function that takes in a batch, steps if told to, and gives the batch's loss.
+def make_step(trained: Trained, strategy: tf.distribute.Strategy) -> Step:
+    """Return the function that takes in a batch and steps if told to.
 
-    Gradients of the batches since the last step are averaged over `accumulate_batches`.
+    It is called with this process' parts of the batch, whether this process wants to stop, and
+    whether to step; it returns the batch's loss, and whether any process wants to stop. Gradients
+    of the batches since the last step are averaged over `accumulate_batches`.
     """
     config, optimizer = trained.config, trained.optimizer
     variables = trained.network.trainable_variables + trained.beam.trainable_variables
-    sums = [tf.Variable(tf.zeros_like(variable.value)) for variable in variables]
+    sums = [
+        tf.Variable(
+            tf.zeros_like(variable.value),
+            synchronization=tf.VariableSynchronization.ON_READ,  # each device has its own
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        for variable in variables
+    ]
 
-    @tf.function(reduce_retracing=True)
-    def step(batch: Batch, *, with_update: bool) -> tf.Tensor:
+    def step_on_device(
+        batch: Batch, share: tf.Tensor, stop: tf.Tensor, with_update: bool
+    ) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            value = trained.loss_of(batch)
-        gradients = tape.gradient(value, variables)
+            value = trained.loss_of(batch) * share
+        # dense: those of gathered values are not, and would be clipped and summed wrongly
+        gradients = [tf.convert_to_tensor(each) for each in tape.gradient(value, variables)]
         if config.accumulate_batches > 1:
             for total, gradient in zip(sums, gradients, strict=True):
                 total.assign_add(gradient / config.accumulate_batches)
             gradients = [tf.identity(total) for total in sums]
         if with_update:
+            gradients = sum_over_devices(gradients)
             optimizer.apply(_clipped(gradients, config.gradient_clip_norm), variables)
             for total in sums if config.accumulate_batches > 1 else ():
                 total.assign(tf.zeros_like(total))
-        return value
+        return sum_over_devices(tf.stack([value, stop]))
 
-    return lambda batch, with_update: step(batch, with_update=with_update)
+    @tf.function(reduce_retracing=True)
+    def step(batch: Batch, share: tf.Tensor, stop: tf.Tensor, *, with_update: bool) -> tf.Tensor:
+        sums = strategy.run(step_on_device, args=(batch, share, stop, with_update))
+        return strategy.experimental_local_results(sums)[0]
+
+    def call(parts: Parts, stop: bool, with_update: bool) -> tuple[float, bool]:
+        batch, share = _distributed(parts, strategy, trained)
+        wish = tf.constant(float(stop), trained.constants.scale.dtype)
+        loss, num_stopped = step(batch, share, wish, with_update=with_update).numpy().tolist()
+        return loss, num_stopped > 0
+
+    return call
+
+
+def make_validation(trained: Trained, strategy: tf.distribute.Strategy) -> Callable[[Parts], float]:
+    """Return the function that gives the loss of a batch, by this process' parts of it."""
+
+    def validate_on_device(batch: Batch, share: tf.Tensor) -> tf.Tensor:
+        return sum_over_devices(trained.loss_of(batch) * share)
+
+    @tf.function(reduce_retracing=True)
+    def validate(batch: Batch, share: tf.Tensor) -> tf.Tensor:
+        sums = strategy.run(validate_on_device, args=(batch, share))
+        return strategy.experimental_local_results(sums)[0]
+
+    return lambda parts: float(validate(*_distributed(parts, strategy, trained)))
+
+
+def _distributed(
+    parts: Parts, strategy: tf.distribute.Strategy, trained: Trained
+) -> tuple[Batch, tf.Tensor]:
+    """Return batch and share as values that differ from device to device."""
+    dtype = trained.constants.scale.dtype
+
+    def of_device(device: int) -> tuple[Batch, tf.Tensor]:
+        batch, share = parts[device]
+        return _to_tensors(batch, dtype), tf.constant(share, dtype)
+
+    return distribute(strategy, of_device)
 
 
 def _clipped(gradients: list[tf.Tensor], norm: float | None) -> list[tf.Tensor]:
@@ -190,7 +252,12 @@ def _to_tensors(batch: Batch, dtype: tf.DType = tf.float32) -> Batch:
 
 
 def fit(
-    run: Run, samples: Samples, architecture: Architecture, weights: Weights, watcher: Watcher
+    run: Run,
+    samples: Samples,
+    architecture: Architecture,
+    weights: Weights,
+    watcher: Watcher,
+    workers: Workers,
 ) -> Progress:
     """Train until the policy says that it is done, from `weights` or from where the run stands.
 
@@ -200,23 +267,51 @@ def fit(
         If `watcher.should_stop` said so; whole epochs are kept.
     RuntimeError
         If the loss is no longer finite.
+    WorkerLostError
+        If another worker has ended.
     """
+    try:
+        return _fit(run, samples, architecture, weights, watcher, workers)
+    except tf.errors.OpError as error:
+        if workers.num > 1:
+            raise WorkerLostError(workers, error) from error
+        raise
+
+
+def _fit(
+    run: Run,
+    samples: Samples,
+    architecture: Architecture,
+    weights: Weights,
+    watcher: Watcher,
+    workers: Workers,
+) -> Progress:
     config = run.config
-    network = build_network(architecture, precision=config.precision)
-    set_weights(network, weights)
-    trained = Trained(network, config, samples.constants)
-    step = make_step(trained)
-    validate = tf.function(trained.loss_of, reduce_retracing=True)
+    strategy = make_strategy(workers)
+    with strategy.scope():  # of variables: only those that every process makes may be made in it
+        network = build_network(architecture, precision=config.precision)
+        set_weights(network, weights)
+        trained = Trained(network, config, samples.constants)
+        step = make_step(trained, strategy)
+    validate = make_validation(trained, strategy)
+    feed = _Feed(samples, workers)
 
     def best() -> Best:
         return Best(get_weights(network), trained_probe(trained.beam))
 
+    def save_checkpoint(path: Path) -> None:
+        if run.is_written:
+            trained.save_weights(path)
+
     saved = run.saved_progress()
+    epoch = saved[0].epoch if saved is not None else 0
+    sum_of_epochs = sum_over_workers(strategy, workers, epoch)
+    check_agreement(run, workers, epoch, sum_of_epochs)
     if saved is not None:
         progress = saved[0]
         trained.load_weights(saved[1])
     else:
-        validation_loss = _validation_loss(validate, samples, config)
+        validation_loss = _validation_loss(validate, feed, config)
         progress = start(config, validation_loss)
         row = EpochRow(0, None, validation_loss, progress.learning_rate, 0.0, 0)
         run.record_epoch(progress, row, best, None)
@@ -225,8 +320,8 @@ def fit(
     while not progress.is_finished:
         trained.optimizer.learning_rate = progress.learning_rate
         clock = time.perf_counter()
-        training_loss = _train_epoch(step, samples, run, progress, watcher)
-        validation_loss = _validation_loss(validate, samples, config)
+        training_loss = _train_epoch(step, feed, run, progress, watcher)
+        validation_loss = _validation_loss(validate, feed, config)
         row = EpochRow(
             epoch=progress.epoch + 1,
             training_loss=training_loss,
@@ -236,39 +331,55 @@ def fit(
             num_samples=len(samples.training),
         )
         progress = after_epoch(progress, config, row.deciding_loss)
-        run.record_epoch(progress, row, best, trained.save_weights, SUFFIX)
+        run.record_epoch(progress, row, best, save_checkpoint, SUFFIX)
         watcher.on_epoch(row)
     return progress
 
 
-def _train_epoch(
-    step: Callable[[Batch, bool], tf.Tensor],
-    samples: Samples,
-    run: Run,
-    progress: Progress,
-    watcher: Watcher,
-) -> float:
+class _Feed:
+    """What a process' devices take of each batch, made ahead; and the size of the batch."""
+
+    def __init__(self, samples: Samples, workers: Workers) -> None:
+        self.samples = samples
+        self.num_devices = workers.num_devices
+        num_own = workers.num_devices // workers.num
+        self.own_devices = range(workers.rank * num_own, (workers.rank + 1) * num_own)
+
+    def __call__(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[tuple[Parts, int]]:
+        return made_ahead(self._make, batches)
+
+    def _make(self, groups: NDArray[np.int64]) -> tuple[Parts, int]:
+        taken = {device: part_of(groups, device, self.num_devices) for device in self.own_devices}
+        return {device: self._read(part) for device, part in taken.items()}, len(groups)
+
+    def _read(self, part: Part) -> tuple[Batch, float]:
+        return self.samples.batch(part.groups), part.share
+
+
+def _train_epoch(step: Step, feed: _Feed, run: Run, progress: Progress, watcher: Watcher) -> float:
     total, seen, since_step = 0.0, 0, 0
-    config, num_samples = run.config, len(samples.training)
-    batches = samples.training_batches(
+    config, num_samples = run.config, len(feed.samples.training)
+    batches = feed.samples.training_batches(
         batch_size=config.batch_size, seed=config.seed, epoch=progress.epoch
     )
-    for groups in batches:
-        seen += len(groups)
+    for parts, num in feed(batches):
+        seen += num
         since_step += 1
         with_update = since_step == config.accumulate_batches or seen == num_samples
-        value = step(_to_tensors(samples.batch(groups)), with_update)
+        value, is_stopped = step(parts, watcher.should_stop(), with_update)
         since_step = 0 if with_update else since_step
-        total += float(value) * len(groups)
+        total += value * num
         watcher.on_batch(seen, total / seen)
-        stop_if_asked(watcher, run, progress)
+        if is_stopped:
+            raise interrupted(run, progress)
     return total / seen
 
 
 def _validation_loss(
-    validate: Callable[[Batch], tf.Tensor], samples: Samples, config: TrainingConfig
+    validate: Callable[[Parts], float], feed: _Feed, config: TrainingConfig
 ) -> float | None:
-    total = 0.0
-    for groups in samples.validation_batches(batch_size=config.batch_size):
-        total += float(validate(_to_tensors(samples.batch(groups)))) * len(groups)
-    return total / len(samples.validation) if len(samples.validation) else None
+    total, num_validating = 0.0, len(feed.samples.validation)
+    batches = feed.samples.validation_batches(batch_size=config.batch_size)
+    for parts, num in feed(batches):
+        total += validate(parts) * num
+    return total / num_validating if num_validating else None
