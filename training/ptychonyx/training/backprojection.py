@@ -70,7 +70,7 @@ def backproject(
     >>> constants = backprojection_constants(probe, 1.0)
     >>> seen = backproject(beam, constants[SPECTRUM], constants[OBJECT])
     >>> abs(seen[8, [0, 4, 8]]).round(2)
-    array([0.  , 0.38, 0.95])
+    array([0.  , 0.36, 0.95])
     """
     beam, inverse = _as_complex(spectrum), _as_complex(object_)
     waves = np.fft.ifftshift(amplitude[..., None, :, :] * beam, axes=(-2, -1))
