@@ -127,7 +127,7 @@ def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
         text=True,
     )
     assert process.stderr is not None
-    while "an estimate" not in process.stderr.readline():  # of the probe: the pipeline comes next
+    while "has no probe" not in process.stderr.readline():  # the pipeline comes next
         assert process.poll() is None
     time.sleep(0.3)
     process.send_signal(number)

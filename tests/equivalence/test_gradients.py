@@ -99,11 +99,13 @@ def test_both_backends_agree_in_float64_and_with_the_slope_of_the_oracle(
 
 @pytest.mark.parametrize("case", SETTINGS)
 def test_every_registered_parameter_is_trained(
-    case: str, samples_of: Callable[[str], Samples]
+    case: str,
+    samples_of: Callable[[str], Samples],
+    weights_of: Callable[[str, str], Weights],
 ) -> None:
     """Or DDP would wait for the gradient of one that takes no part."""
     module, config = backend("pytorch", "train"), config_of(case)
-    network = backend("pytorch", "network").build_network(network_of(case))
+    network = network_with("pytorch", network_of(case), weights_of(case, "fresh"), "float32")
     samples = samples_of(case)
     trained = module.Trained(network, config, samples.constants)
     batch = module._to_tensors(samples.batch(some_groups(samples)))
