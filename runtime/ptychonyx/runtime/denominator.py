@@ -25,6 +25,13 @@ class Denominator:
         Of the canvas.
     weights : float64 array, shape (M, M)
 
+    Attributes
+    ----------
+    corners : float64 array, shape (H + M − 1, W + M − 1)
+        Taps of all corners; the first is M − 1 pixels before the canvas.
+    changes : int32 array, shape (H + 1, W + 1)
+        Of the coverage, along y and x.
+
     Examples
     --------
     >>> from ptychonyx.runtime.shift import shift_taps
@@ -42,8 +49,8 @@ class Denominator:
         # a corner may lie M − 1 pixels before the canvas
         self._beyond = np.array(weights.shape) - 1
         height, width = self._beyond + shape
-        self._corners = np.zeros((height, width))
-        self._changes = np.zeros((shape[0] + 1, shape[1] + 1), np.int32)
+        self.corners = np.zeros((height, width))
+        self.changes = np.zeros((shape[0] + 1, shape[1] + 1), np.int32)
 
     def add(
         self,
@@ -64,14 +71,14 @@ class Denominator:
             Whether the shifted patch covers a pixel more along y and x.
         """
         places = corners_px[:, :, None] + self._beyond[:, None] - NUM_BEFORE + np.arange(NUM_TAPS)
-        is_inside = (places >= 0) & (places < np.array(self._corners.shape)[:, None])
+        is_inside = (places >= 0) & (places < np.array(self.corners.shape)[:, None])
         down, across = np.where(is_inside, taps, 0).swapaxes(0, 1)
         rows, columns = np.where(is_inside, places, 0).swapaxes(0, 1)
-        width = self._corners.shape[1]
+        width = self.corners.shape[1]
         places_1d = (rows[:, :, None] * width + columns[:, None, :]).ravel()
         # along one axis NumPy adds several times faster
         np.add.at(
-            self._corners.reshape(-1), places_1d, (down[:, :, None] * across[:, None, :]).ravel()
+            self.corners.reshape(-1), places_1d, (down[:, :, None] * across[:, None, :]).ravel()
         )
         ends = corners_px + self._weights.shape + is_wider
         (top, left), (bottom, right) = (np.clip(px, 0, self._shape).T for px in (corners_px, ends))
@@ -81,11 +88,16 @@ class Denominator:
             (top, right, -1),
             (bottom, left, -1),
         ):
-            np.add.at(self._changes, (y, x), change)
+            np.add.at(self.changes, (y, x), change)
+
+    def merge(self, corners: NDArray[np.float64], changes: NDArray[np.int32]) -> None:
+        """Add the patches of another, of the same shape and weights, by its attributes."""
+        self.corners += corners
+        self.changes += changes
 
     def coverage(self) -> NDArray[np.int32]:
         """Return how many patches cover each pixel of the canvas."""
-        down = np.cumsum(self._changes[:-1, :-1], axis=0, dtype=np.int32)
+        down = np.cumsum(self.changes[:-1, :-1], axis=0, dtype=np.int32)
         return np.cumsum(down, axis=1, dtype=np.int32, out=down)
 
     def weights(self) -> Iterator[tuple[slice, NDArray[np.float64]]]:
@@ -98,7 +110,7 @@ class Denominator:
             rows = slice(top, min(top + step_y, height))
             band = np.empty((rows.stop - top, width))
             for left in range(0, width, step_x):
-                tile = self._corners[top : top + side_px, left : left + side_px]
+                tile = self.corners[top : top + side_px, left : left + side_px]
                 product = np.fft.rfft2(tile, (side_px, side_px)) * spectrum
                 # what wrapped around lies before the first whole overlap of tile and weights
                 whole = np.fft.irfft2(product, (side_px, side_px))[

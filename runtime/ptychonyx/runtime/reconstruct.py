@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .groups import find_groups
-from .manifest import Manifest
 from .model import Model
 from .pipeline import Pipeline
+from .plan import DEFAULT_STITCHING, Plan, plan_reconstruction
 from .product import Metadata, Product
 from .residual import DEFAULT_NUM_PATTERNS, Residual, measure_residual
-from .scaling import (
-    estimate_probe,
-    mean_counts,
-    probe_in_counts,
-    scale_from_counts,
-)
 from .scan import Scan
-from .stitch import Canvas, Mosaic, Stitched, StitchOptions, canvas_for, patch_weights
-
-_logger = logging.getLogger(__name__)
-
-DEFAULT_STITCHING = StitchOptions()
-
-
-@dataclass(frozen=True)
-class _Probe:
-    """The probe of a product, where it came from, and the ratio q it was found with."""
-
-    array: NDArray[np.complex64]
-    source: Literal["file", "model", "estimated"]
-    counts_ratio: float
+from .stitch import Canvas, Mosaic, Stitched, StitchOptions, canvas_for
 
 
 def reconstruct(
@@ -131,145 +107,134 @@ def reconstruct_in_steps(
         With `complete` false and without residuals, except for the last one of a whole scan.
     """
     started_s = perf_counter()
-    _check_fit(scan, model.manifest)
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("num_steps", num_steps, 1),
-        ("residual_patterns", residual_patterns, 0),
-    ):
-        if value < least:
-            raise ValueError(f"`{name}` is {value}; give {least} or more.")
-    counts = mean_counts(scan)
-    job = _Job(
-        scan=scan,
-        model=model,
-        mean_counts=counts,
-        scale=_choose_scale(scale, scan, model.manifest, counts),
-        probe=_choose_probe(scan, model.manifest, counts),
-        stitching=stitching,
+    if num_steps < 1:
+        raise ValueError(f"`num_steps` is {num_steps}; give 1 or more.")
+    plan = plan_reconstruction(
+        scan,
+        model.manifest,
         batch_size=batch_size,
+        scale=scale,
+        stitching=stitching,
         residual_patterns=residual_patterns,
-        started_s=started_s,
     )
-    weights = patch_weights(job.weighing_probe, model.manifest.patch_px)
-    batches, num_passes, infer_s = job.batches(), 2 if stitching.align_phase else 1, 0.0
+    num_passes, infer_s = 2 if stitching.align_phase else 1, 0.0
     reference: NDArray[np.complex64] | None = None
     for passed in range(num_passes):
-        mosaic = Mosaic(canvas_for(scan), weights, reference=reference)
-        pipeline = Pipeline(
-            scan, model, mosaic, scale=job.scale, batches=batches, corners_px=job.patch_corners_px()
-        )
+        mosaic = Mosaic(canvas_for(scan), plan.weights(), reference=reference)
+        pipeline = pipeline_for(scan, model, plan, mosaic)
         report = None if progress is None else _part_of(progress, passed, num_passes)
         for num_used, is_stopped in pipeline.run(num_steps, report, should_stop):
             stitched = mosaic.finish()
             reference = stitched.object_
-            is_complete = num_used == scan.num_patterns and passed == num_passes - 1
-            yield job.product(
+            yield make_product(
+                scan,
+                model,
+                plan,
                 stitched,
                 mosaic.canvas,
                 num_used=num_used,
-                is_complete=is_complete,
+                is_complete=num_used == scan.num_patterns and passed == num_passes - 1,
                 infer_s=infer_s + pipeline.infer_s,
+                total_s=perf_counter() - started_s,
             )
             if is_stopped:
                 return
         infer_s += pipeline.infer_s
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is decided before the first pattern is reconstructed, and what a product says of it."""
+def pipeline_for(
+    scan: Scan, model: Model, plan: Plan, mosaic: Mosaic, *, part: slice = slice(None)
+) -> Pipeline:
+    """Return a pass over the scan, or over a part of its groups, into a mosaic."""
+    return Pipeline(
+        scan,
+        model,
+        mosaic,
+        scale=plan.scale,
+        batches=plan.batches(part),
+        corners_px=plan.patch_corners_px(scan),
+    )
 
-    scan: Scan
-    model: Model
-    mean_counts: float
-    scale: float
-    probe: _Probe
-    stitching: StitchOptions
-    batch_size: int
-    residual_patterns: int
-    started_s: float
 
-    @property
-    def known_probe(self) -> NDArray[np.complex64] | None:
-        """The probe, unless it is only an estimate."""
-        return None if self.probe.source == "estimated" else self.probe.array
+def make_product(
+    scan: Scan,
+    model: Model,
+    plan: Plan,
+    stitched: Stitched,
+    canvas: Canvas,
+    *,
+    num_used: int,
+    is_complete: bool,
+    infer_s: float,
+    total_s: float,
+) -> Product:
+    """Put together what is known of an object; of a complete one, measure its residual.
 
-    @property
-    def weighing_probe(self) -> NDArray[np.complex64] | None:
-        return None if self.stitching.weights == "hann" else self.known_probe
+    Parameters
+    ----------
+    scan : Scan
+    model : Model
+    plan : Plan
+        With which the object was made.
+    stitched : Stitched
+    canvas : Canvas
+        Where it lies.
+    num_used : int
+        Patterns it was made of.
+    is_complete : bool
+        Whether they are all.
+    infer_s, total_s : float
+        What the predictions took, and everything until now; the residual is added.
 
-    def batches(self) -> list[NDArray[np.int64]]:
-        """Return the patterns of each group, batch by batch."""
-        manifest, size = self.model.manifest, self.batch_size
-        groups = find_groups(
-            self.scan.corners_px,
-            manifest.num_channels,
-            max_distance_px=manifest.max_distance_px,
-            rng=np.random.default_rng(0),
-        )
-        return [groups[start : start + size] for start in range(0, len(groups), size)]
+    Returns
+    -------
+    Product
+    """
+    started_s = perf_counter()
+    # of a part of the scan it would say more about the missing patterns than about the object
+    residual = _residual(scan, plan, stitched, canvas) if is_complete else None
+    return Product(
+        object_=stitched.object_,
+        object_corner_px=canvas.corner_px,
+        corners_px=scan.corners_px,
+        position_indexes=_position_indexes(scan),
+        window_px=scan.window_px,
+        probe=plan.probe.array,
+        coverage=stitched.coverage,
+        disagreement=stitched.disagreement,
+        pattern_residuals=None if residual is None else residual.per_pattern,
+        pixel_size_m=scan.pixel_size_m,
+        photon_energy_eV=scan.photon_energy_eV,
+        detector_distance_m=scan.detector_distance_m,
+        frame=scan.frame,
+        name=scan.name,
+        complete=is_complete,
+        num_patterns_used=num_used,
+        metadata=_describe(model, plan)
+        | _describe_residual(residual)
+        | {
+            "patch_weights": "hann" if plan.weighing_probe is None else "probe",
+            "subpixel": plan.stitching.subpixel,
+            "align_phase": plan.stitching.align_phase,
+            "batch_size": plan.batch_size,
+            "infer_s": infer_s,
+            "total_s": total_s + perf_counter() - started_s,
+        },
+    )
 
-    def patch_corners_px(self) -> NDArray[np.float64]:
-        """Return where the patch of each pattern goes."""
-        # the exported graph cuts the centre, rounding down
-        margin_px = (self.scan.window_px - self.model.manifest.patch_px) // 2
-        corners_px = self.scan.corners_px + margin_px
-        return np.rint(corners_px) if self.stitching.subpixel == "nearest" else corners_px
 
-    def product(
-        self,
-        stitched: Stitched,
-        canvas: Canvas,
-        *,
-        num_used: int,
-        is_complete: bool,
-        infer_s: float,
-    ) -> Product:
-        scan = self.scan
-        # of a part of the scan it would say more about the missing patterns than about the object
-        residual = self._residual(stitched, canvas) if is_complete else None
-        return Product(
-            object_=stitched.object_,
-            object_corner_px=canvas.corner_px,
-            corners_px=scan.corners_px,
-            position_indexes=_position_indexes(scan),
-            window_px=scan.window_px,
-            probe=self.probe.array,
-            coverage=stitched.coverage,
-            disagreement=stitched.disagreement,
-            pattern_residuals=None if residual is None else residual.per_pattern,
-            pixel_size_m=scan.pixel_size_m,
-            photon_energy_eV=scan.photon_energy_eV,
-            detector_distance_m=scan.detector_distance_m,
-            frame=scan.frame,
-            name=scan.name,
-            complete=is_complete,
-            num_patterns_used=num_used,
-            metadata=_describe(self.model, self.scale, self.probe)
-            | _describe_residual(residual)
-            | {
-                "patch_weights": "hann" if self.weighing_probe is None else "probe",
-                "subpixel": self.stitching.subpixel,
-                "align_phase": self.stitching.align_phase,
-                "batch_size": self.batch_size,
-                "infer_s": infer_s,
-                "total_s": perf_counter() - self.started_s,
-            },
-        )
-
-    def _residual(self, stitched: Stitched, canvas: Canvas) -> Residual | None:
-        if self.residual_patterns == 0 or self.known_probe is None:
-            return None
-        return measure_residual(
-            self.scan,
-            stitched.object_,
-            object_corner_px=canvas.corner_px,
-            probe=self.known_probe,
-            mean_counts=self.mean_counts,
-            coverage=stitched.coverage,
-            num_patterns=self.residual_patterns,
-        )
+def _residual(scan: Scan, plan: Plan, stitched: Stitched, canvas: Canvas) -> Residual | None:
+    if plan.residual_patterns == 0 or plan.known_probe is None:
+        return None
+    return measure_residual(
+        scan,
+        stitched.object_,
+        object_corner_px=canvas.corner_px,
+        probe=plan.known_probe,
+        mean_counts=plan.mean_counts,
+        coverage=stitched.coverage,
+        num_patterns=plan.residual_patterns,
+    )
 
 
 def _part_of(
@@ -279,62 +244,21 @@ def _part_of(
     return lambda done, num: progress((passed * num + done) // num_passes, num)
 
 
-def _check_fit(scan: Scan, manifest: Manifest) -> None:
-    if scan.window_px != manifest.window_px:
-        raise ValueError(
-            f"The patterns of {scan.name!r} are {scan.window_px}×{scan.window_px}, but the model "
-            f"{manifest.name!r} takes {manifest.window_px}×{manifest.window_px}; use a model that "
-            f"was trained for N = {scan.window_px}, or crop or bin the patterns."
-        )
-
-
-def _choose_scale(
-    scale: float | str | None, scan: Scan, manifest: Manifest, counts: float
-) -> float:
-    if scale is None:
-        return scale_from_counts(scan.window_px, counts)
-    if scale == "trained":
-        return manifest.trained_scale
-    if isinstance(scale, str) or not 0 < scale < math.inf:
-        raise ValueError(
-            f'`scale` is {scale!r}; give a positive finite number, "trained", or nothing to '
-            "compute it from the scan."
-        )
-    return float(scale)
-
-
-def _choose_probe(scan: Scan, manifest: Manifest, counts: float) -> _Probe:
-    source: Literal["file", "model", "estimated"]
-    if manifest.probe is not None and manifest.replaces_probe:
-        probe, source = manifest.probe, "model"
-    elif scan.probe is not None:
-        probe, source = scan.probe, "file"
-    elif manifest.probe is not None:
-        probe, source = manifest.probe, "model"
-    else:
-        probe, source = estimate_probe(scan), "estimated"
-    if scan.probe is None:
-        origin = f"that of the model {manifest.name}" if source == "model" else "an estimate"
-        _logger.warning("%s has no probe; the product gets %s.", scan.name, origin)
-    array, counts_ratio = probe_in_counts(probe, counts)
-    return _Probe(array, source, counts_ratio)
-
-
 def _position_indexes(scan: Scan) -> NDArray[np.int64]:
     if scan.position_indexes is not None:
         return scan.position_indexes
     return np.arange(scan.num_patterns, dtype=np.int64)
 
 
-def _describe(model: Model, scale: float, probe: _Probe) -> Metadata:
+def _describe(model: Model, plan: Plan) -> Metadata:
     return {
         "model_digest": model.digest,
         "model_name": model.manifest.name,
         "backend": model.manifest.backend,
         "providers": ", ".join(model.providers),
-        "input_scale": scale,
-        "probe_source": probe.source,
-        "probe_counts_ratio": probe.counts_ratio,
+        "input_scale": plan.scale,
+        "probe_source": plan.probe.source,
+        "probe_counts_ratio": plan.probe.counts_ratio,
     }
 
 

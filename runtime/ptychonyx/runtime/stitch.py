@@ -74,6 +74,30 @@ class Canvas:
 
 
 @dataclass(frozen=True)
+class PartialSums:
+    """What a mosaic has summed so far: arrays that can be kept, sent, and added to another's.
+
+    Attributes
+    ----------
+    rows : float32 array, shape (H, 3, W)
+        Σw·Re q, Σw·Im q, Σw|q|² of each row, one after the other.
+    corners : float64 array, shape (H + M − 1, W + M − 1)
+        Taps of all corners, from which the summed weights follow.
+    changes : int32 array, shape (H + 1, W + 1)
+        Of the coverage, along y and x.
+    """
+
+    rows: NDArray[np.float32]
+    corners: NDArray[np.float64]
+    changes: NDArray[np.int32]
+
+    def __add__(self, other: PartialSums) -> PartialSums:
+        return PartialSums(
+            self.rows + other.rows, self.corners + other.corners, self.changes + other.changes
+        )
+
+
+@dataclass(frozen=True)
 class Stitched:
     """A finished mosaic.
 
@@ -220,6 +244,41 @@ class Mosaic:
                 if self._reference is not None:
                     _turn_towards(self._reference[target[::2]], inside)
                 self._rows[target] += inside
+
+    @property
+    def partial_sums(self) -> PartialSums:
+        """What was summed so far; not a copy."""
+        return PartialSums(self._rows, self._denominator.corners, self._denominator.changes)
+
+    def merge(self, sums: PartialSums) -> None:
+        """Add what another mosaic, with the same canvas and weights, has summed.
+
+        Parts of a scan can so be stitched apart; only rounding tells their sum from the whole.
+
+        Raises
+        ------
+        ValueError
+            If it has another canvas, or patches of another size.
+
+        Examples
+        --------
+        >>> left, right = (Mosaic(Canvas((1, 3), (0, 0)), np.ones((1, 2))) for _ in range(2))
+        >>> left.add(np.full((1, 1, 2), 2, np.complex64), np.array([[0.0, 0.0]]))
+        >>> right.add(np.full((1, 1, 2), 4, np.complex64), np.array([[0.0, 1.0]]))
+        >>> left.merge(right.partial_sums)
+        >>> left.finish().object_.real
+        array([[2., 3., 4.]], dtype=float32)
+        """
+        own = self.partial_sums
+        for name in ("rows", "corners", "changes"):
+            given, needed = getattr(sums, name).shape, getattr(own, name).shape
+            if given != needed:
+                raise ValueError(
+                    f"`{name}` of the sums has shape {given}, expected {needed}: merge mosaics of "
+                    "one canvas, with patches of one size."
+                )
+        self._rows += sums.rows
+        self._denominator.merge(sums.corners, sums.changes)
 
     def _fill_layers(self, patches: NDArray[np.complex64]) -> None:
         layers, squares = self._shifter.layers[: len(patches)], self._squares[:, : len(patches)]
