@@ -478,6 +478,73 @@ def reconstruct_folder(
 
 
 @app.command()
+def reconstruct_many(
+    scans: Annotated[list[Path], typer.Argument(help="Scans, as for `reconstruct`.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    output_folder: Annotated[
+        Path,
+        typer.Option(
+            "--output-directory", "-o", help="Gets a product for each scan, and a report."
+        ),
+    ],
+    dask: Annotated[
+        str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Local workers; by default one for each core.")
+    ] = None,
+    split_patterns: Annotated[
+        int, typer.Option(help="Scans with more patterns are split among workers.")
+    ] = 20_000,
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
+    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
+    residual_patterns: Annotated[
+        int, typer.Option(help="Patterns on which each object is tested; 0: none.")
+    ] = 256,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+) -> None:
+    """Reconstruct many scans on many processes or machines; finished ones are skipped.
+
+    **Example:** `ptychonyx reconstruct-many scans/*.npz --model model.onnx -o products --workers 4`
+    """
+    from ptychonyx.runtime.fleet import reconstruct_many as run
+    from ptychonyx.runtime.fleet_tasks import FleetOptions
+
+    options = FleetOptions(
+        quantity=quantity,
+        position_origin=position_origin,
+        scale=_scale(scale),
+        batch_size=batch,
+        residual_patterns=residual_patterns,
+        provider=provider,
+        split_patterns=split_patterns,
+    )
+    with stop_on_signal() as stopped, progress_bar("Reconstructing", len(scans)) as show:
+        fleet = run(
+            scans,
+            model,
+            output_folder,
+            dask=dask,
+            num_workers=workers,
+            options=options,
+            progress=lambda done, _: show(done),
+            should_stop=lambda: bool(stopped),
+        )
+    for record in fleet.failed:
+        sys.stderr.write(f"{record.scan}: {record.reason}\n")
+    say(
+        f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
+        f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"
+    )
+    if fleet.is_stopped:
+        raise typer.Exit(INTERRUPTED)
+    if fleet.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="Product, scan or NPZ with an object.")],
     b: Annotated[Path, typer.Argument(help="The reference.")],
