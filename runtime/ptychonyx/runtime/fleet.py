@@ -133,11 +133,7 @@ def reconstruct_many(
     manifest, digest = read_manifest(model)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
-    done: dict[str, Record] = {}
-    for order in orders:
-        finished = finished_record(order.folder, order.name, order.fingerprint)
-        if finished is not None:
-            done[order.name] = finished
+    done = _finished(orders)
     num_skipped = len(done)
     report = progress or (lambda done, num: None)
     report(num_skipped, len(orders))
@@ -150,6 +146,8 @@ def reconstruct_many(
     is_stopped = len(done) < len(orders)
     if dask == LOCAL or not is_stopped:  # else workers elsewhere may still be writing
         remove_leftovers(folder, [order.name for order in todo])
+    if is_stopped:
+        done |= _finished(todo)  # nobody listened any more
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
     write_report(records, folder, model_name=manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
@@ -253,6 +251,11 @@ def _orders(
     ]
 
 
+def _finished(orders: Sequence[Order]) -> dict[str, Record]:
+    found = (finished_record(order.folder, order.name, order.fingerprint) for order in orders)
+    return {record.name: record for record in found if record is not None}
+
+
 @contextmanager
 def _connected(dask: str, num_workers: int | None) -> Iterator[Client]:
     from distributed import Client, LocalCluster
@@ -266,6 +269,7 @@ def _connected(dask: str, num_workers: int | None) -> Iterator[Client]:
                     n_workers=num_workers,
                     threads_per_worker=1,
                     processes=True,
+                    preload="ptychonyx.runtime.fleet_preload",
                     dashboard_address=":0",  # else a second fleet would complain of its port
                     silence_logs=logging.CRITICAL,  # of the workers; what fails is in the report
                 )

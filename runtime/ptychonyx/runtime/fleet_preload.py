@@ -1,0 +1,10 @@
+"""What Dask loads in each local worker of a fleet when it starts."""
+
+from __future__ import annotations
+
+import signal
+
+
+def dask_setup(worker: object) -> None:
+    """Leave Ctrl-C, which a terminal sends to workers, too, to the command that started them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
