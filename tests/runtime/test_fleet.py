@@ -304,21 +304,23 @@ def test_a_stopped_fleet_keeps_what_is_finished(scan_path: Path, model: Path, tm
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_large_fleet_survives_a_killed_worker(tmp_path: Path):
+    def make(path: Path, seed: int, window_px: int, lowest: float = 0) -> None:
+        spec = SimulationSpec(num_patterns=20, window_px=window_px, step_px=8)
+        scan = simulate(spec, np.random.default_rng(seed))
+        patterns = scan.patterns[:].astype(np.float32)
+        patterns[5, 3, 3] += lowest
+        write_ptychopinn_npz(dataclasses.replace(scan, patterns=patterns), path)
+
     good = [tmp_path / f"good-{number:03}.npz" for number in range(188)]
     for number, path in enumerate(good):
-        spec = SimulationSpec(num_patterns=20, window_px=64, step_px=8)
-        write_ptychopinn_npz(simulate(spec, np.random.default_rng(number)), path)
-    bad = {tmp_path / f"cut-{number}.npz": "not a readable NPZ" for number in range(4)}
-    for path in bad:
-        path.write_bytes(good[0].read_bytes()[: 500 * (1 + len(path.name))])
-    small = simulate(SimulationSpec(num_patterns=9, window_px=32), np.random.default_rng(0))
-    negative = np.array(small.patterns[:])
-    negative[5, 3, 3] = -1
+        make(path, number, 64)
+    bad = {}
     for number in range(4):
-        wrong, holes = tmp_path / f"wrong-{number}.npz", tmp_path / f"negative-{number}.npz"
-        write_ptychopinn_npz(small, wrong)
-        write_ptychopinn_npz(dataclasses.replace(small, patterns=negative), holes)
-        bad |= {wrong: "are 32×32, but the model", holes: "32×32|negative"}
+        cut, wrong, low = (tmp_path / f"{word}-{number}.npz" for word in ("cut", "wrong", "low"))
+        cut.write_bytes(good[0].read_bytes()[: 900 * (number + 1)])
+        make(wrong, number, 32)
+        make(low, number, 64, lowest=-1e9)
+        bad |= {cut: "not a readable NPZ", wrong: "are 32×32, but", low: "Pattern 5 holds a neg"}
     scans = [*good, *bad]
     np.random.default_rng(0).shuffle(scans)
     assert len(scans) == 200
