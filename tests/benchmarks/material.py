@@ -47,7 +47,7 @@ def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
     from ptychonyx.training.weights import draw_weights, save_weights
 
     MATERIAL.mkdir(parents=True, exist_ok=True)
-    config = TrainingConfig(**({"backend": "pytorch"} | settings))
+    config = TrainingConfig(**({"backend": "pytorch", "architecture": "cnn"} | settings))
     probe = small_scan(window_px, 1).probe
     assert probe is not None
     described = {
