@@ -44,6 +44,10 @@ def test_runtime_imports_neither_scikit_image_nor_matplotlib() -> None:
     assert not {"skimage", "matplotlib"} & modules_after("import ptychonyx.runtime")
 
 
+def test_dask_is_imported_only_when_a_fleet_starts() -> None:
+    assert not {"dask", "distributed", "PIL"} & modules_after("import ptychonyx.runtime.fleet")
+
+
 @pytest.mark.tensorflow
 @pytest.mark.pytorch
 @pytest.mark.parametrize(

@@ -118,8 +118,11 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-c", "from ptychonyx.cli import main; main()", *map(str, words)]
 
 
-def run_cold(words: list[str]) -> tuple[float, int]:
-    """Run a command in a process of its own; return its wall time in s and its peak memory in bytes.
+def run_cold(words: list[str]) -> tuple[float, int, float]:
+    """Run a command in a process of its own.
+
+    Return its wall time in s, its peak memory in bytes, and the seconds that cores worked for it and
+    for its children.
 
     Bytecode may be cached, as in any installation.
     """
@@ -133,7 +136,7 @@ def run_cold(words: list[str]) -> tuple[float, int]:
     process.returncode = os.waitstatus_to_exitcode(status)  # Popen did not see it end
     if process.returncode:
         raise RuntimeError(f"{words} ended with code {process.returncode}.")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 class Repeated:

@@ -46,6 +46,7 @@ ORDER = (
     "stitching",
     "memory",
     "startup",
+    "fleet",
 )
 """Sections come in this order; those of other scripts after them, by name."""
 PACKAGES = (

@@ -232,6 +232,31 @@ def test_no_scheduler_is_said(monkeypatch, scan_path, model, tmp_path):
 
 
 @pytest.mark.integration
+def test_workers_elsewhere_open_the_model_once(scan_path: Path, model: Path, tmp_path: Path):
+    from distributed import LocalCluster
+
+    scans = [tmp_path / f"scan-{number}.npz" for number in range(6)]
+    for scan in scans:
+        os.link(scan_path, scan)
+    fleet_tasks._open.cache_clear()
+    options, done = FleetOptions(quantity="counts", split_patterns=25), []
+    # workers are threads of this process, so that what they share can be looked at
+    with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
+        result = fleet.reconstruct_many(
+            scans,
+            model,
+            tmp_path / "out",
+            dask=cluster.scheduler_address,
+            options=options,
+            progress=lambda num, of: done.append((num, of)),
+        )
+    assert [record.status for record in result.records] == ["done"] * 6, result.failed
+    assert [record.num_parts for record in result.records] == [2] * 6
+    assert done == [(num, 6) for num in range(7)]
+    assert fleet_tasks._open.cache_info().misses == 1
+
+
+@pytest.mark.integration
 def test_a_fleet_with_a_bad_scan(scan_path: Path, small_scan: Scan, model: Path, tmp_path: Path):
     patterns = np.concatenate([small_scan.patterns[:], small_scan.patterns[:]])
     corners_px = np.concatenate(
