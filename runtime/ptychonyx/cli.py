@@ -491,7 +491,7 @@ def reconstruct_many(
         str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
     ] = "local",
     workers: Annotated[
-        int | None, typer.Option(help="Local workers; by default one for each core.")
+        int | None, typer.Option(help="Local workers; by default one for each core, on a GPU one.")
     ] = None,
     split_patterns: Annotated[
         int, typer.Option(help="Scans with more patterns are split among workers.")

@@ -38,7 +38,7 @@ from .fleet_tasks import (
     reconstruct_scan,
     stitch_part,
 )
-from .model import read_manifest
+from .model import may_use_gpu, read_manifest
 from .plan import check_choices
 from .providers import check_provider
 
@@ -110,7 +110,8 @@ def reconstruct_many(
     dask : str
         Address of a scheduler, or "local": workers are started here, and stopped in the end.
     num_workers : int, optional
-        Of the local ones; by default one for each core. Fewer share the cores among them.
+        Of the local ones; by default one for each core, or one alone if it may use a GPU. The cores
+        are shared among them.
     options : FleetOptions
     progress : callable, optional
         Called with the number of scans done, and of all.
@@ -129,7 +130,9 @@ def reconstruct_many(
         If Dask is not installed, or no scheduler answers at the address.
     """
     _need_dask()
-    options = _checked(options, dask, num_workers)
+    _check(options, dask, num_workers)
+    if dask == LOCAL:
+        options, num_workers = _share_cores(options, num_workers)
     manifest, digest = read_manifest(model)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
@@ -203,10 +206,8 @@ def _need_dask() -> None:
         ) from error
 
 
-def _checked(options: FleetOptions, dask: str, num_workers: int | None) -> FleetOptions:
-    """Refuse what cannot work, and share this machine's cores among local workers."""
-    from dask.system import CPU_COUNT
-
+def _check(options: FleetOptions, dask: str, num_workers: int | None) -> None:
+    """Refuse what cannot work with any scan."""
     check_provider(options.provider)
     check_choices(
         batch_size=options.batch_size,
@@ -215,16 +216,22 @@ def _checked(options: FleetOptions, dask: str, num_workers: int | None) -> Fleet
     )
     if options.split_patterns < 1:
         raise ValueError(f"`split_patterns` is {options.split_patterns}; give 1 or more.")
-    if num_workers is None:
-        return options
-    if dask != LOCAL:
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"`num_workers` is {num_workers}; give 1 or more.")
+    if num_workers is not None and dask != LOCAL:
         raise ValueError(
             f"`num_workers` is {num_workers}, but the workers at {dask} were started by somebody "
             "else; leave it out, or use the local ones."
         )
-    if num_workers < 1:
-        raise ValueError(f"`num_workers` is {num_workers}; give 1 or more.")
-    return replace(options, num_threads=max(1, CPU_COUNT // num_workers))
+
+
+def _share_cores(options: FleetOptions, num_workers: int | None) -> tuple[FleetOptions, int]:
+    """Return how many workers to start on this machine, and options with the threads of each."""
+    from dask.system import CPU_COUNT
+
+    if num_workers is None:
+        num_workers = 1 if may_use_gpu(options.provider) else CPU_COUNT
+    return replace(options, num_threads=max(1, CPU_COUNT // num_workers)), num_workers
 
 
 def _orders(

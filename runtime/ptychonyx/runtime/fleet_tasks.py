@@ -24,7 +24,7 @@ from .scan import Scan
 from .stitch import Mosaic, PartialSums, canvas_for
 
 DEFAULT_SPLIT_PATTERNS = 20_000
-"""About a minute of one core with a small network: long enough for a task, short enough to lose."""
+"""A minute or two of one core: long enough for a task, short enough to lose."""
 
 _opening = Lock()
 
