@@ -149,8 +149,7 @@ def reconstruct_many(
     is_stopped = len(done) < len(orders)
     if dask == LOCAL or not is_stopped:  # else workers elsewhere may still be writing
         remove_leftovers(folder, [order.name for order in todo])
-    if is_stopped:
-        done |= _finished(todo)  # nobody listened any more
+    done |= _finished(todo)  # also what was finished when nobody listened any more
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
     write_report(records, folder, model_name=manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
