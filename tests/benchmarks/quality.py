@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from PIL import Image
 
 from ptychonyx.export import export_run
 from ptychonyx.runtime import Model, load_object, load_probe, load_scan, reconstruct
@@ -48,6 +48,8 @@ SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").re
 SEEDS = (0, 1, 2)
 SHORT_SEEDS = (0, 1, 2, 3, 4)
 """Of the short trainings at N = 128, which only ask whether a training collapses."""
+PICTURE_PX = 900
+"""Largest side of a picture on the page."""
 COLLAPSED = 0.2
 """Pearson of amplitude and of phase below which a training has collapsed; an error never tells."""
 
@@ -194,7 +196,8 @@ Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml
 real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
 100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. All
 others are simulated, and scored on an object that was not trained on. Figures are medians over the seeds
-named. A training has collapsed if amplitude and phase both correlate by less than {collapsed}.
+named. A training has collapsed if amplitude and phase both correlate by less than {collapsed}. Cases without
+a row were not run yet.
 
 | case | backend | seeds | phase Pearson | amplitude Pearson | phase SSIM | amplitude SSIM | complex NRMSE | \
 unexplained | collapsed | core minutes | samples/s | memory, MB |
@@ -221,10 +224,17 @@ def report() -> None:
                 lines.append(line_of(name, backend, found))
                 picture = f"{name}-{backend}-{found[0]['seed']}"
                 PICTURES.mkdir(exist_ok=True)
-                shutil.copy(RESULTS / picture / "picture.png", PICTURES / f"{picture}.png")
+                small_copy(RESULTS / picture / "picture.png", PICTURES / f"{picture}.png")
                 pictures.append(f"![{name}, {backend}](quality/{picture}.png)")
     text = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines) + "\n\n" + "\n\n".join(pictures)
     (ROOT / "docs" / "quality.md").write_text(text + "\n")
+
+
+def small_copy(source: Path, target: Path) -> None:
+    with Image.open(source) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((PICTURE_PX, PICTURE_PX))
+        small.quantize(128).save(target, optimize=True)
 
 
 def line_of(name: str, backend: str, rows: list[dict[str, Any]]) -> str:
