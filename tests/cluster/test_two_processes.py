@@ -68,7 +68,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "Adam": {"learning_rate": 1e-3},
     # Two scans, groups, several losses, a trained beam: all that is averaged over a batch.
     "plain": {
-        "learning_rate": 0.02,
+        "learning_rate": 0.01,
         "num_merged": 4,
         "max_distance_px": 20.0,
         "loss": {"poisson": 1.0, "amplitude": 0.5, "total_variation": 0.1},

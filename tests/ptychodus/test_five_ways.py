@@ -130,8 +130,9 @@ def check(array: np.ndarray, true: np.ndarray, covered: np.ndarray) -> float:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the correlation of complex values, whatever their common phase."""
-    return float(abs(np.vdot(a, b)) / (np.linalg.norm(a) * np.linalg.norm(b)))
+    """Return the correlation of complex values, whatever their common phase; 0 of nothing."""
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(abs(np.vdot(a, b))) / norms if norms else 0.0
 
 
 def transposed(array: np.ndarray) -> np.ndarray:
