@@ -35,7 +35,7 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     common = tf.reduce_sum(tf.math.conj(shifted[:, 0]) * shifted[:, 0, :1], axis=(-2, -1))
     squared = tf.square(tf.math.real(common)) + tf.square(tf.math.imag(common))
     length = tf.sqrt(squared + tf.constant(NO_OVERLAP, squared.dtype))
-    turns = (common / tf.cast(length, common.dtype))[..., None, None]
+    turns = (common / tf.complex(length, tf.zeros_like(length)))[..., None, None]
     own = tf.cast(share, common.dtype) * turns * object_patches
     merged = tf.reduce_sum(turns[:, None] * shifted, axis=2) + own
     return merged / tf.cast(divisor + share, object_patches.dtype)
