@@ -14,7 +14,7 @@ NUM_NEAREST = 4
 
 
 def default_max_distance_px(window_px: int) -> float:
-    """Return how far the members of a group may lie from its first, unless somebody says: N/4.
+    """Return how far the others may lie from the pattern whose group it is, by default: N/4.
 
     Examples
     --------

@@ -86,7 +86,7 @@ class Manifest:
     window_px, num_channels, patch_px : int
         N, C and M.
     max_distance_px : float
-        Largest distance of a pattern from the first of its group.
+        Largest distance of the others of a group from the pattern whose group it is.
     input_quantity : str
         "amplitude".
     scaling_rule, object_convention : str

@@ -53,7 +53,7 @@ class TrainingConfig:
         Patterns of a group, whose patches must agree on one object while training; None is C. With
         C = 1 each of them goes through the network alone, and the exported model takes single ones.
     max_distance_px : float or None
-        Largest distance of a pattern from its group's first; None is N/4.
+        Largest distance of the others from the pattern whose group it is; None is N/4.
     loss : str or mapping of str to float
         "poisson", "amplitude" (both against the measured counts), "supervised" (against the scan's
         own object), "total_variation" (of the object); several with their weights.

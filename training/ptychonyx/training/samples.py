@@ -156,7 +156,7 @@ class Samples:
     group_size : int
         G.
     max_distance_px : float
-        Largest distance of a pattern from its group's first.
+        Largest distance of the others from the pattern whose group it is.
     constants : ScanConstants
     probes : sequence of ProbeChoice
         One for each scan.
@@ -245,7 +245,7 @@ def prepare_samples(
     group_size : int
         G, the patterns of a group.
     max_distance_px : float, optional
-        Largest distance of a pattern from its group's first; N/4 by default.
+        Largest distance of the others from the pattern whose group it is; N/4 by default.
     with_truth : bool
         Whether to cut the scans' own objects, for a supervised loss.
 
