@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_stitching_meets_band_limited_truth(overlaps, largest):
     errors = stitching.errors("random", overlaps, 0.0, "Hann")
     assert errors[stitching.DEFAULT] < largest
     assert errors["bilinear / transfer"] > largest  # what is so much simpler does not
+
+
+def test_a_peak_is_that_of_the_command_alone():
+    ours = np.ones(100_000_000)  # 800 MB, held while the command runs
+    peak = material.run_cold([sys.executable, "-c", "print(1)"])[1]
+    assert peak < 100e6, (peak, ours.nbytes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,16 @@ NUM_SIMULATED = 500
 """Patterns that are really simulated; longer scans repeat them."""
 STEP_PX = 6.0
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+MEASURE = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+process.returncode = os.waitstatus_to_exitcode(status)
+core_s = usage.ru_utime + usage.ru_stime
+print(json.dumps([process.returncode, seconds, usage.ru_maxrss, core_s]))
+"""
 
 
 def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
@@ -124,19 +134,21 @@ def run_cold(words: list[str]) -> tuple[float, int, float]:
     Return its wall time in s, its peak memory in bytes, and the seconds that cores worked for it and
     for its children.
 
-    Bytecode may be cached, as in any installation.
+    A small process between us and the command measures it: a peak is never less than that of the
+    process that started it. Bytecode may be cached, as in any installation.
     """
     environment = {key: value for key, value in os.environ.items() if key != NO_BYTECODE}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    measured = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURE, *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)  # Popen did not see it end
-    if process.returncode:
-        raise RuntimeError(f"{words} ended with code {process.returncode}.")
-    return seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
+    code, seconds, peak_kb, core_s = json.loads(measured.stdout)
+    if code:
+        raise RuntimeError(f"{words} ended with code {code}.")
+    return seconds, peak_kb * 1024, core_s
 
 
 class Repeated:
