@@ -85,7 +85,10 @@ def simulate(
         Path, typer.Option("--output", "-o", help="An .npz file, or a folder for Ptychodus files.")
     ],
     object_name: Annotated[
-        str, typer.Option("--object", help="lines, dead_leaves, gaussian_random_field, natural.")
+        str,
+        typer.Option(
+            "--object", help="lines, blurred_lines, dead_leaves, gaussian_random_field, natural."
+        ),
     ] = "lines",
     probe: Annotated[str, typer.Option(help="focused or gaussian.")] = "focused",
     positions: Annotated[str, typer.Option(help="raster, spiral or random.")] = "raster",
@@ -94,6 +97,9 @@ def simulate(
     step_px: Annotated[float, typer.Option(help="Mean step of the scan.")] = 6.0,
     counts: Annotated[float, typer.Option(help="Mean counts of a pattern.")] = 4.4e5,
     num_modes: Annotated[int, typer.Option(help="Incoherent probe modes.")] = 3,
+    one_material: Annotated[
+        bool, typer.Option("--one-material", help="One thickness gives amplitude and phase.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Simulate a scan with its truth.
@@ -115,6 +121,7 @@ def simulate(
         step_px=step_px,
         counts_per_pattern=counts,
         num_modes=num_modes,
+        is_one_material=one_material,
     )
     scan = run(spec, np.random.default_rng(seed))
     if output.suffix == ".npz":

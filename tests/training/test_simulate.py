@@ -171,6 +171,16 @@ def test_objects_keep_their_ranges_and_have_structure(object_name: str) -> None:
     assert abs(np.corrcoef(amplitude, phase)[0, 1]) < 0.9
 
 
+def test_one_material_absorbs_and_delays_in_proportion() -> None:
+    spec = dataclasses.replace(SMALL, amplitude_range=(0.3, 0.9), is_one_material=True)
+    object_ = draw_object(spec, (70, 110), rng())
+    thickness = (0.5 - np.angle(object_)) / 1.0  # phase_range_rad is ±0.5
+    assert thickness.min() == pytest.approx(0, abs=1e-9)
+    assert thickness.max() == pytest.approx(1, abs=1e-9)
+    expected = thickness * np.log(0.3 / 0.9)
+    np.testing.assert_allclose(np.log(np.abs(object_) / 0.9), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", POSITIONS)
 def test_positions_have_the_mean_step(name: str) -> None:
     positions_px = POSITIONS[name](400, 5.0, rng())
@@ -245,6 +255,10 @@ def test_unfit_probes_are_refused(probe: NDArray[np.complex64], message: str) ->
         ({"counts_per_pattern": 5e9}, r"`counts_per_pattern` is 5e\+09.*uint32"),
         ({"counts_per_pattern": float("inf")}, "`counts_per_pattern` is inf"),
         ({"margins_px": ((8, 8), (7, 8))}, f"at least {MARGIN_PX} on each side"),
+        (
+            {"is_one_material": True, "amplitude_range": (0.0, 1.0)},
+            r"`amplitude_range` is \(0.0, 1.0\), expected to start above 0",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:

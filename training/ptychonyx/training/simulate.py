@@ -54,6 +54,9 @@ class SimulationSpec:
     amplitude_range : (float, float)
         Of the object.
     phase_range_rad : (float, float)
+    is_one_material : bool
+        Whether one thickness gives both absorption and phase, as in a specimen of one material;
+        else each is drawn apart.
     margins_px : ((int, int), (int, int))
         Object around the outermost windows, ((top, bottom), (left, right)). Unequal ones put the
         scan off the canvas' centre and make the canvas oblong.
@@ -69,6 +72,7 @@ class SimulationSpec:
     num_modes: int = 3
     amplitude_range: tuple[float, float] = (0.6, 1.0)
     phase_range_rad: tuple[float, float] = (-0.5, 0.5)
+    is_one_material: bool = False
     margins_px: tuple[tuple[int, int], tuple[int, int]] = ((MARGIN_PX, MARGIN_PX),) * 2
 
     def __post_init__(self) -> None:
@@ -88,6 +92,11 @@ class SimulationSpec:
             raise ValueError(
                 f"`counts_per_pattern` is {self.counts_per_pattern:g}, expected at most "
                 f"{MAX_COUNTS_PER_PATTERN:g}: counts are stored as uint32."
+            )
+        if self.is_one_material and not self.amplitude_range[0] > 0:
+            raise ValueError(
+                f"`amplitude_range` is {self.amplitude_range}, expected to start above 0: a material "
+                "takes a share of the amplitude with each layer, and never all of it."
             )
         if min(min(pair) for pair in self.margins_px) < MARGIN_PX:
             raise ValueError(
@@ -159,9 +168,11 @@ def simulate(
 
 
 def draw_object(spec: SimulationSpec, shape: tuple[int, int], rng: np.random.Generator) -> Complex:
-    """Draw amplitude and phase images independently and scale them to their ranges.
+    """Draw amplitude and phase images and scale them to their ranges.
 
-    Where the amplitude image is bright the object absorbs.
+    Where the amplitude image is bright the object absorbs. Of one material, with thickness t from 0
+    to 1, the amplitude is high·(low/high)^t and the phase falls in proportion to t (Beer and
+    Lambert; its refractive index is below that of vacuum).
 
     Returns
     -------
@@ -174,12 +185,15 @@ def draw_object(spec: SimulationSpec, shape: tuple[int, int], rng: np.random.Gen
     >>> bool(abs(object_).min() > 0.59 and abs(object_).max() < 1.01)
     True
     """
-    amplitude, phase = (_unit(OBJECTS[spec.object_name](shape, rng)) for _ in range(2))
     low, high = spec.amplitude_range
     start, stop = spec.phase_range_rad
-    result: Complex = (high - (high - low) * amplitude) * np.exp(
-        1j * (start + (stop - start) * phase)
-    )
+    image = _unit(OBJECTS[spec.object_name](shape, rng))
+    if spec.is_one_material:
+        amplitude, phase = high * (low / high) ** image, stop - (stop - start) * image
+    else:
+        phase_image = _unit(OBJECTS[spec.object_name](shape, rng))
+        amplitude, phase = high - (high - low) * image, start + (stop - start) * phase_image
+    result: Complex = amplitude * np.exp(1j * phase)
     return result
 
 
