@@ -68,11 +68,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table: data, and what it changes of the settings."""
+    """One row of the table: data, and which settings to train with."""
 
     load: Callable[[], Data]
     settings: str
-    changes: dict[str, Any]
     seeds: tuple[int, ...] = SEEDS
 
 
@@ -110,7 +109,7 @@ def simulated(kind: str, window_px: int) -> Data:
     spec = dataclasses.replace(spec, step_px=spec.step_px * factor)
     *training, unseen = (
         simulate(spec, np.random.default_rng(seed))
-        for seed in (*SETTINGS["training_seeds"], SETTINGS["held_out_seed"])
+        for seed in (*range(1, SETTINGS["num_training_scans"] + 1), SETTINGS["held_out_seed"])
     )
     assert unseen.object_ is not None
     truth = ObjectFile(unseen.object_, unseen.object_corner_px)
@@ -133,15 +132,13 @@ def cases() -> dict[str, Case]:
     for window_px in (64, 128):
         for half in (False, True):
             name = f"star{window_px}" + ("-half" if half else "")
-            found[name] = Case(lambda n=window_px, h=half: star(n, half=h), f"star{window_px}", {})
+            found[name] = Case(lambda n=window_px, h=half: star(n, half=h), f"star{window_px}")
         for kind in SETTINGS["simulated"]:
             for num_channels in (1, 4):
                 found[f"{kind}{window_px}-C{num_channels}"] = Case(
-                    lambda k=kind, n=window_px: simulated(k, n),
-                    "simulated",
-                    {"num_channels": 4, "num_merged": None} if num_channels == 4 else {},
+                    lambda k=kind, n=window_px: simulated(k, n), f"simulated-C{num_channels}"
                 )
-    found["star128-short"] = Case(lambda: star(128, half=False), "star128-short", {}, SHORT_SEEDS)
+    found["star128-short"] = Case(lambda: star(128, half=False), "star128-short", SHORT_SEEDS)
     return found
 
 
@@ -149,8 +146,7 @@ def run(name: str, backend: str, seed: int) -> dict[str, Any]:
     """Train, export, reconstruct and compare; return the row."""
     case = cases()[name]
     data = case.load()
-    settings = SETTINGS["training"][case.settings] | case.changes
-    config = TrainingConfig(backend=backend, seed=seed, **settings)
+    config = TrainingConfig(backend=backend, seed=seed, **SETTINGS["training"][case.settings])
     folder = RESULTS / f"{name}-{backend}-{seed}"
     started = time.process_time()  # cores may be shared with other work
     train(data.training, config, folder / "run", probe=data.probe, overwrite=True)
