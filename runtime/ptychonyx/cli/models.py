@@ -1,0 +1,142 @@
+"""Commands on model files: export, verify, benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ptychonyx.terminal import print_columns, progress_bar, say
+
+from .options import Origin, Quantity, load_asked
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder; or a float32 model, to lower precision.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
+    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Scan to find ranges and measure the loss on: the training scan."),
+    ] = None,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the model.")] = "not stated",
+) -> None:
+    """Export a run to one model file, and prove that it computes the same.
+
+    **Example:** `ptychonyx export run -o model.onnx`
+
+    **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
+    """
+    try:
+        from ptychonyx.export import export_precision, export_run
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
+        ) from error
+    if precision != "float32":
+        if calibration is None:
+            raise ValueError(
+                f"`--precision {precision}` is measured on a scan; give the one that the model was "
+                "trained on with `--calibration`."
+            )
+        derived = export_precision(
+            run,
+            output,
+            precision=precision,
+            calibration=load_asked(calibration, quantity, position_origin, None),
+            name=name,
+            licence=licence,
+        )
+        say(
+            f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
+            f"{derived.parent_num_bytes / 1e6:.1f} MB); against the float32 object: phase Pearson "
+            f"{derived.phase_pearson:.5f}, amplitude Pearson {derived.amplitude_pearson:.5f}, "
+            f"complex error {derived.complex_nrmse:.4f}."
+        )
+        return
+    report = export_run(run, output, name=name, licence=licence)
+    say(
+        f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
+        f"{report.largest_difference:.1e} (allowed {report.tolerance:.0e})."
+    )
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+) -> None:
+    """Prove on this machine that a model computes what its framework computed.
+
+    **Example:** `ptychonyx verify model.onnx`
+    """
+    from ptychonyx.runtime.model import Model
+
+    result = Model(model, provider=provider).verify()
+    say(
+        f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
+        f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
+    )
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def benchmark(
+    model: Annotated[Path, typer.Argument(help="Model file.")],
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Only this size; may be repeated.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Only so many; may be repeated.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each combination.")] = 2.0,
+) -> None:
+    """Measure a model on this machine, and remember what was fastest for `--batch auto`.
+
+    **Example:** `ptychonyx benchmark model.onnx`
+    """
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import BATCHES, best, remember
+    from ptychonyx.runtime.tuning import benchmark as run
+
+    digest = read_manifest(model)[1]
+    with progress_bar("Measuring", 100) as show:
+        measured = run(
+            model,
+            providers=provider,
+            batches=batch or BATCHES,
+            threads=threads,
+            seconds_each=seconds,
+            progress=lambda share: show(round(100 * share)),
+        )
+    print_columns(
+        f"{model.name} on this machine",
+        ("provider", "threads", "batch", "patterns/s", "% of peak", "p50 ms", "p99 ms"),
+        [
+            (
+                each.setting.provider,
+                str(each.setting.num_threads),
+                str(each.setting.batch_size),
+                f"{each.patterns_per_s:.0f}",
+                "not known" if each.percent_of_peak is None else f"{each.percent_of_peak:.0f}",
+                f"{each.p50_ms:.2f}",
+                f"{each.p99_ms:.2f}",
+            )
+            for each in measured
+        ],
+    )
+    winner = best(measured).setting
+    path = remember(digest, measured)
+    say(
+        f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
+        f"{path} for `ptychonyx reconstruct --batch auto`. 100 % are what a matrix product of "
+        "2048×2048 reaches on the CPU with as many threads."
+    )

@@ -1,0 +1,224 @@
+"""Commands that make products: reconstruct, reconstruct-folder, reconstruct-many."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ptychonyx.terminal import INTERRUPTED, progress_bar, say, stop_on_signal
+
+from .options import Origin, Patterns, Plot, Quantity, ScanPath, as_scale, load_asked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ptychonyx.runtime.product import Product
+
+
+def reconstruct(
+    scan: ScanPath,
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+    batch: Annotated[
+        str,
+        typer.Option(help="Patterns in one call of the network; auto: what benchmark found best."),
+    ] = "64",
+    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
+    residual_patterns: Annotated[
+        int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
+    ] = 256,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    patterns: Patterns = None,
+    plot: Plot = None,
+) -> None:
+    """Reconstruct a scan into a product that Ptychodus opens.
+
+    **Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5 --plot out.png`
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ptychonyx.runtime.model import Model
+    from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
+    from ptychonyx.runtime.product import check_product_path, write_product
+    from ptychonyx.runtime.reconstruct import reconstruct as run
+
+    check_product_path(output)
+    batch_size, provider = _batch_setting(batch, model, provider)
+    with ThreadPoolExecutor(1) as starter:
+        starting = starter.submit(
+            Model, model, provider=provider, predictions_at_once=PREDICTIONS_AT_ONCE
+        )
+        loaded = load_asked(scan, quantity, position_origin, patterns)
+        network = starting.result()
+    with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
+        product = run(
+            loaded,
+            network,
+            batch_size=batch_size,
+            scale=as_scale(scale),
+            residual_patterns=residual_patterns,
+            progress=lambda done, _: show(done),
+            should_stop=lambda: bool(stopped),
+        )
+        write_product(product, output)
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_object
+
+        plot_object(
+            product.object_,
+            plot,
+            coverage=product.coverage,
+            disagreement=product.disagreement,
+            residuals=_residual_points(product),
+            pixel_size_m=product.pixel_size_m,
+            title=product.name,
+        )
+    assert product.coverage is not None
+    share = 100 * float((product.coverage > 0).mean())
+    say(
+        f"Wrote {output}: {product.num_patterns_used} of {loaded.num_patterns} patterns, "
+        f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, on "
+        f"{network.provider}, {product.metadata['total_s']:.2f} s."
+    )
+    if "residual" in product.metadata:
+        say(
+            f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
+            f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
+        )
+    if product.metadata["probe_source"] == "estimated":
+        say("Note: neither scan nor model has a probe; the stored one is an estimate.")
+    if not product.complete:
+        raise typer.Exit(INTERRUPTED)
+
+
+def reconstruct_folder(
+    input_folder: Annotated[
+        Path,
+        typer.Option(
+            "--input-directory",
+            "-i",
+            help="Folder with diffraction.h5, product.h5, model.onnx and, if wanted, settings.ini.",
+        ),
+    ],
+    output_folder: Annotated[
+        Path, typer.Option("--output-directory", "-o", help="Folder that gets product.h5.")
+    ],
+    event_file: Annotated[
+        Path | None, typer.Option(help="File for events: one JSON object a line.")
+    ] = None,
+) -> None:
+    """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
+
+    **Example:** `ptychonyx reconstruct-folder -i input -o output --event-file events.ndjson`
+    """
+    from ptychonyx.runtime.reconstruct_folder import open_events
+    from ptychonyx.runtime.reconstruct_folder import reconstruct_folder as run
+
+    with stop_on_signal() as stopped, open_events(event_file) as events:
+        product = run(input_folder, output_folder, events=events, should_stop=lambda: bool(stopped))
+    say(
+        f"Wrote {output_folder / 'product.h5'}: {product.num_patterns_used} of "
+        f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s."
+    )
+    if not product.complete:
+        raise typer.Exit(INTERRUPTED)
+
+
+def reconstruct_many(
+    scans: Annotated[list[Path], typer.Argument(help="Scans, as for `reconstruct`.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    output_folder: Annotated[
+        Path,
+        typer.Option(
+            "--output-directory", "-o", help="Gets a product for each scan, and a report."
+        ),
+    ],
+    dask: Annotated[
+        str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Local workers; by default one for each core, on a GPU one.")
+    ] = None,
+    split_patterns: Annotated[
+        int, typer.Option(help="Scans with more patterns are split among workers.")
+    ] = 20_000,
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
+    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
+    residual_patterns: Annotated[
+        int, typer.Option(help="Patterns on which each object is tested; 0: none.")
+    ] = 256,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+) -> None:
+    """Reconstruct many scans on many processes or machines; finished ones are skipped.
+
+    **Example:** `ptychonyx reconstruct-many scans/*.npz --model model.onnx -o products --workers 4`
+    """
+    from ptychonyx.runtime.fleet import reconstruct_many as run
+    from ptychonyx.runtime.fleet_tasks import FleetOptions
+
+    options = FleetOptions(
+        quantity=quantity,
+        position_origin=position_origin,
+        scale=as_scale(scale),
+        batch_size=batch,
+        residual_patterns=residual_patterns,
+        provider=provider,
+        split_patterns=split_patterns,
+    )
+    with stop_on_signal() as stopped, progress_bar("Reconstructing", len(scans)) as show:
+        fleet = run(
+            scans,
+            model,
+            output_folder,
+            dask=dask,
+            num_workers=workers,
+            options=options,
+            progress=lambda done, _: show(done),
+            should_stop=lambda: bool(stopped),
+        )
+    for record in fleet.failed:
+        sys.stderr.write(f"{record.scan}: {record.reason}\n")
+    say(
+        f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
+        f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"
+    )
+    if fleet.is_stopped:
+        raise typer.Exit(INTERRUPTED)
+    if fleet.failed:
+        raise typer.Exit(1)
+
+
+def _residual_points(
+    product: Product,
+) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
+    if product.pattern_residuals is None:
+        return None
+    centres_px = product.corners_px + product.window_px / 2 - product.object_corner_px
+    return centres_px, product.pattern_residuals
+
+
+def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
+    """Return batch size and provider for what was typed."""
+    if text != "auto":
+        try:
+            return int(text), provider
+        except ValueError:
+            raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
+    from ptychonyx.runtime.model import read_manifest
+    from ptychonyx.runtime.tuning import recall
+
+    found = recall(read_manifest(model)[1], provider)
+    if found is None:
+        raise ValueError(
+            f"`--batch auto` needs to know this machine; measure it once with "
+            f"`ptychonyx benchmark {model}`, or give a number."
+        )
+    return found.batch_size, found.provider

@@ -1,0 +1,176 @@
+"""Commands on scans and objects: inspect, simulate, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ptychonyx.terminal import as_text, print_table, say
+
+from .options import Origin, Patterns, Plot, Quantity, load_asked
+
+if TYPE_CHECKING:
+    from ptychonyx.runtime.formats.object_file import ObjectFile
+    from ptychonyx.runtime.scan import Scan
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A scan or a model file.")],
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    patterns: Patterns = None,
+    plot: Plot = None,
+) -> None:
+    """Say what a scan or a model is.
+
+    **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
+    """
+    from ptychonyx.runtime.describe import describe_model, describe_scan
+
+    if file.suffix == ".onnx":
+        from ptychonyx.runtime.model import read_manifest
+
+        print_table(file.name, describe_model(read_manifest(file)[0]))
+        return
+    scan = load_asked(file, quantity, position_origin, patterns)
+    print_table(file.name, describe_scan(scan))
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_scan
+
+        plot_scan(scan, plot)
+
+
+def simulate(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="An .npz file, or a folder for Ptychodus files.")
+    ],
+    object_name: Annotated[
+        str,
+        typer.Option(
+            "--object", help="lines, blurred_lines, dead_leaves, gaussian_random_field, natural."
+        ),
+    ] = "lines",
+    probe: Annotated[str, typer.Option(help="focused or gaussian.")] = "focused",
+    positions: Annotated[str, typer.Option(help="raster, spiral or random.")] = "raster",
+    num_patterns: Annotated[int, typer.Option(help="Number of patterns.")] = 500,
+    window_px: Annotated[int, typer.Option(help="Side N of the patterns.")] = 64,
+    step_px: Annotated[float, typer.Option(help="Mean step of the scan.")] = 6.0,
+    counts: Annotated[float, typer.Option(help="Mean counts of a pattern.")] = 4.4e5,
+    num_modes: Annotated[int, typer.Option(help="Incoherent probe modes.")] = 3,
+    one_material: Annotated[
+        bool, typer.Option("--one-material", help="One thickness gives amplitude and phase.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Simulate a scan with its truth.
+
+    **Example:** `ptychonyx simulate -o scan.npz --object dead_leaves --seed 1`
+    """
+    import numpy as np
+
+    from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+    from ptychonyx.training.simulate import SimulationSpec
+    from ptychonyx.training.simulate import simulate as run
+
+    spec = SimulationSpec(
+        object_name=object_name,
+        probe_name=probe,
+        positions_name=positions,
+        num_patterns=num_patterns,
+        window_px=window_px,
+        step_px=step_px,
+        counts_per_pattern=counts,
+        num_modes=num_modes,
+        is_one_material=one_material,
+    )
+    scan = run(spec, np.random.default_rng(seed))
+    if output.suffix == ".npz":
+        _need_folder(output)
+        write_ptychopinn_npz(scan, output)
+    elif output.suffix:
+        raise ValueError(f"The output is {output}; give a name ending in .npz, or a folder.")
+    else:
+        write_ptychodus(scan, output)
+    say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Product, scan or NPZ with an object.")],
+    b: Annotated[Path, typer.Argument(help="The reference.")],
+    region: Annotated[
+        str | None, typer.Option(help='"y0:y1,x0:x1" in pixels of the reference.')
+    ] = None,
+    scan: Annotated[
+        Path | None,
+        typer.Option(help="Their scan: how much of its patterns each object leaves unexplained."),
+    ] = None,
+    quantity: Quantity = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Plot = None,
+) -> None:
+    """Compare two objects, ignoring what ptychography cannot know.
+
+    **Example:** `ptychonyx compare product.h5 reference.npz --region 50:195,50:195`
+    """
+    import dataclasses
+    import json
+
+    from ptychonyx.runtime.align import align
+    from ptychonyx.runtime.compare import measure
+    from ptychonyx.runtime.formats import load_object
+
+    first, second = load_object(a), load_object(b)
+    residuals = (first.residual, second.residual)
+    if scan is not None:
+        loaded = load_asked(scan, quantity, None, None)
+        residuals = (_residual(loaded, a, first), _residual(loaded, b, second))
+    aligned = align(
+        first.object_,
+        second.object_,
+        corner_a=first.corner_px,
+        corner_b=second.corner_px,
+        mask_a=None if first.coverage is None else first.coverage > 0,
+        mask_b=None if second.coverage is None else second.coverage > 0,
+        region=region,
+    )
+    result = measure(aligned, pixel_size_m=second.pixel_size_m or first.pixel_size_m)
+    values = dataclasses.asdict(result)
+    values |= dict(zip(("residual", "reference_residual"), residuals, strict=True))
+    if json_:
+        typer.echo(json.dumps(values))
+    else:
+        print_table(
+            f"{a.name} against {b.name}", {key: as_text(value) for key, value in values.items()}
+        )
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_comparison
+
+        plot_comparison(aligned, result, plot, names=(a.name, b.name))
+
+
+def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
+    """Return what an object with the probe of its own file leaves unexplained, if it has one."""
+    from ptychonyx.runtime.errors import ScanError
+    from ptychonyx.runtime.formats import load_probe
+    from ptychonyx.runtime.residual import measure_residual
+    from ptychonyx.runtime.scaling import mean_counts
+
+    try:
+        probe = load_probe(path)
+    except ScanError:
+        return None
+    return measure_residual(
+        scan,
+        of.object_,
+        object_corner_px=of.corner_px,
+        probe=probe,
+        mean_counts=mean_counts(scan),
+        coverage=of.coverage,
+    ).total
+
+
+def _need_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
