@@ -2,10 +2,12 @@
 
 Each training is a process of its own and leaves one JSON file and its pictures in build/quality; those
 that are there already are not run again, so the table can be made in parts. `report` writes
-docs/quality.md of all that is there; cases that were not run again keep their lines.
+docs/quality.md of all that is there, and of what `performance.py throughput` measured; what was not run
+again keeps its lines.
 
     python tests/benchmarks/quality.py list
     python tests/benchmarks/quality.py run star64 pytorch 0
+    python tests/benchmarks/quality.py score star64 pytorch 0    # its model again, after a metric changed
     python tests/benchmarks/quality.py all
     python tests/benchmarks/quality.py report
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -44,6 +47,7 @@ from ptychonyx.training.train import train
 ROOT = Path(__file__).parents[2]
 STAR = ROOT.parent / "shared" / "data" / "velociprobe_siemens_star"
 RESULTS = ROOT / "build" / "quality"
+THROUGHPUT = ROOT / "build" / "performance" / "throughput.md"
 PAGE, PICTURES = ROOT / "docs" / "quality.md", ROOT / "docs" / "quality"
 SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 SEEDS = (0, 1, 2)
@@ -143,7 +147,7 @@ def cases() -> dict[str, Case]:
 
 
 def run(name: str, backend: str, seed: int) -> dict[str, Any]:
-    """Train, export, reconstruct and compare; return the row."""
+    """Train and export; return what it cost."""
     case = cases()[name]
     data = case.load()
     config = TrainingConfig(backend=backend, seed=seed, **SETTINGS["training"][case.settings])
@@ -152,6 +156,21 @@ def run(name: str, backend: str, seed: int) -> dict[str, Any]:
     train(data.training, config, folder / "run", probe=data.probe, overwrite=True)
     core_s = time.process_time() - started
     export_run(folder / "run", folder / "model.onnx")
+    rates = [float(row["samples_per_s"]) for row in open_run(folder / "run").history()[2:]]
+    return {
+        "case": name,
+        "backend": backend,
+        "seed": seed,
+        "core_s": core_s,
+        "samples_per_s": float(np.median(rates)) if rates else None,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def score(name: str, backend: str, seed: int) -> dict[str, Any]:
+    """Reconstruct with the exported model, compare, and draw; return the metrics."""
+    data = cases()[name].load()
+    folder = RESULTS / f"{name}-{backend}-{seed}"
     product = reconstruct(data.unseen, Model(folder / "model.onnx", provider="cpu"))
     aligned = align(
         product.object_,
@@ -163,21 +182,13 @@ def run(name: str, backend: str, seed: int) -> dict[str, Any]:
     )
     result = measure(aligned)
     plot_comparison(aligned, result, folder / "picture.png", names=(backend, "reference"))
-    rates = [float(row["samples_per_s"]) for row in open_run(folder / "run").history()[2:]]
-    return dataclasses.asdict(result) | {
-        "case": name,
-        "backend": backend,
-        "seed": seed,
-        "core_s": core_s,
-        "samples_per_s": float(np.median(rates)) if rates else None,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "residual": product.metadata.get("residual"),
-    }
+    return dataclasses.asdict(result) | {"residual": product.metadata.get("residual")}
 
 
-def write_row(name: str, backend: str, seed: int) -> None:
-    row = run(name, backend, seed)
+def write_row(name: str, backend: str, seed: int, *, only_score: bool = False) -> None:
     path = RESULTS / f"{name}-{backend}-{seed}.json"
+    row = json.loads(path.read_text()) if only_score else run(name, backend, seed)
+    row |= score(name, backend, seed)
     path.write_text(json.dumps(row, indent=1) + "\n")
     print(json.dumps(row))
 
@@ -238,8 +249,8 @@ def report() -> None:
                 lines.append(known[name, backend])
                 (picture,) = (path.name for path in PICTURES.glob(f"{name}-{backend}-*.png"))
                 pictures.append(f"![{name}, {backend}](quality/{picture})")
-    text = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines) + "\n\n" + "\n\n".join(pictures)
-    PAGE.write_text(text + "\n")
+    table = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines)
+    PAGE.write_text("\n\n".join([table, *throughput_sections(), *pictures]) + "\n")
 
 
 def known_lines() -> dict[tuple[str, str], str]:
@@ -251,6 +262,14 @@ def known_lines() -> dict[tuple[str, str], str]:
         if len(words) > 2 and words[1] in names:
             found[words[1], words[2]] = line
     return found
+
+
+def throughput_sections() -> list[str]:
+    """Return the section on training throughput as `performance.py throughput` left it, if it did."""
+    if THROUGHPUT.exists():
+        return [THROUGHPUT.read_text().strip()]
+    known = PAGE.read_text() if PAGE.exists() else ""
+    return [match[0].strip() for match in re.finditer(r"^## [^!]*", known, re.MULTILINE)]
 
 
 def small_copy(source: Path, target: Path) -> None:
@@ -283,6 +302,8 @@ def main(words: list[str]) -> None:
             print(*cases(), sep="\n")
         case ["run", name, backend, seed]:
             write_row(name, backend, int(seed))
+        case ["score", name, backend, seed]:
+            write_row(name, backend, int(seed), only_score=True)
         case ["all"]:
             run_all()
             report()

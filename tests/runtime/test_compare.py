@@ -182,3 +182,20 @@ def test_siemens_star_scores_what_was_measured_before():
     assert result.phase_pearson == pytest.approx(0.983, abs=0.003)
     assert result.amplitude_pearson == pytest.approx(0.73, abs=0.01)
     assert np.abs(result.shift_px).max() < 0.2
+
+
+@pytest.mark.parametrize("zero_rad", [0.0, 1.0, -0.4])
+def test_phase_ssim_is_that_of_an_image_that_begins_at_zero(zero_rad):
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(0)
+    image = np.zeros((64, 64))
+    image[20:30] = image[:, 40:44] = 0.8  # mostly flat: near the mean phase, far from the lowest
+    wrong = image + 0.03 * rng.normal(size=(64, 64))
+    turn = np.exp(1j * zero_rad)
+    everywhere, region = np.ones(image.shape, bool), Region(0, 64, 0, 64)
+    aligned = Aligned(
+        turn * np.exp(1j * wrong), turn * np.exp(1j * image), everywhere, region, (0.0, 0.0)
+    )
+    expected = structural_similarity(image, wrong, data_range=0.8, full=True)[1].mean()
+    assert measure(aligned).phase_ssim == pytest.approx(expected, abs=1e-6)

@@ -22,7 +22,8 @@ class Comparison:
     amplitude_pearson, phase_pearson : float
         Correlation coefficients; 0 if one image is flat.
     amplitude_ssim, phase_ssim : float
-        Structural similarity with the reference's own range of values.
+        Structural similarity with the reference's own range of values; phases are counted from the
+        reference's lowest.
     phase_mae_rad : float
         Mean absolute phase difference, wrapped to at most π.
     frc_half_bit_px : float
@@ -139,13 +140,15 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     turn = np.exp(-1j * np.angle(aligned.b[is_valid].sum()))
     a, b = aligned.a * turn, aligned.b * turn
     phase_a, phase_b = np.angle(a), np.angle(b)
+    # SSIM compares local means by their ratio, as of images from 0 up; the zero of a phase is free.
+    lowest = float(phase_b[is_valid].min())
     frc_px = _half_bit_period_px(a, b, is_valid)
     return Comparison(
         complex_nrmse=nrmse(a, b, is_valid),
         amplitude_pearson=pearson(np.abs(a), np.abs(b), is_valid),
         phase_pearson=pearson(phase_a, phase_b, is_valid),
         amplitude_ssim=_ssim(np.abs(a), np.abs(b), is_valid),
-        phase_ssim=_ssim(phase_a, phase_b, is_valid),
+        phase_ssim=_ssim(phase_a - lowest, phase_b - lowest, is_valid),
         phase_mae_rad=float(np.abs(np.angle(a * np.conj(b))[is_valid]).mean()),
         frc_half_bit_px=frc_px,
         frc_half_bit_nm=None if pixel_size_m is None else frc_px * pixel_size_m * 1e9,
