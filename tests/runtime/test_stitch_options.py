@@ -119,3 +119,23 @@ def test_hann_leaves_the_probe_out(scan, model):
 def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="`subpixel` is 'cubic', expected one of: \"sinc\""):
         StitchOptions(subpixel="cubic")
+
+
+def test_the_command_aligns_and_says_when_it_should(model_path, tmp_path):
+    from typer.testing import CliRunner
+
+    from ptychonyx.cli import app
+    from ptychonyx.runtime.formats import write_ptychopinn_npz
+    from ptychonyx.runtime.product import read_product
+
+    y, x = np.mgrid[0:6, 0:6].reshape(2, -1)
+    corners_px = np.stack([y, x], axis=1).astype(np.float64)
+    patterns = np.random.default_rng(0).integers(1, 9, (36, SIDE, SIDE), dtype=np.uint16)
+    write_ptychopinn_npz(Scan(patterns, "counts", corners_px), tmp_path / "scan.npz")
+    words = ["reconstruct", str(tmp_path / "scan.npz"), "--quantity", "counts"]
+    words += ["-m", str(model_path(num_channels=4)), "-o", str(tmp_path / "product.h5")]
+    for options, is_told in (([], True), (["--align-phase"], False)):
+        result = CliRunner().invoke(app, [*words, *options], catch_exceptions=False)
+        assert result.exit_code == 0
+        assert ("--align-phase takes out" in result.output) == is_told
+        assert read_product(tmp_path / "product.h5").metadata["align_phase"] == bool(options)

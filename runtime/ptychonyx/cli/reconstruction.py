@@ -32,6 +32,12 @@ def reconstruct(
     residual_patterns: Annotated[
         int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
     ] = 256,
+    align_phase: Annotated[
+        bool,
+        typer.Option(
+            "--align-phase", help="Twice, then with each patch turned towards the first result."
+        ),
+    ] = False,
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
@@ -47,6 +53,7 @@ def reconstruct(
     from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
     from ptychonyx.runtime.product import check_product_path, write_product
     from ptychonyx.runtime.reconstruct import reconstruct as run
+    from ptychonyx.runtime.stitch import StitchOptions
 
     check_product_path(output)
     batch_size, provider = _batch_setting(batch, model, provider)
@@ -62,6 +69,7 @@ def reconstruct(
             network,
             batch_size=batch_size,
             scale=as_scale(scale),
+            stitching=StitchOptions(align_phase=align_phase),
             residual_patterns=residual_patterns,
             progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
@@ -90,6 +98,11 @@ def reconstruct(
         say(
             f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
             f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
+        )
+    if network.manifest.num_channels > 1 and not align_phase:
+        say(
+            f"Note: the model takes groups of {network.manifest.num_channels}; their patches may differ "
+            "by a constant phase, which --align-phase takes out."
         )
     if product.metadata["probe_source"] == "estimated":
         say("Note: neither scan nor model has a probe; the stored one is an estimate.")

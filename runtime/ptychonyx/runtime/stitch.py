@@ -44,7 +44,8 @@ class StitchOptions:
         How a patch is brought to fractional pixels: by a windowed sinc, or not at all.
     align_phase : bool
         Stitch a second time, with each patch turned by one phase towards the first result. It
-        costs a second pass, and cures a network whose patches differ by a constant phase.
+        costs a second pass, and cures a network whose patches differ by a constant phase: training
+        leaves that free between the patches of a group.
 
     Examples
     --------
