@@ -148,7 +148,14 @@ def rates(backend: str) -> dict[str, list[float]]:
         epoch()
         plain.append(2 * NUM_PATTERNS / (time.perf_counter() - started))
         with tempfile.TemporaryDirectory() as folder:
-            config = TrainingConfig(backend=backend, epochs=3, validation_fraction=0, seed=run)
+            config = TrainingConfig(
+                backend=backend,
+                architecture="cnn",
+                batch_size=BATCH,
+                epochs=3,
+                validation_fraction=0,
+                seed=run,
+            )
             train([scan], config, Path(folder) / "run")
             rows = open_run(Path(folder) / "run").history()[-2:]  # the first one is traced
             seconds = sum(float(row["seconds"]) for row in rows)
