@@ -246,13 +246,12 @@ def report() -> None:
             found = [row for row in rows if (row["case"], row["backend"]) == (name, backend)]
             if found:
                 known[name, backend] = line_of(name, backend, found)
-                picture = f"{name}-{backend}-{found[0]['seed']}.png"
+                source = RESULTS / f"{name}-{backend}-{found[0]['seed']}" / "picture.png"
                 PICTURES.mkdir(exist_ok=True)
-                small_copy(RESULTS / Path(picture).stem / "picture.png", PICTURES / picture)
+                small_copy(source, PICTURES / f"{name}-{backend}.png")
             if (name, backend) in known:
                 lines.append(known[name, backend])
-                (picture,) = (path.name for path in PICTURES.glob(f"{name}-{backend}-*.png"))
-                pictures.append(f"![{name}, {backend}](quality/{picture})")
+                pictures.append(f"![{name}, {backend}](quality/{name}-{backend}.png)")
     table = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines)
     PAGE.write_text("\n\n".join([table, *throughput_sections(), *pictures]) + "\n")
 

@@ -174,7 +174,7 @@ def test_objects_keep_their_ranges_and_have_structure(object_name: str) -> None:
 def test_one_material_absorbs_and_delays_in_proportion() -> None:
     spec = dataclasses.replace(SMALL, amplitude_range=(0.3, 0.9), is_one_material=True)
     object_ = draw_object(spec, (70, 110), rng())
-    thickness = (0.5 - np.angle(object_)) / 1.0  # phase_range_rad is ±0.5
+    thickness = 0.5 - np.angle(object_)  # phase_range_rad is ±0.5
     assert thickness.min() == pytest.approx(0, abs=1e-9)
     assert thickness.max() == pytest.approx(1, abs=1e-9)
     expected = thickness * np.log(0.3 / 0.9)
