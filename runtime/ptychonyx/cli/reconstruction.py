@@ -99,11 +99,6 @@ def reconstruct(
             f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
             f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
         )
-    if network.manifest.num_channels > 1 and not align_phase:
-        say(
-            f"Note: the model takes groups of {network.manifest.num_channels}; their patches may differ "
-            "by a constant phase, which --align-phase takes out."
-        )
     if product.metadata["probe_source"] == "estimated":
         say("Note: neither scan nor model has a probe; the stored one is an estimate.")
     if not product.complete:
