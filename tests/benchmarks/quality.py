@@ -38,7 +38,6 @@ from ptychonyx.runtime.compare import measure
 from ptychonyx.runtime.formats.object_file import ObjectFile
 from ptychonyx.runtime.plot import plot_comparison
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitch import StitchOptions
 from ptychonyx.training.backends import BACKENDS
 from ptychonyx.training.config import TrainingConfig
 from ptychonyx.training.run import open_run
@@ -173,8 +172,7 @@ def score(name: str, backend: str, seed: int) -> dict[str, Any]:
     data = cases()[name].load()
     folder = RESULTS / f"{name}-{backend}-{seed}"
     model = Model(folder / "model.onnx", provider="cpu")
-    stitching = StitchOptions(align_phase=model.manifest.num_channels > 1)
-    product = reconstruct(data.unseen, model, stitching=stitching)
+    product = reconstruct(data.unseen, model)
     aligned = align(
         product.object_,
         data.truth.object_,
@@ -218,7 +216,7 @@ Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml
 real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
 100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. All
 others are simulated, and scored on an object that was not trained on, between the outermost centres of the
-beam; groups (C = 4) are stitched with `--align-phase`. Figures are medians over the seeds named. A training
+beam. Figures are medians over the seeds named. A training
 has collapsed if amplitude and phase both correlate by less than {collapsed}. Cases without a row were not
 run yet; a phase SSIM left out was taken by an older rule.
 

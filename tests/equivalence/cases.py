@@ -139,6 +139,8 @@ def oracle_loss(
     illuminated = constants.weights.astype(np.float64)[scan]
     if config.group_size > 1:
         kernels = batch.kernels.astype(np.float64)
+        if config.num_channels == 1:
+            object_ = physics.turn_to_first(object_, kernels, illuminated)
         object_ = physics.merge_patches(object_, kernels, illuminated)
     parts = beam_parts(samples) | (beam or {})
     factor = constants.probe_unit() * np.exp(parts["log_gain"] / 2)[:, None, None, None]

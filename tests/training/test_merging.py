@@ -7,7 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ptychonyx.training.physics import illumination, merge_patches, shift_kernels
+from ptychonyx.training.physics import (
+    illumination,
+    merge_patches,
+    shift_kernels,
+    turn_to_first,
+)
 from ptychonyx.training.simulate_probes import focused_probe
 
 WINDOW_PX = 64
@@ -53,14 +58,24 @@ def test_merging_takes_the_weighted_mean_where_windows_lie_on_one_another() -> N
     np.testing.assert_allclose(merged[inside], expected[inside], atol=2e-3)
 
 
-def test_the_phase_of_each_patch_is_free() -> None:
-    """A pattern does not tell it: patches turned by any phases give the object of the first."""
+def test_a_single_pattern_leaves_its_phase_free() -> None:
+    """Patches multiplied by any phase factors give the object of the first."""
     corners_px = np.random.default_rng(0).uniform(100, 116, (3, 4, 2))
     kernels, patches = shift_kernels(corners_px, WINDOW_PX), band_limited(corners_px, seed=1)
-    turns = np.exp(1j * np.random.default_rng(2).uniform(-3, 3, (3, 4, 1, 1)))
-    expected = turns[:, :1] * merge_patches(patches, kernels, weights(3))
-    merged = merge_patches(turns * patches, kernels, weights(3))
-    np.testing.assert_allclose(merged, expected, atol=1e-8)
+    factors = np.exp(1j * np.random.default_rng(2).uniform(-3, 3, (3, 4, 1, 1)))
+    expected = factors[:, :1] * turn_to_first(patches, kernels, weights(3))
+    turned = turn_to_first(factors * patches, kernels, weights(3))
+    np.testing.assert_allclose(turned, expected, atol=1e-8)
+
+
+def test_merging_alone_keeps_the_phases_of_the_patches() -> None:
+    """Patches of one group that differ by phases do not agree, and must not look as if they did."""
+    corners_px = np.random.default_rng(0).uniform(100, 104, (1, 4, 2))
+    kernels, patches = shift_kernels(corners_px, WINDOW_PX), band_limited(corners_px, seed=1)
+    opposed = patches * np.array([1, -1, 1, -1])[None, :, None, None]
+    merged = merge_patches(opposed, kernels, weights(1))
+    inside = np.s_[..., 24:40, 24:40]
+    assert np.linalg.norm(merged[inside]) < 0.1 * np.linalg.norm(patches[inside])
 
 
 @pytest.mark.parametrize("num_groups", [1, 8, 16, 64, 100])

@@ -107,12 +107,6 @@ def plan_reconstruction(
     """
     check_choices(batch_size=batch_size, scale=scale, residual_patterns=residual_patterns)
     _check_fit(scan, manifest)
-    if manifest.num_channels > 1 and not stitching.align_phase:
-        _logger.warning(
-            "the model takes groups of %d, whose patches may differ by constant phases: align_phase "
-            "(--align-phase) takes them out",
-            manifest.num_channels,
-        )
     counts = mean_counts(scan)
     return Plan(
         mean_counts=counts,

@@ -43,9 +43,9 @@ class StitchOptions:
     subpixel : "sinc" or "nearest"
         How a patch is brought to fractional pixels: by a windowed sinc, or not at all.
     align_phase : bool
-        Stitch a second time, with each patch turned by one phase towards the first result. It
-        costs a second pass, and cures a network whose patches differ by a constant phase: training
-        leaves that free between the patches of a group.
+        Stitch twice; in the second pass each patch is multiplied by the one phase factor that fits
+        it to the first result. It costs a second pass, and helps where a network leaves the phases
+        of single patterns free.
 
     Examples
     --------

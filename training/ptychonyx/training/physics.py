@@ -92,20 +92,17 @@ def toeplitz_index(window_px: int) -> NDArray[np.int64]:
     return window_px - 1 + pixels[:, None] - pixels
 
 
-def merge_patches(
+def turn_to_first(
     object_patches: NDArray[np.complex128],
     kernels: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.complex128]:
-    """Let the C patches of each group agree on one object, seen through each of their windows.
+    """Multiply each patch of a group by the one phase factor that fits it to the first patch.
 
-    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), where S_cd shifts from window d to
-    window c. The merged object is evaluated in each window at once, instead of shifting onto a canvas
-    and back: only w·O, which fades out towards its borders, is interpolated, and only once.
-
-    No pattern tells the global phase of its patch, so none may be asked for it: z_d is the phase that
-    turns patch d towards the first one, where both were lit,
-    z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
+    z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0), where S_0d shifts from window d to
+    window 0. No single pattern tells the global phase of its patch, so a network that sees one
+    pattern at a time is not asked for it. A network that sees the patterns of a group together gives
+    all their patches one phase: its patches are merged as they are.
 
     Parameters
     ----------
@@ -121,19 +118,55 @@ def merge_patches(
 
     Examples
     --------
-    >>> patches = np.array([2j, -2j])[None, :, None, None] * np.ones((1, 2, 4, 4))
+    >>> patches = np.array([2j, -2])[None, :, None, None] * np.ones((1, 2, 4, 4))
     >>> kernels = shift_kernels(np.array([[[0.0, 0.0], [0.5, 1.25]]]), 4)
-    >>> merge_patches(patches, kernels, np.ones((1, 4, 4))).round(9)[0, :, 0, 0]
+    >>> turn_to_first(patches, kernels, np.ones((1, 4, 4))).round(9)[0, :, 0, 0]
     array([0.+2.j, 0.+2.j])
+    """
+    matrices = kernels[:, 0][..., toeplitz_index(object_patches.shape[-1])]
+    down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].swapaxes(-1, -2)
+    shifted = down @ (weights[:, None] * object_patches) @ across
+    common = np.sum(shifted.conj() * shifted[:, :1], axis=(-2, -1))
+    factors = common / np.sqrt(np.abs(common) ** 2 + NO_OVERLAP)
+    return np.asarray(factors[..., None, None] * object_patches)
+
+
+def merge_patches(
+    object_patches: NDArray[np.complex128],
+    kernels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.complex128]:
+    """Let the C patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε), where S_cd shifts from window d to window c.
+    The merged object is evaluated in each window at once, instead of shifting onto a canvas and back:
+    only w·O, which fades out towards its borders, is interpolated, and only once. Where the patches'
+    phases are free, `turn_to_first` comes before.
+
+    Parameters
+    ----------
+    object_patches : complex array, shape (B, C, N, N)
+    kernels : float64 array, shape (B, C, C, 2, 2N − 1)
+        From `shift_kernels`.
+    weights : float64 array, shape (B, N, N)
+        w, the `illumination` of each sample's scan; a constant in the gradient.
+
+    Returns
+    -------
+    complex128 array, shape (B, C, N, N)
+
+    Examples
+    --------
+    >>> patches = np.array([1.0, 3.0])[None, :, None, None] * np.ones((1, 2, 4, 4))
+    >>> kernels = shift_kernels(np.zeros((1, 2, 2)), 4)
+    >>> merge_patches(patches, kernels, np.ones((1, 4, 4))).round(2)[0, :, 0, 0].real
+    array([2., 2.])
     """
     matrices = kernels[..., toeplitz_index(object_patches.shape[-1])]
     down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].swapaxes(-1, -2)
     weight = np.broadcast_to(weights[:, None], object_patches.shape)
-
     shifted = down @ (weight * object_patches)[:, None] @ across
-    common = np.sum(shifted[:, 0].conj() * shifted[:, 0, :1], axis=(-2, -1))
-    turns = (common / np.sqrt(np.abs(common) ** 2 + NO_OVERLAP))[..., None, None]
-    merged = (turns[:, None] * shifted).sum(axis=2) + OWN_SHARE * turns * object_patches
+    merged = shifted.sum(axis=2) + OWN_SHARE * object_patches
     divisor = (down @ weight[:, None] @ across).sum(axis=2)
     return np.asarray(merged / (divisor + OWN_SHARE))
 

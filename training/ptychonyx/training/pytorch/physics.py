@@ -8,10 +8,10 @@ from torch import Tensor
 from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
-def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
-    """Let the patches of each group agree on one object, seen through each of their windows.
+def turn_to_first(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each patch of a group by the one phase factor that fits it to the first patch.
 
-    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), z_d the phase towards the first.
+    z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
 
     Parameters
     ----------
@@ -23,20 +23,46 @@ def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     -------
     complex tensor, shape (B, C, N, N)
     """
-    index = torch.from_numpy(toeplitz_index(object_patches.shape[-1])).to(kernels.device)
-    matrices = kernels[..., index][:, :, :, None]
-    down, across = matrices[..., 0, :, :], matrices[..., 1, :, :].transpose(-1, -2)
+    down, across = _shift_matrices(kernels[:, 0], object_patches.shape[-1])
+    weight = weights[:, None]
+    layers = torch.stack([weight * object_patches.real, weight * object_patches.imag], dim=2)
+    real, imaginary = (down @ layers @ across).unbind(dim=2)
+    shifted = torch.complex(real, imaginary)
+    common = (shifted.conj() * shifted[:, :1]).sum(dim=(-2, -1))
+    length = torch.sqrt(common.real.square() + common.imag.square() + NO_OVERLAP)
+    return (common / length)[..., None, None] * object_patches
+
+
+def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+    """Let the patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+
+    Parameters
+    ----------
+    object_patches : complex tensor, shape (B, C, N, N)
+    kernels : real tensor, shape (B, C, C, 2, 2N − 1)
+    weights : real tensor, shape (B, N, N)
+
+    Returns
+    -------
+    complex tensor, shape (B, C, N, N)
+    """
+    down, across = _shift_matrices(kernels, object_patches.shape[-1])
     weight = weights[:, None].expand(object_patches.shape)
     layers = torch.stack(
         [weight * object_patches.real, weight * object_patches.imag, weight], dim=2
     )
-    real, imaginary, divisor = (down @ layers[:, None] @ across).unbind(dim=3)
-    shifted = torch.complex(real, imaginary)
-    common = (shifted[:, 0].conj() * shifted[:, 0, :1]).sum(dim=(-2, -1))
-    length = torch.sqrt(common.real.square() + common.imag.square() + NO_OVERLAP)
-    turns = (common / length)[..., None, None]
-    merged = (turns[:, None] * shifted).sum(dim=2) + OWN_SHARE * turns * object_patches
-    return merged / (divisor.sum(dim=2).detach() + OWN_SHARE)  # of the weights alone
+    real, imaginary, divisor = (down @ layers[:, None] @ across).sum(dim=2).unbind(dim=2)
+    merged = torch.complex(real, imaginary) + OWN_SHARE * object_patches
+    return merged / (divisor.detach() + OWN_SHARE)  # it depends on the weights alone
+
+
+def _shift_matrices(kernels: Tensor, window_px: int) -> tuple[Tensor, Tensor]:
+    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    index = torch.from_numpy(toeplitz_index(window_px)).to(kernels.device)
+    matrices = kernels[..., index]
+    return matrices[..., 0, None, :, :], matrices[..., 1, None, :, :].transpose(-1, -2)
 
 
 def predict_rate(object_: Tensor, probe: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ from .network import (
     named_parameters,
     set_weights,
 )
-from .physics import merge_patches, predict_rate
+from .physics import merge_patches, predict_rate, turn_to_first
 from .workers import is_lost_worker, join, make_strategy, own_signals, sum_over_workers
 
 SUFFIX = ".ckpt"
@@ -72,6 +72,8 @@ def batch_loss(
     object_ = apply_network(network, amplitude, constants.scale[scan])
     weights = constants.weights[scan]
     if object_.shape[1] > 1:
+        if network.architecture.num_channels == 1:  # seen apart, patterns leave their phases free
+            object_ = turn_to_first(object_, kernels, weights)
         object_ = merge_patches(object_, kernels, weights)
     return loss(
         terms,

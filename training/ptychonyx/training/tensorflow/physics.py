@@ -7,10 +7,10 @@ import tensorflow as tf
 from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
 
 
-def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Let the patches of each group agree on one object, seen through each of their windows.
+def turn_to_first(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Multiply each patch of a group by the one phase factor that fits it to the first patch.
 
-    E_c = (Σ_d z_d·S_cd(w·O_d) + ε·z_c·O_c) / (Σ_d S_cd(w) + ε), z_d the phase towards the first.
+    z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
 
     Parameters
     ----------
@@ -22,23 +22,51 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     -------
     complex tensor, shape (B, C, N, N)
     """
-    index = tf.constant(toeplitz_index(object_patches.shape[-1]))
-    matrices = tf.gather(kernels, index, axis=-1)[:, :, :, None]
-    down, across = matrices[..., 0, :, :], tf.linalg.matrix_transpose(matrices[..., 1, :, :])
+    down, across = _shift_matrices(kernels[:, 0], object_patches.shape[-1])
+    weight = weights[:, None]
+    real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
+    layers = tf.stack([weight * real, weight * imaginary], axis=2)
+    real, imaginary = tf.unstack(down @ layers @ across, axis=2)
+    shifted = tf.complex(real, imaginary)
+    common = tf.reduce_sum(tf.math.conj(shifted) * shifted[:, :1], axis=(-2, -1))
+    squared = tf.square(tf.math.real(common)) + tf.square(tf.math.imag(common))
+    length = tf.sqrt(squared + tf.constant(NO_OVERLAP, squared.dtype))
+    return (common / tf.complex(length, tf.zeros_like(length)))[..., None, None] * object_patches
+
+
+def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Let the patches of each group agree on one object, seen through each of their windows.
+
+    E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
+
+    Parameters
+    ----------
+    object_patches : complex tensor, shape (B, C, N, N)
+    kernels : real tensor, shape (B, C, C, 2, 2N − 1)
+    weights : real tensor, shape (B, N, N)
+
+    Returns
+    -------
+    complex tensor, shape (B, C, N, N)
+    """
+    down, across = _shift_matrices(kernels, object_patches.shape[-1])
     real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
     weight = weights[:, None] * tf.ones_like(real)
     layers = tf.stack([weight * real, weight * imaginary, weight], axis=2)
-    real, imaginary, divisor = tf.unstack(down @ layers[:, None] @ across, axis=3)
-    divisor = tf.stop_gradient(tf.reduce_sum(divisor, axis=2))  # of the weights alone
+    shifted = tf.reduce_sum(down @ layers[:, None] @ across, axis=2)
+    real, imaginary, divisor = tf.unstack(shifted, axis=2)
+    divisor = tf.stop_gradient(divisor)  # it depends on the weights alone
     share = tf.constant(OWN_SHARE, divisor.dtype)
-    shifted = tf.complex(real, imaginary)
-    common = tf.reduce_sum(tf.math.conj(shifted[:, 0]) * shifted[:, 0, :1], axis=(-2, -1))
-    squared = tf.square(tf.math.real(common)) + tf.square(tf.math.imag(common))
-    length = tf.sqrt(squared + tf.constant(NO_OVERLAP, squared.dtype))
-    turns = (common / tf.complex(length, tf.zeros_like(length)))[..., None, None]
-    own = tf.cast(share, common.dtype) * turns * object_patches
-    merged = tf.reduce_sum(turns[:, None] * shifted, axis=2) + own
+    merged = tf.complex(real, imaginary) + tf.cast(share, object_patches.dtype) * object_patches
     return merged / tf.cast(divisor + share, object_patches.dtype)
+
+
+def _shift_matrices(kernels: tf.Tensor, window_px: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    index = tf.constant(toeplitz_index(window_px))
+    matrices = tf.gather(kernels, index, axis=-1)
+    across = tf.linalg.matrix_transpose(matrices[..., 1, None, :, :])
+    return matrices[..., 0, None, :, :], across
 
 
 def predict_rate(object_: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:

@@ -34,7 +34,7 @@ from .network import (
     set_weights,
     to_neutral,
 )
-from .physics import merge_patches, predict_rate
+from .physics import merge_patches, predict_rate, turn_to_first
 from .workers import distribute, make_strategy, sum_over_devices, sum_over_workers
 
 SUFFIX = ".weights.h5"
@@ -62,6 +62,8 @@ def batch_loss(
     object_ = apply_network(network, amplitude, tf.gather(constants.scale, scan))
     weights = tf.gather(constants.weights, scan)
     if object_.shape[1] > 1:
+        if network.architecture.num_channels == 1:  # seen apart, patterns leave their phases free
+            object_ = turn_to_first(object_, kernels, weights)
         object_ = merge_patches(object_, kernels, weights)
     return loss(
         terms,
