@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import model_path as model_path
+from model_files import tiny_manifest as tiny_manifest
+from model_files import tiny_model as tiny_model
 
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training.simulate import SimulationSpec, simulate

@@ -188,7 +188,7 @@ def test_what_was_there_stays_if_writing_fails(
     def fail(*args: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ptychonyx.runtime.product.os.replace", fail)
+    monkeypatch.setattr("ptychonyx.runtime.files.os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
         write_product(make_product(name="second"), path)
     assert path.read_bytes() == before

@@ -9,7 +9,7 @@ import typer
 
 from ptychonyx.terminal import print_columns, progress_bar, say
 
-from .options import Origin, Quantity, load_asked
+from .options import Origin, Quantity, load_asked, scan_files
 
 
 def export(
@@ -33,12 +33,16 @@ def export(
 
     **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
     """
+    from ptychonyx.runtime.files import refuse_destroying_inputs
+
     try:
         from ptychonyx.export import export_precision, export_run
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
         ) from error
+    calibrated = [] if calibration is None else scan_files(calibration)
+    refuse_destroying_inputs([run, *calibrated], written=[output])
     if precision != "float32":
         if calibration is None:
             raise ValueError(

@@ -41,6 +41,13 @@ def load_asked(
         raise QuantityError(str(error).replace("COMMAND", command)) from None
 
 
+def scan_files(path: Path, patterns: Path | None = None) -> list[Path]:
+    """Return every file that loading this scan may read."""
+    from ptychonyx.runtime.formats import files_of
+
+    return [*files_of(path), *([patterns] if patterns is not None else [])]
+
+
 def as_scale(text: str) -> float | str | None:
     """Return the input scale that `--scale` asks for; None is that of the scan."""
     if text in ("scan", "trained"):

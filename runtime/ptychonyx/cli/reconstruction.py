@@ -10,7 +10,7 @@ import typer
 
 from ptychonyx.terminal import INTERRUPTED, progress_bar, say, stop_on_signal
 
-from .options import Origin, Patterns, Plot, Quantity, ScanPath, as_scale, load_asked
+from .options import Origin, Patterns, Plot, Quantity, ScanPath, as_scale, load_asked, scan_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,12 +49,16 @@ def reconstruct(
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.model import Model
     from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
     from ptychonyx.runtime.product import check_product_path, write_product
     from ptychonyx.runtime.reconstruct import reconstruct as run
     from ptychonyx.runtime.stitch import StitchOptions
 
+    refuse_destroying_inputs(
+        [model, *scan_files(scan, patterns)], written=[output, *([plot] if plot else [])]
+    )
     check_product_path(output)
     batch_size, provider = _batch_setting(batch, model, provider)
     with ThreadPoolExecutor(1) as starter:
@@ -125,9 +129,13 @@ def reconstruct_folder(
 
     **Example:** `ptychonyx reconstruct-folder -i input -o output --event-file events.ndjson`
     """
+    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.reconstruct_folder import open_events
     from ptychonyx.runtime.reconstruct_folder import reconstruct_folder as run
 
+    if event_file is not None:
+        written = [event_file, output_folder / "product.h5"]
+        refuse_destroying_inputs([input_folder], written=written)
     with stop_on_signal() as stopped, open_events(event_file) as events:
         product = run(input_folder, output_folder, events=events, should_stop=lambda: bool(stopped))
     say(

@@ -9,7 +9,7 @@ import typer
 
 from ptychonyx.terminal import as_text, print_table, say
 
-from .options import Origin, Patterns, Plot, Quantity, load_asked
+from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.object_file import ObjectFile
@@ -28,12 +28,15 @@ def inspect(
     **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
     """
     from ptychonyx.runtime.describe import describe_model, describe_scan
+    from ptychonyx.runtime.files import refuse_destroying_inputs
 
     if file.suffix == ".onnx":
         from ptychonyx.runtime.model import read_manifest
 
         print_table(file.name, describe_model(read_manifest(file)[0]))
         return
+    if plot is not None:
+        refuse_destroying_inputs(scan_files(file, patterns), written=[plot])
     scan = load_asked(file, quantity, position_origin, patterns)
     print_table(file.name, describe_scan(scan))
     if plot is not None:
@@ -63,6 +66,9 @@ def simulate(
         bool, typer.Option("--one-material", help="One thickness gives amplitude and phase.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there already.")
+    ] = False,
 ) -> None:
     """Simulate a scan with its truth.
 
@@ -70,10 +76,15 @@ def simulate(
     """
     import numpy as np
 
-    from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+    from ptychonyx.runtime.formats import files_of, write_ptychodus, write_ptychopinn_npz
     from ptychonyx.training.simulate import SimulationSpec
     from ptychonyx.training.simulate import simulate as run
 
+    existing = () if overwrite else files_of(output)
+    if existing:
+        raise ValueError(
+            f"{existing[0]} exists already; give another name, or `--overwrite` to replace it."
+        )
     spec = SimulationSpec(
         object_name=object_name,
         probe_name=probe,
@@ -119,8 +130,12 @@ def compare(
 
     from ptychonyx.runtime.align import align
     from ptychonyx.runtime.compare import measure
+    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_object
 
+    if plot is not None:
+        read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
+        refuse_destroying_inputs(read, written=[plot])
     first, second = load_object(a), load_object(b)
     residuals = (first.residual, second.residual)
     if scan is not None:

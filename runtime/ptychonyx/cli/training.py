@@ -11,7 +11,7 @@ import typer
 
 from ptychonyx.terminal import say, stop_on_signal
 
-from .options import Origin, Quantity, load_asked
+from .options import Origin, Quantity, load_asked, scan_files
 
 
 def train(
@@ -52,6 +52,7 @@ def train(
     """
     import os
 
+    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_probe
     from ptychonyx.training.config import load_config
     from ptychonyx.training.launch import launch
@@ -72,6 +73,9 @@ def train(
         "quantity": quantity,
         "position_origin": position_origin,
     }
+    read = [file for path in scans for file in scan_files(path)]
+    read += [path for path in (config, probe, init_from) if path is not None]
+    refuse_destroying_inputs(read, emptied=[output] if overwrite else [])
     settings = load_config(config, overrides)
     workers = find_workers(
         settings.backend,

@@ -18,17 +18,17 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from .errors import QuantityError
+from .files import refuse_destroying_inputs
 from .fleet_record import (
     RECORDS,
     Record,
-    files_of,
     fingerprint_of,
     finished_record,
     names_in,
     product_path,
     remove_leftovers,
 )
-from .fleet_report import write_report
+from .fleet_report import report_paths, write_report
 from .fleet_tasks import (
     FleetOptions,
     Order,
@@ -38,6 +38,7 @@ from .fleet_tasks import (
     reconstruct_scan,
     stitch_part,
 )
+from .formats import files_of
 from .model import may_use_gpu, read_manifest
 from .plan import check_choices
 from .providers import check_provider
@@ -134,8 +135,8 @@ def reconstruct_many(
     if dask == LOCAL:
         options, num_workers = _share_cores(options, num_workers)
     manifest, digest = read_manifest(model)
-    (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
+    (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     done = _finished(orders)
     num_skipped = len(done)
     report = progress or (lambda done, num: None)
@@ -238,13 +239,10 @@ def _orders(
 ) -> list[Order]:
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
-    for path in paths:
-        product = product_path(folder, names[path])
-        if product in files_of(path):
-            raise ValueError(
-                f"The product of {path} would be {product}, a file of the scan; give a folder of "
-                "its own for the products."
-            )
+    refuse_destroying_inputs(
+        [model, *(file for path in paths for file in files_of(path))],
+        written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
+    )
     choices = {
         name: getattr(options, name)
         for name in ("quantity", "position_origin", "scale", "residual_patterns")

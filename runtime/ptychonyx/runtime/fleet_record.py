@@ -7,11 +7,10 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
-from .formats import HDF5_SUFFIXES
-from .formats.ptychodus_hdf5 import PATTERNS, PRODUCT
-from .product import write_atomically
+from .files import write_text
+from .formats import files_of
 
 _logger = logging.getLogger(__name__)
 
@@ -84,20 +83,10 @@ def fingerprint_of(scan: Path, model_digest: str, choices: dict[str, Any]) -> Fi
     {'files': {}, 'model': 'ab12', 'scale': None}
     """
     files = {}
-    for path in sorted(files_of(scan)):
-        if path.is_file():
-            status = path.stat()
-            files[str(path)] = [status.st_size, status.st_mtime_ns]
+    for path in files_of(scan):
+        status = path.stat()
+        files[str(path)] = [status.st_size, status.st_mtime_ns]
     return {"files": files, "model": model_digest, **choices}
-
-
-def files_of(scan: Path) -> set[Path]:
-    """Return where the files of a scan are, if they are there."""
-    if scan.is_dir():
-        return {scan / PATTERNS, scan / PRODUCT}
-    if scan.suffix.lower() in HDF5_SUFFIXES:
-        return {scan, scan.parent / PATTERNS, scan.parent / PRODUCT}
-    return {scan}
 
 
 def product_path(folder: Path, name: str) -> Path:
@@ -108,15 +97,6 @@ def product_path(folder: Path, name: str) -> Path:
 def write_record(record: Record, folder: Path) -> None:
     """Write a record beside its product, whole or not at all."""
     write_text(_path_of(folder, record.name), json.dumps(asdict(record), allow_nan=False))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomically(path, write)
 
 
 def finished_record(folder: Path, name: str, fingerprint: Fingerprint) -> Record | None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .fleet_record import Record, product_path, write_text
+from .files import write_text
+from .fleet_record import Record, product_path
 
 THUMBNAIL_PX = 80
 _CLIPPED_PERCENT = 0.5  # at each end, so that single hot pixels do not decide
@@ -89,8 +90,14 @@ def write_report(records: Sequence[Record], folder: Path, *, model_name: str) ->
         _TEMPLATE.read_text(encoding="utf-8")
     )
     page = template.render(**values, records=by_status)
-    write_text(folder / "report.json", text)
-    write_text(folder / "report.html", page)
+    json_path, html_path = report_paths(folder)
+    write_text(json_path, text)
+    write_text(html_path, page)
+
+
+def report_paths(folder: Path) -> tuple[Path, Path]:
+    """Return where the report is written, as JSON and as a page."""
+    return folder / "report.json", folder / "report.html"
 
 
 def _as_json(record: Record) -> dict[str, Any]:

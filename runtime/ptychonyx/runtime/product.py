@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ScanError
+from .files import write_atomically
 from .formats.ptychodus_product import OWN_GROUP, ProductFile
 from .scan import Frame
 
@@ -132,19 +132,6 @@ def check_product_path(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file under a temporary name beside it, flush it to disk, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb+") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_product(path: str | Path) -> Product:

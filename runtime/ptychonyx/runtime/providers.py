@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from .binding import BATCH_SIZES
-from .cache import cache_folder
 from .errors import ProviderError
+from .files import cache_folder
 from .manifest import INPUT_NAMES
 
 _logger = logging.getLogger(__name__)

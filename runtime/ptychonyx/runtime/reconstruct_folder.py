@@ -12,6 +12,7 @@ from time import monotonic
 from typing import IO, Any
 
 from .errors import ScanError
+from .files import refuse_destroying_inputs
 from .formats import load_scan
 from .formats.ptychodus_hdf5 import PATTERNS, PRODUCT
 from .model import Model
@@ -160,8 +161,4 @@ def _check_folders(input_folder: Path, output_folder: Path) -> None:
             )
     if output_folder.exists() and not output_folder.is_dir():
         raise ValueError(f"{output_folder} is a file; give a folder for the product.")
-    if output_folder.resolve() == input_folder.resolve():
-        raise ValueError(
-            f"Input and output are both {input_folder}; the output needs a folder of its own, or "
-            f"its {PRODUCT} would replace that of the input."
-        )
+    refuse_destroying_inputs([input_folder], written=[output_folder / PRODUCT])

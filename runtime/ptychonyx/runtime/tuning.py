@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cache import cache_folder
 from .errors import ProviderError
+from .files import cache_folder, write_text
 from .matmul import MatrixProduct
 from .model import Model
 from .providers import PROVIDERS
@@ -165,9 +165,7 @@ def remember(digest: str, measured: Sequence[Measurement]) -> Path:
         winner = best([each for each in measured if each.setting.provider == name])
         of_machine[name] = asdict(winner.setting) | {"patterns_per_s": winner.patterns_per_s}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}")
-    temporary.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(known, indent=1, sort_keys=True))
     return path
 
 

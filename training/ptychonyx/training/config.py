@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from ptychonyx.runtime.files import write_text
+
 from .architecture import AMPLITUDE_ACTIVATIONS, NETWORKS
 from .backends import check_backend_name
 from .physics import OBJECT_LOSSES, PIXEL_LOSSES
@@ -186,7 +188,7 @@ class TrainingConfig:
 
     def save(self, path: Path) -> None:
         """Write the whole configuration as YAML."""
-        path.write_text(yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
+        write_text(path, yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
 
 
 def load_config(

@@ -6,8 +6,8 @@ import csv
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptychonyx.runtime.files import write_atomically, write_json, write_text
 
 from .config import TrainingConfig, load_config
 from .policy import Progress
@@ -159,13 +161,12 @@ class Run:
     def _write_history(self, row: EpochRow) -> None:
         fields = [*(field.name for field in dataclasses.fields(EpochRow)), "samples_per_s"]
         rows = [old for old in self.history() if int(old["epoch"]) < row.epoch]
-        temporary = self.path / ".history.csv.tmp"
-        with temporary.open("w", newline="") as lines:
-            writer = csv.DictWriter(lines, fields)
-            writer.writeheader()
-            writer.writerows(rows)
-            writer.writerow(dataclasses.asdict(row) | {"samples_per_s": row.samples_per_s})
-        os.replace(temporary, self.path / "history.csv")
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+        writer.writerow(dataclasses.asdict(row) | {"samples_per_s": row.samples_per_s})
+        write_text(self.path / "history.csv", lines.getvalue())
 
 
 def open_run(path: Path) -> Run:
@@ -285,15 +286,5 @@ def now() -> str:
 
 
 def save_array(array: NDArray[Any], path: Path) -> None:
-    """Write an array as .npy, atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    os.replace(temporary, path)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON, atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n")
-    os.replace(temporary, path)
+    """Write an array as .npy, whole or not at all."""
+    write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))

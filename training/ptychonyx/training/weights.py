@@ -8,12 +8,13 @@ that sees back-projections also has their constants, which belong to one probe a
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptychonyx.runtime.files import write_atomically
 
 from .architecture import Architecture
 from .backprojection import OBJECT, SPECTRUM
@@ -93,12 +94,11 @@ def check_weights(weights: Mapping[str, NDArray[np.float32]], architecture: Arch
 
 
 def save_weights(weights: Mapping[str, NDArray[np.float32]], path: Path) -> None:
-    """Write weights as safetensors, atomically."""
-    from safetensors.numpy import save_file
+    """Write weights as safetensors, whole or not at all."""
+    from safetensors.numpy import save
 
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, temporary)
-    os.replace(temporary, path)
+    data = save({name: np.ascontiguousarray(array) for name, array in weights.items()})
+    write_atomically(path, lambda file: file.write(data))
 
 
 def load_weights(path: Path) -> Weights:

@@ -34,12 +34,15 @@ class Reader:
         (path, quantity, position_origin, patterns_path) -> Scan.
     read_object, read_probe : callable
         Path -> what the file holds, or ScanError.
+    files_of : callable
+        Path -> the files that reading a scan opens.
     """
 
     recognises: Callable[[Path], bool]
     read_scan: Callable[[Path, Quantity | None, str | None, Path | None], Scan]
     read_object: Callable[[Path], ObjectFile]
     read_probe: Callable[[Path], NDArray[np.complex64]]
+    files_of: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -66,6 +69,7 @@ READERS: dict[str, Reader] = {
         ptychodus_hdf5.read_scan,
         lambda path: ptychodus_product.read_object(_product_of(path)),
         lambda path: ptychodus_product.read_probe(_product_of(path)),
+        ptychodus_hdf5.pair_of,
     ),
     "PtychoPINN NPZ": Reader(
         lambda path: path.suffix.lower() == ".npz",
@@ -179,6 +183,23 @@ def load_probe(path: str | Path) -> NDArray[np.complex64]:
     (1, 8, 8)
     """
     return _reader_for(Path(path)).read_probe(Path(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return every file that loading a scan may read: of Ptychodus' formats, both halves.
+
+    Files that do not exist are left out, and of an unreadable file only itself is named.
+
+    Examples
+    --------
+    >>> files_of(Path("nowhere.npz"))
+    []
+    """
+    try:
+        candidates = _reader_for(path).files_of(path)
+    except ScanError:  # loading it says why
+        candidates = (path,)
+    return sorted(file for file in candidates if file.is_file())
 
 
 def _reader_for(path: Path) -> Reader:

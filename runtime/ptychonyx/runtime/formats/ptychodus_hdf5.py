@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files import write_atomically
 from ..scan import Quantity, Scan
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .ptychodus_product import POSITION_KEYS, ProductFile
@@ -81,7 +82,7 @@ def write_ptychodus(scan: Scan, folder: str | Path) -> None:
     ScanError
         If the scan lacks one of these, or holds amplitudes.
     """
-    from ..product import Product, write_atomically, write_product  # product reads with formats
+    from ..product import Product, write_product  # product reads with formats
 
     _check_writable(scan)
     assert scan.probe is not None
@@ -109,19 +110,24 @@ def write_ptychodus(scan: Scan, folder: str | Path) -> None:
     write_product(product, folder / PRODUCT)
 
 
+def pair_of(path: Path) -> tuple[Path, Path]:
+    """Return where the product and the patterns of a scan are, given either or their folder."""
+    if path.is_dir():
+        return path / PRODUCT, path / PATTERNS
+    if path.suffix.lower() == ".npz" or not _is_patterns_file(path):
+        return path, path.with_name(PATTERNS)
+    return path.with_name(PRODUCT), path
+
+
 def _find_pair(path: Path, patterns_path: Path | None) -> tuple[Path, Path]:
     """Return product and patterns: both given, or one beside the other."""
-    if path.is_dir():
-        product, patterns = path / PRODUCT, patterns_path or path / PATTERNS
-    elif path.suffix.lower() == ".npz" or not _is_patterns_file(path):
-        product, patterns = path, patterns_path or path.with_name(PATTERNS)
-    elif patterns_path is not None:
+    product, patterns = pair_of(path)
+    if patterns_path is not None and patterns == path:
         raise ScanError(
             f"{path} holds patterns itself, and {patterns_path} was given too; one file of "
             "patterns is needed: give the product first, and its patterns with it."
         )
-    else:
-        product, patterns = path.with_name(PRODUCT), path
+    patterns = patterns_path or patterns
     if not product.is_file():
         raise ScanError(
             f"There is no file {product}; the patterns need the product for their positions: put "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files import write_atomically
 from ..scan import Quantity, Scan
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .object_file import ObjectFile, as_object, as_probe
@@ -91,8 +92,6 @@ def write_training_hdf5(scan: Scan, path: str | Path) -> None:
     ScanError
         If the scan lacks one of these, or holds amplitudes.
     """
-    from ..product import write_atomically  # product reads with formats
-
     if scan.quantity != "counts":
         raise ScanError(
             f"`quantity` is {scan.quantity!r}, but Ptychodus files hold counts; write an NPZ."

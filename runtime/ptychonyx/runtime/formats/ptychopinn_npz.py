@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import QuantityError, ScanError
+from ..files import write_atomically
 from ..scan import Quantity, Scan
 from .npz import Npz
 from .object_file import ObjectFile, as_object, as_probe
@@ -107,8 +108,6 @@ def write_ptychopinn_npz(scan: Scan, path: str | Path) -> None:
     ...     load_scan(f"{folder}/scan.npz", quantity="counts").corners_px.tolist()
     [[0.0, 1.5], [3.0, 4.0]]
     """
-    from ..product import write_atomically  # product reads with formats
-
     origin = "centre" if scan.bad_pixels is None else "ptychodus"
     corners_px = scan.corners_px - np.array(scan.object_corner_px)
     y, x = positions_from_corners(corners_px, scan.window_px, origin=origin).T
