@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
-from ptychonyx.runtime.product import read_product
+from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.scan import Scan
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +47,8 @@ def ptychonyx(*arguments: object, code: int = 0) -> str:
 @pytest.mark.parametrize("backend", ["tensorflow", "pytorch"])
 def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path) -> None:
     scan, run, model = tmp_path / "scan.npz", tmp_path / "run", tmp_path / "model.onnx"
-    write_ptychopinn_npz(small_scan, scan)
-    write_ptychodus(small_scan, tmp_path / "folder")
+    save_scan(small_scan, scan)
+    save_scan(small_scan, tmp_path / "folder")
     options = ("--backend", backend, "--epochs", 2, "--filters", 0.25, "--quantity", "counts")
     logs = ("--tensorboard",)
     assert f"Trained with {backend}" in ptychonyx("train", scan, *options, "-o", run, *logs)
@@ -86,7 +85,7 @@ def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path)
 def test_a_stopped_training_keeps_whole_epochs(
     number: signal.Signals, small_scan: Scan, tmp_path: Path
 ) -> None:
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path / "scan.npz")
     settings = tmp_path / "settings.yaml"
     settings.write_text("filters: 0.25\nepochs: 5000\nearly_stopping_patience: null\n")
     options = ["--backend", "pytorch", "--config", str(settings), "--quantity", "counts"]
@@ -116,7 +115,7 @@ def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
     rng = np.random.default_rng(0)
     patterns = rng.integers(0, 9, (2_000, 64, 64), dtype=np.uint16)
     scan = Scan(patterns, "counts", rng.uniform(0, 200, (len(patterns), 2)))
-    write_ptychopinn_npz(scan, tmp_path / "scan.npz")
+    save_scan(scan, tmp_path / "scan.npz")
     (tmp_path / "out").mkdir()
     model, product = ROOT / "models" / "small-pytorch" / "model.onnx", tmp_path / "out" / "p.h5"
     words = ["reconstruct", tmp_path / "scan.npz", "-m", model, "-o", product, "--batch", 4]
@@ -133,7 +132,7 @@ def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    read = read_product(product)
+    read = load_product(product)
     assert not read.complete
     assert read.num_patterns_used is not None
     assert 0 < read.num_patterns_used < len(patterns)
@@ -143,7 +142,7 @@ def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
 
 def test_integer_patterns_stop_with_two_command_lines(small_scan: Scan, tmp_path: Path) -> None:
     scan = tmp_path / "scan.npz"
-    write_ptychopinn_npz(small_scan, scan)
+    save_scan(small_scan, scan)
     message = ptychonyx("inspect", scan, code=2)
     for word in ("counts", "amplitude"):
         assert f"ptychonyx inspect {scan} --quantity {word}" in message
@@ -213,7 +212,7 @@ def test_bad_flags_leave_nothing(
     arguments: tuple[str, ...], message: str, small_scan: Scan, tmp_path: Path
 ) -> None:
     scan = tmp_path / "scan.npz"
-    write_ptychopinn_npz(small_scan, scan)
+    save_scan(small_scan, scan)
     places = {
         "SCAN": str(scan),
         "OUT": str(tmp_path / "out"),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.training.simulate import SimulationSpec, simulate
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def test_code_blocks_run(document: Path, tmp_path: Path) -> None:
     spec = SimulationSpec(num_patterns=16, window_px=32, step_px=4, counts_per_pattern=1e5)
     scan = simulate(spec, np.random.default_rng(0))
     for name in ("scan.npz", "reference.npz"):
-        write_ptychopinn_npz(scan, tmp_path / name)
+        save_scan(scan, tmp_path / name)
     for kind, code in blocks(document):
         run(kind, code, tmp_path)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.training.simulate import SimulationSpec, simulate
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ class Environment:
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "scan.npz"
     spec = SimulationSpec(num_patterns=40, step_px=5)
-    write_ptychopinn_npz(simulate(spec, np.random.default_rng(0)), path)
+    save_scan(simulate(spec, np.random.default_rng(0)), path)
     return path
 
 

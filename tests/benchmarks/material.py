@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from performance import BUILD
 
-from ptychonyx.runtime.formats import write_ptychodus
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training.simulate import SimulationSpec, simulate
 
@@ -104,7 +104,7 @@ def long_scan(
     raster = np.stack(np.divmod(np.arange(num_patterns), columns), axis=1) * step_px
     corners_px = raster + rng.uniform(-1, 1, raster.shape) + 16
     shape = (np.ceil(corners_px.max(axis=0)) + window_px + 16).astype(int)
-    write_ptychodus(
+    save_scan(
         Scan(
             patterns=repeated,
             quantity="counts",

@@ -35,7 +35,7 @@ from ptychonyx.export import export_run
 from ptychonyx.runtime import Model, load_object, load_probe, load_scan, reconstruct
 from ptychonyx.runtime.align import align
 from ptychonyx.runtime.compare import measure
-from ptychonyx.runtime.formats.object_file import ObjectFile
+from ptychonyx.runtime.formats.placed_object import PlacedObject
 from ptychonyx.runtime.plot import plot_comparison
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training.backends import BACKENDS
@@ -65,7 +65,7 @@ class Data:
 
     training: list[Scan]
     unseen: Scan
-    truth: ObjectFile
+    truth: PlacedObject
     region: str | None = None
     probe: NDArray[np.complex64] | None = None
 
@@ -116,7 +116,7 @@ def simulated(kind: str, window_px: int) -> Data:
         for seed in (*range(1, SETTINGS["num_training_scans"] + 1), SETTINGS["held_out_seed"])
     )
     assert unseen.object_ is not None
-    truth = ObjectFile(unseen.object_, unseen.object_corner_px)
+    truth = PlacedObject(unseen.object_, unseen.object_corner_px)
     return Data(training, unseen, truth, scanned_region(unseen))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptychonyx.runtime.formats import write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.training.run import open_run
 from ptychonyx.training.simulate import SimulationSpec, simulate
 
@@ -42,7 +42,7 @@ def main(backends: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.npz"
         spec = SimulationSpec(num_patterns=NUM_PATTERNS, step_px=5)
-        write_ptychopinn_npz(simulate(spec, np.random.default_rng(0)), scan)
+        save_scan(simulate(spec, np.random.default_rng(0)), scan)
         for backend in backends or ["tensorflow", "pytorch"]:
             pairs = [
                 (measure(scan, backend, 1), measure(scan, backend, 2)) for _ in range(NUM_RUNS)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ptychonyx.cli import app
 from ptychonyx.runtime.files import refuse_destroying_inputs
-from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
 
 
@@ -127,16 +127,16 @@ CASES = {
 
 @pytest.fixture
 def folder(small_scan: Scan, model_path: Callable[..., Path], tmp_path: Path) -> Path:
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path / "scan.npz")
     for name in ("input", "apart", "run/pair"):
-        write_ptychodus(small_scan, tmp_path / name) if name != "run/pair" else None
+        save_scan(small_scan, tmp_path / name) if name != "run/pair" else None
     (tmp_path / "apart" / "diffraction.h5").rename(tmp_path / "raw.h5")
     model_path(window_px=32, patch_px=16).rename(tmp_path / "model.onnx")
     (tmp_path / "input" / "model.onnx").write_bytes((tmp_path / "model.onnx").read_bytes())
     (tmp_path / "input" / "settings.ini").write_text("[Ptychonyx]\n")
     run = tmp_path / "run"
     run.mkdir()
-    write_ptychodus(small_scan, run / "pair")
+    save_scan(small_scan, run / "pair")
     (run / "scan.npz").write_bytes((tmp_path / "scan.npz").read_bytes())
     (run / "config.yaml").write_text("epochs: 1\n")
     for name in ("weights.safetensors", "probe.npy"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.training.simulate import SimulationSpec, simulate
 
 ROOT = Path(__file__).parents[2]
@@ -105,5 +105,5 @@ def scan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with 300 patterns of 32×32: an epoch of a second or two."""
     spec = SimulationSpec(num_patterns=300, window_px=32, step_px=4, counts_per_pattern=1e5)
     path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    write_ptychopinn_npz(simulate(spec, np.random.default_rng(0)), path)
+    save_scan(simulate(spec, np.random.default_rng(0)), path)
     return path

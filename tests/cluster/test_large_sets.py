@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from cluster.conftest import Start, children_of, finish
 
-from ptychonyx.runtime.formats import load_scan, write_ptychodus
+from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training import samples as samples_module
 from ptychonyx.training.samples import Samples, prepare_samples
@@ -32,7 +32,7 @@ def test_a_set_that_stays_in_its_files_gives_the_same_batches(
 ) -> None:
     bad_pixels = np.zeros((32, 32), dtype=np.bool_)
     bad_pixels[3, 5] = True
-    write_ptychodus(dataclasses.replace(small_scan, bad_pixels=bad_pixels), tmp_path / "scan")
+    save_scan(dataclasses.replace(small_scan, bad_pixels=bad_pixels), tmp_path / "scan")
     spec = SimulationSpec(num_patterns=30, window_px=32, num_modes=1, counts_per_pattern=3e3)
     scans = [load_scan(tmp_path / "scan"), simulate(spec, np.random.default_rng(1))]
 

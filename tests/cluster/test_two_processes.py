@@ -14,7 +14,7 @@ import pytest
 from cluster.conftest import COMMAND, Start, finish
 from cluster.train_and_tell import SGD, Losses
 
-from ptychonyx.runtime.formats import load_scan, write_ptychopinn_npz
+from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.training.config import TrainingConfig
 from ptychonyx.training.run import open_run
@@ -40,7 +40,7 @@ def test_two_processes_train_as_one(
     name: str, small_scan: Scan, tmp_path: Path, start: Start
 ) -> None:
     scan = tmp_path / "scan.npz"
-    write_ptychopinn_npz(small_scan, scan)
+    save_scan(small_scan, scan)
     options = ("--backend", name, "--quantity", "counts", "--filters", 0.25, "--batch-size", 8)
     training = start(
         [*COMMAND, "train", scan, *options, "--epochs", 1, "--devices", 2, "-o", tmp_path / "two"]
@@ -98,7 +98,7 @@ def scan_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
     paths = [str(folder / name) for name in ("first.npz", "second.npz")]
     for scan, path in zip(scans, paths, strict=True):
-        write_ptychopinn_npz(scan, path)
+        save_scan(scan, path)
     return paths
 
 

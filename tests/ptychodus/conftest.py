@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychodus
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.training.simulate import MARGIN_PX, SimulationSpec, simulate
 
@@ -110,7 +110,7 @@ def environment(
 def standard_folder(scan: Scan, folder: Path, **changes: Any) -> Path:
     """Write a scan as Ptychodus' input folder; its product knows nothing of the object yet."""
     assert scan.object_ is not None
-    write_ptychodus(replace(scan, object_=np.ones_like(scan.object_), **changes), folder)
+    save_scan(replace(scan, object_=np.ones_like(scan.object_), **changes), folder)
     shutil.copy(MODEL, folder / "model.onnx")
     (folder / "settings.ini").write_text("[Processing]\nAlgorithm = ptychonyx_onnx\n")
     return folder

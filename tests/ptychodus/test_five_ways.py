@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import load_object
-from ptychonyx.runtime.product import Product, read_product
+from ptychonyx.runtime.formats import load_object, load_product
+from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scan import Scan
 
 from .conftest import Environment, make_environment
@@ -56,7 +56,7 @@ def five(
         "spawned": work / "spawned.h5",
         "folder": work / "folder" / "product.h5",
     }
-    return {name: read_product(path) for name, path in paths.items()}
+    return {name: load_product(path) for name, path in paths.items()}
 
 
 def test_ptychodus_lists_everything_and_loads_nothing_heavy(environment: Environment) -> None:
@@ -72,7 +72,7 @@ def test_ptychodus_lists_everything_and_loads_nothing_heavy(environment: Environ
 def test_all_ways_give_one_object_on_the_canvas_of_the_input(
     five: dict[str, Product], folder: Path
 ) -> None:
-    given = read_product(folder / "product.h5")
+    given = load_product(folder / "product.h5")
     for name, product in five.items():
         assert product.object_.shape == given.object_.shape, name
         assert product.frame == given.frame, name
@@ -170,7 +170,7 @@ def test_layers_and_probes_that_vary_are_kept(
         file["object_layer_spacing_m"] = np.array([1e-6])
     assert environment.drive("infer", tmp_path / "input", tmp_path / "a.h5")["failure"] is None
     environment.call("ptychonyx", "reconstruct-folder", "-i", folder, "-o", tmp_path / "output")
-    plain = read_product(tmp_path / "output" / "product.h5")
+    plain = load_product(tmp_path / "output" / "product.h5")
     with h5py.File(tmp_path / "a.h5") as file:
         assert np.abs(file["object"][0] - plain.object_).max() <= MAX_DIFFERENCE
         np.testing.assert_array_equal(file["object"][1], 1)
@@ -206,7 +206,7 @@ def test_settings_are_kept_in_the_ini(
     environment.call(
         "ptychonyx", "reconstruct-folder", "-i", tmp_path / "input", "-o", tmp_path / "output"
     )
-    product = read_product(tmp_path / "output" / "product.h5")
+    product = load_product(tmp_path / "output" / "product.h5")
     assert product.metadata["patch_weights"] == "hann"
     assert product.metadata["batch_size"] == 17
     same = load_object(tmp_path / "a.h5").object_

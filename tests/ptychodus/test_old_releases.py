@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import Product, write_product
+from ptychonyx.runtime import Product, save_product
 from ptychonyx.runtime.scan import Scan
 
 from .conftest import RUNTIME, make_environment
@@ -53,7 +53,7 @@ def test_a_product_opens(release: str, truth: Scan, tmp_path: Path) -> None:
     product = replace(product_of(truth), probe=truth.probe)
     paths = [tmp_path / "product.h5", tmp_path / "other.npz"]
     for path in paths:
-        write_product(product, path)
+        save_product(product, path)
     script = Path(__file__).with_name("drive_reader.py")
     output = environment.call("python", script, *paths)
     (line,) = (each for each in output.splitlines() if each.startswith("RESULT "))

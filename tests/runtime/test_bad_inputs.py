@@ -13,7 +13,7 @@ import pytest
 
 from ptychonyx.runtime import load_scan
 from ptychonyx.runtime.errors import QuantityError, ScanError
-from ptychonyx.runtime.formats import load_object, load_probe, write_ptychodus
+from ptychonyx.runtime.formats import load_object, load_probe, save_scan
 from ptychonyx.runtime.scaling import mean_counts, probe_in_counts
 from ptychonyx.runtime.scan import Scan
 
@@ -141,7 +141,7 @@ BAD_PTYCHODUS: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_bad_ptychodus_files(
     edit: Callable[[Path], Any], message: str, small_scan: Scan, tmp_path: Path
 ) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     edit(tmp_path)
     with pytest.raises(ScanError, match=message):
         load_scan(tmp_path)

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import load_object, load_probe, load_scan, read_product
+from ptychonyx.runtime import load_object, load_probe, load_product, load_scan
 from ptychonyx.runtime.errors import QuantityError, ScanError
-from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scaling import mean_counts
 from ptychonyx.runtime.scan import Scan
 
@@ -94,7 +94,7 @@ def test_bad_npz(changes: Arrays, message: str, tmp_path: Path) -> None:
 
 BAD_ARGUMENTS: dict[str, tuple[Arrays, str]] = {
     "quantity": ({"quantity": "photons"}, '`quantity` is .photons., expected one of: "counts"'),
-    "origin": ({"position_origin": "middle"}, '"corner", "centre", "ptychodus"'),
+    "origin": ({"position_origin": "middle"}, '"corner", "center", "ptychodus"'),
     "patterns": ({"patterns_path": "diffraction.h5"}, "holds its own patterns; leave out"),
 }
 
@@ -152,8 +152,8 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["scan.npz", "product.h5", "diffraction.h5"])
 def test_truncated_files(name: str, share: float, small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path / "scan.npz")
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ScanError, match="copy it again"):
@@ -163,8 +163,8 @@ def test_truncated_files(name: str, share: float, small_scan: Scan, tmp_path: Pa
 @pytest.mark.parametrize("name", ["scan.npz", "product.h5", "diffraction.h5"])
 def test_flipped_bytes_raise_nothing_else(name: str, small_scan: Scan, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    write_ptychodus(small_scan, tmp_path)
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path / "scan.npz")
     whole = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
     num_refused = 0
     for _ in range(40):
@@ -339,7 +339,7 @@ BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
 def test_bad_ptychodus_files(
     name: str, edit: Edit, message: str, small_scan: Scan, tmp_path: Path
 ) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / name, "r+") as file:
         edit(file)
     with pytest.raises(ScanError, match=message):
@@ -347,10 +347,10 @@ def test_bad_ptychodus_files(
 
 
 def test_bad_ptychodus_pairs(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     for arguments, message in (
         ({"quantity": "amplitude"}, "Ptychodus files hold counts"),
-        ({"position_origin": "centre"}, "in metres, which leave no choice"),
+        ({"position_origin": "center"}, "in metres, which leave no choice"),
         ({"patterns_path": tmp_path / "other.h5"}, "There are no patterns for"),
     ):
         with pytest.raises(ScanError, match=message):
@@ -370,7 +370,7 @@ def test_bad_ptychodus_pairs(small_scan: Scan, tmp_path: Path) -> None:
 def test_what_has_no_partner_is_left_out_aloud(
     small_scan: Scan, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / "diffraction.h5", "r+") as file:
         put("indexes", np.arange(40) + 4)(file)
     with caplog.at_level(logging.WARNING):
@@ -379,10 +379,10 @@ def test_what_has_no_partner_is_left_out_aloud(
 
 
 def test_bad_products(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / "product.h5", "r+") as file:
         del file["probe"]
-    for read in (read_product, load_probe):
+    for read in (load_product, load_probe):
         with pytest.raises(ScanError, match="holds no probe"):
             read(tmp_path / "product.h5")
     assert load_scan(tmp_path).probe is None
@@ -390,7 +390,7 @@ def test_bad_products(small_scan: Scan, tmp_path: Path) -> None:
         load_object(tmp_path / "diffraction.h5")
     write_npz(tmp_path / "scan.npz", {})
     with pytest.raises(ScanError, match="holds no probe"):
-        read_product(tmp_path / "scan.npz")
+        load_product(tmp_path / "scan.npz")
 
 
 TRAINING = {

@@ -25,9 +25,8 @@ from ptychonyx.runtime.fleet_record import (
     remove_leftovers,
 )
 from ptychonyx.runtime.fleet_tasks import FleetOptions, Order, Split
-from ptychonyx.runtime.formats import write_ptychodus, write_ptychopinn_npz
+from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model import read_manifest
-from ptychonyx.runtime.product import read_product
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitch import Canvas, Mosaic, patch_weights
 from ptychonyx.training.simulate import SimulationSpec, simulate
@@ -45,7 +44,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "CUDA_VISIBLE_DEVICES": ""}
 
 @pytest.fixture
 def scan_path(small_scan: Scan, tmp_path: Path) -> Path:
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path / "scan.npz")
     return tmp_path / "scan.npz"
 
 
@@ -122,7 +121,7 @@ def test_a_split_scan_is_the_unsplit_one(num_channels, model_path, scan_path, tm
     assert (record.status, record.num_parts, record.num_patterns) == ("done", 3, 40)
     assert not isinstance(unsplit, Split)
     assert record.residual == pytest.approx(unsplit.residual, rel=1e-5)
-    a, b = (read_product(product_path(folder, name)) for name in ("parts", "whole"))
+    a, b = (load_product(product_path(folder, name)) for name in ("parts", "whole"))
     assert a.complete
     assert a.num_patterns_used == b.num_patterns_used == 40
     largest = float(np.abs(b.object_).max())
@@ -169,7 +168,7 @@ def test_a_damaged_record_is_none(order: Order, caplog):
 
 
 def test_all_files_of_a_ptychodus_folder_count(small_scan: Scan, tmp_path: Path):
-    write_ptychodus(small_scan, tmp_path / "in")
+    save_scan(small_scan, tmp_path / "in")
     names = [tmp_path / "in" / name for name in ("diffraction.h5", "product.h5")]
     for scan in (tmp_path / "in", *names):
         assert set(fingerprint_of(scan, "", {})["files"]) == set(map(str, names))
@@ -198,8 +197,8 @@ def test_only_our_leftovers_are_removed(tmp_path: Path):
 
 
 def test_a_product_never_replaces_its_scan(small_scan: Scan, model: Path, tmp_path: Path):
-    write_ptychodus(small_scan, tmp_path / "in")
-    with pytest.raises(ValueError, match="a folder of its own"):
+    save_scan(small_scan, tmp_path / "in")
+    with pytest.raises(ValueError, match="another name for the output"):
         fleet.reconstruct_many([tmp_path / "in" / "product.h5"], model, tmp_path / "in")
 
 
@@ -266,8 +265,8 @@ def test_a_fleet_with_a_bad_scan(scan_path: Path, small_scan: Scan, model: Path,
         small_scan, patterns=patterns, corners_px=corners_px, position_indexes=None
     )
     (tmp_path / "other").mkdir()
-    write_ptychopinn_npz(large, tmp_path / "large.npz")
-    write_ptychopinn_npz(small_scan, tmp_path / "other" / "scan.npz")
+    save_scan(large, tmp_path / "large.npz")
+    save_scan(small_scan, tmp_path / "other" / "scan.npz")
     bad = tmp_path / "<bad>.npz"
     bad.write_bytes(scan_path.read_bytes()[:3000])
     scans = [scan_path, tmp_path / "other" / "scan.npz", tmp_path / "large.npz", bad]
@@ -322,7 +321,7 @@ def test_a_stopped_fleet_keeps_what_is_finished(scan_path: Path, model: Path, tm
     assert report["waiting"] >= 1
     assert report["failed"] == 0
     for path in out.glob("*.h5"):
-        assert read_product(path).complete
+        assert load_product(path).complete
     assert not list(out.rglob(".*"))
 
 
@@ -334,7 +333,7 @@ def test_a_large_fleet_survives_a_killed_worker(tmp_path: Path):
         scan = simulate(spec, np.random.default_rng(seed))
         patterns = scan.patterns[:].astype(np.float32)
         patterns[5, 3, 3] += lowest
-        write_ptychopinn_npz(dataclasses.replace(scan, patterns=patterns), path)
+        save_scan(dataclasses.replace(scan, patterns=patterns), path)
 
     good = [tmp_path / f"good-{number:03}.npz" for number in range(188)]
     for number, path in enumerate(good):

@@ -10,23 +10,20 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import load_object, load_probe, load_scan, read_product, write_product
+from ptychonyx.runtime import load_object, load_probe, load_product, load_scan, save_product
 from ptychonyx.runtime.errors import QuantityError, ScanError
-from ptychonyx.runtime.formats import (
-    write_ptychodus,
-    write_ptychopinn_npz,
-    write_training_hdf5,
-)
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.formats.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
 from ptychonyx.runtime.formats.npz import Npz
-from ptychonyx.runtime.product import NOMINAL_PIXEL_M, Product
+from ptychonyx.runtime.formats.ptychodus_product import NOMINAL_PIXEL_M
+from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scaling import mean_counts, probe_in_counts, read_amplitudes
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.runtime.stitch import cut_patches
 
 
 def test_npz_round_trip(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychopinn_npz(small_scan, tmp_path / "scan.npz")
+    save_scan(small_scan, tmp_path / "scan.npz")
     read = load_scan(tmp_path / "scan.npz", quantity="counts")
     np.testing.assert_array_equal(read.patterns[3:7], small_scan.patterns[3:7])
     np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-9)
@@ -40,7 +37,7 @@ def test_ptychodus_round_trip_off_centre_and_not_square(small_scan: Scan, tmp_pa
     assert small_scan.frame is not None
     assert small_scan.frame.canvas_shape[0] != small_scan.frame.canvas_shape[1]
     assert small_scan.frame.center_m[0] < 0 < small_scan.frame.center_m[1]
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     for path in (tmp_path, tmp_path / "product.h5", tmp_path / "diffraction.h5"):
         read = load_scan(path)
         np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-6)
@@ -50,7 +47,7 @@ def test_ptychodus_round_trip_off_centre_and_not_square(small_scan: Scan, tmp_pa
 
 
 def test_ptychodus_pairs_by_scan_index(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / "diffraction.h5", "r+") as file:
         order = np.random.default_rng(0).permutation(small_scan.num_patterns)[:-3]
         patterns = file["patterns"][()][order]
@@ -123,8 +120,8 @@ def product_of(scan: Scan, **changes: object) -> Product:
 @pytest.mark.parametrize("pixel_size_m", [None, 28e-9])
 def test_product_round_trip(pixel_size_m: float | None, small_scan: Scan, tmp_path: Path) -> None:
     product = product_of(small_scan, pixel_size_m=pixel_size_m, complete=False, num_patterns_used=7)
-    write_product(product, tmp_path / "product.h5")
-    read = read_product(tmp_path / "product.h5")
+    save_product(product, tmp_path / "product.h5")
+    read = load_product(tmp_path / "product.h5")
     for name in ("object_", "probe", "coverage", "disagreement"):
         np.testing.assert_array_equal(getattr(read, name), getattr(product, name))
     np.testing.assert_allclose(read.corners_px, product.corners_px, atol=1e-6)
@@ -139,7 +136,7 @@ def test_product_round_trip(pixel_size_m: float | None, small_scan: Scan, tmp_pa
 
 
 def test_npz_product_gives_its_object_and_probe(small_scan: Scan, tmp_path: Path) -> None:
-    write_product(product_of(small_scan), tmp_path / "product.npz")
+    save_product(product_of(small_scan), tmp_path / "product.npz")
     read = load_object(tmp_path / "product.npz")
     np.testing.assert_array_equal(read.object_, small_scan.object_)
     assert read.corner_px == (3, -4)
@@ -152,9 +149,9 @@ def test_a_product_that_cannot_be_written_leaves_nothing(
     def fail(*args: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("ptychonyx.runtime.product.os.fsync", fail)
+    monkeypatch.setattr("ptychonyx.runtime.files.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_product(product_of(small_scan), tmp_path / "product.h5")
+        save_product(product_of(small_scan), tmp_path / "product.h5")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,7 +170,7 @@ def test_npz_is_written_relative_to_an_object_that_is_off_the_corner(
         object_corner_px=(7.5, -3.0),
         corners_px=small_scan.corners_px + np.array([7.5, -3]),
     )
-    write_ptychopinn_npz(moved, tmp_path / "scan.npz")
+    save_scan(moved, tmp_path / "scan.npz")
     read = load_scan(tmp_path / "scan.npz", quantity="counts")
     assert read.object_corner_px == (0, 0)
     np.testing.assert_allclose(read.corners_px, small_scan.corners_px, atol=1e-9)
@@ -188,7 +185,7 @@ def test_npz_round_trip_of_odd_windows_and_bad_pixels(
     corners_px = np.array([[0.25, 3.0], [-1.5, 9.0], [4.0, 4.0]])
     patterns = np.random.default_rng(0).random((3, side, side), dtype=np.float32)
     scan = Scan(patterns, "amplitude", corners_px, bad_pixels=bad_pixels, pixel_size_m=2e-8)
-    write_ptychopinn_npz(scan, tmp_path / "scan.npz")
+    save_scan(scan, tmp_path / "scan.npz")
     read = load_scan(tmp_path / "scan.npz")
     np.testing.assert_allclose(read.corners_px, corners_px, atol=1e-12)
     np.testing.assert_array_equal(read.patterns[0:3], patterns)
@@ -215,7 +212,7 @@ def test_ptychodus_round_trip_of_oblong_pixels_bad_pixels_and_odd_canvas(tmp_pat
         position_indexes=np.array([5, 3, 11, 2, 8, 90]),
         name="oblong",
     )
-    write_ptychodus(scan, tmp_path / "new" / "folder")
+    save_scan(scan, tmp_path / "new" / "folder")
     read = load_scan(tmp_path / "new" / "folder")
     np.testing.assert_allclose(read.corners_px, scan.corners_px, atol=1e-9)
     for name in ("probe", "object_", "bad_pixels", "position_indexes"):
@@ -240,7 +237,7 @@ def test_ptychodus_without_a_frame_keeps_corners_relative_to_the_object(
         object_corner_px=(5, -9),
         corners_px=small_scan.corners_px + np.array([5, -9]),
     )
-    write_ptychodus(scan, tmp_path)
+    save_scan(scan, tmp_path)
     np.testing.assert_allclose(load_scan(tmp_path).corners_px, small_scan.corners_px, atol=1e-6)
 
 
@@ -256,12 +253,12 @@ def test_a_scan_that_ptychodus_cannot_hold(
     changes: dict, message: str, small_scan: Scan, tmp_path: Path
 ) -> None:
     with pytest.raises(ScanError, match=message):
-        write_ptychodus(dataclasses.replace(small_scan, **changes), tmp_path / "folder")
+        save_scan(dataclasses.replace(small_scan, **changes), tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_repeated_positions_are_averaged(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / "product.h5", "r+") as file:
         for name in ("probe_position_indexes", "probe_position_y_m", "probe_position_x_m"):
             values = np.r_[file[name][()], file[name][()][:2]]
@@ -343,7 +340,7 @@ def test_training_data_of_ptychodus(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.bad_pixels, np.eye(8, dtype=bool))
     assert load_probe(tmp_path / "train.h5").shape == scan.probe.shape == (3, 8, 8)
     assert load_object(tmp_path / "train.h5").object_.shape == scan.object_.shape == (20, 30)
-    moved = load_scan(tmp_path / "train.h5", position_origin="centre")
+    moved = load_scan(tmp_path / "train.h5", position_origin="center")
     np.testing.assert_allclose(moved.corners_px, scan.corners_px - 0.5)
 
 
@@ -416,7 +413,7 @@ def test_ptychodus_itself_reads_and_writes_the_same_scan(small_scan: Scan, tmp_p
     io = pytest.importorskip("ptychodus.api.io", reason="Ptychodus 1.7 is not installed")
     from ptychodus.api.reconstruct import prepare_reconstruct_input
 
-    write_ptychodus(small_scan, tmp_path)
+    save_scan(small_scan, tmp_path)
     product = io.load_product(tmp_path / "product.h5")
     patterns = io.load_diffraction_data(tmp_path / "diffraction.h5")
     exported = prepare_reconstruct_input(patterns, product)
@@ -437,7 +434,7 @@ def test_training_file_of_ours_reads_back(small_scan: Scan, tmp_path: Path) -> N
     bad[3, 5] = True
     scan = dataclasses.replace(small_scan, bad_pixels=bad)
     path = tmp_path / "train.h5"
-    write_training_hdf5(scan, path)
+    save_scan(scan, path)
     read = load_scan(path)
     np.testing.assert_allclose(
         read.corners_px, scan.corners_px - np.array(scan.object_corner_px), atol=1e-9
@@ -448,5 +445,5 @@ def test_training_file_of_ours_reads_back(small_scan: Scan, tmp_path: Path) -> N
     for name in ("pixel_size_m", "photon_energy_eV", "detector_distance_m"):
         assert getattr(read, name) == pytest.approx(getattr(scan, name), rel=1e-12)
     with pytest.raises(ScanError, match="has no `photon_energy_eV`"):
-        write_training_hdf5(dataclasses.replace(scan, photon_energy_eV=None), tmp_path / "no.h5")
+        save_scan(dataclasses.replace(scan, photon_energy_eV=None), tmp_path / "no.h5")
     assert [file.name for file in tmp_path.iterdir()] == ["train.h5"]

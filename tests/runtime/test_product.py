@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import load_object, load_probe, load_scan, read_product, write_product
+from ptychonyx.runtime import load_object, load_probe, load_product, load_scan, save_product
 from ptychonyx.runtime.errors import ScanError
-from ptychonyx.runtime.formats import write_ptychodus
-from ptychonyx.runtime.product import NOMINAL_PIXEL_M, Product, check_product_path
+from ptychonyx.runtime.formats import check_product_path, save_scan
+from ptychonyx.runtime.formats.ptychodus_product import NOMINAL_PIXEL_M
+from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scan import Frame, Scan
 
 SUFFIXES = (".h5", ".hdf5", ".npz")
@@ -87,18 +88,18 @@ def assert_same(read: Product, written: Product) -> None:
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_a_product_comes_back(changes: dict[str, Any], suffix: str, tmp_path: Path) -> None:
     written, path = make_product(**changes), tmp_path / f"product{suffix}"
-    write_product(written, path)
-    read = read_product(path)
+    save_product(written, path)
+    read = load_product(path)
     assert_same(read, written)
-    write_product(read, path)
-    assert_same(read_product(path), written)
+    save_product(read, path)
+    assert_same(load_product(path), written)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_others_find_what_they_look_for(suffix: str, tmp_path: Path) -> None:
     product, path = make_product(object_corner_px=(2, 3), frame=None), tmp_path / f"p{suffix}"
-    write_product(product, path)
+    save_product(product, path)
     read = load_object(path)
     np.testing.assert_array_equal(read.object_, product.object_)
     np.testing.assert_array_equal(read.coverage, product.coverage)
@@ -108,7 +109,7 @@ def test_others_find_what_they_look_for(suffix: str, tmp_path: Path) -> None:
 
 def test_positions_are_in_metres_from_the_canvas_centre(tmp_path: Path) -> None:
     product = make_product()
-    write_product(product, tmp_path / "product.h5")
+    save_product(product, tmp_path / "product.h5")
     y = (product.corners_px[:, 0] + 16 / 2 - 40 / 2) * 2e-8 - 3e-6
     x = (product.corners_px[:, 1] + 16 / 2 - 61 / 2) * 3e-8 + 7.5e-6
     with h5py.File(tmp_path / "product.h5") as file:
@@ -120,7 +121,7 @@ def test_positions_are_in_metres_from_the_canvas_centre(tmp_path: Path) -> None:
 
 
 def test_hdf5_has_what_every_release_of_ptychodus_asks_for(tmp_path: Path) -> None:
-    write_product(make_product(), tmp_path / "product.h5")
+    save_product(make_product(), tmp_path / "product.h5")
     with h5py.File(tmp_path / "product.h5") as file:
         assert file["probe"].shape == (1, 3, 16, 16)
         assert file["object"].shape == (1, 40, 61)
@@ -134,7 +135,7 @@ def test_hdf5_has_what_every_release_of_ptychodus_asks_for(tmp_path: Path) -> No
 
 
 def test_npz_has_the_same_words_and_no_pickles(tmp_path: Path) -> None:
-    write_product(make_product(), tmp_path / "product.npz")
+    save_product(make_product(), tmp_path / "product.npz")
     with np.load(tmp_path / "product.npz", allow_pickle=False) as file:
         assert all(file[name] is not None for name in file.files)
         assert float(file["photon_energy_eV"]) == float(file["probe_energy_eV"]) == 8800
@@ -146,7 +147,7 @@ def test_npz_has_the_same_words_and_no_pickles(tmp_path: Path) -> None:
 
 
 def test_an_unknown_pixel_size_is_nominal_in_the_file_and_none_to_us(tmp_path: Path) -> None:
-    write_product(make_product(frame=None, pixel_size_m=None), tmp_path / "product.h5")
+    save_product(make_product(frame=None, pixel_size_m=None), tmp_path / "product.h5")
     with h5py.File(tmp_path / "product.h5") as file:
         assert file["object"].attrs["pixel_width_m"] == NOMINAL_PIXEL_M
         assert not file["ptychonyx"].attrs["pixel_size_known"]
@@ -154,24 +155,24 @@ def test_an_unknown_pixel_size_is_nominal_in_the_file_and_none_to_us(tmp_path: P
 
 
 def test_older_products_open(tmp_path: Path) -> None:
-    write_product(make_product(), tmp_path / "product.h5")
+    save_product(make_product(), tmp_path / "product.h5")
     with h5py.File(tmp_path / "product.h5", "r+") as file:
         probe, attributes = file["probe"][0], dict(file["probe"].attrs)
         del file["probe"], file["ptychonyx"], file.attrs["photon_energy_eV"]
         file["probe"] = probe  # three axes, before probes could vary along the scan
         file["probe"].attrs.update(attributes)
         file.attrs["name"] = np.bytes_(b"old")
-    read = read_product(tmp_path / "product.h5")
+    read = load_product(tmp_path / "product.h5")
     assert (read.photon_energy_eV, read.name, read.frame) == (8800, "old", FRAME)
     assert (read.coverage, read.num_patterns_used, read.metadata) == (None, None, {})
     np.testing.assert_array_equal(read.probe, make_product().probe)
 
 
 def test_a_written_product_is_a_scan_again(small_scan: Scan, tmp_path: Path) -> None:
-    write_ptychodus(small_scan, tmp_path)
-    read = read_product(tmp_path / "product.h5")
+    save_scan(small_scan, tmp_path)
+    read = load_product(tmp_path / "product.h5")
     for name in ("result.h5", "result.npz"):
-        write_product(dataclasses.replace(read, metadata={"a": 1}), tmp_path / name)
+        save_product(dataclasses.replace(read, metadata={"a": 1}), tmp_path / name)
         scan = load_scan(tmp_path / name)
         np.testing.assert_allclose(scan.corners_px, small_scan.corners_px, atol=1e-6)
         assert scan.frame == small_scan.frame
@@ -182,7 +183,7 @@ def test_what_was_there_stays_if_writing_fails(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"product{suffix}"
-    write_product(make_product(), path)
+    save_product(make_product(), path)
     before = path.read_bytes()
 
     def fail(*args: object) -> None:
@@ -190,7 +191,7 @@ def test_what_was_there_stays_if_writing_fails(
 
     monkeypatch.setattr("ptychonyx.runtime.files.os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
-        write_product(make_product(name="second"), path)
+        save_product(make_product(name="second"), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
@@ -219,4 +220,4 @@ def test_paths_are_checked_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There is no folder"):
         check_product_path(tmp_path / "missing" / "product.h5")
     with pytest.raises(ScanError, match="There is no file"):
-        read_product(tmp_path / "product.h5")
+        load_product(tmp_path / "product.h5")

@@ -15,10 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats import write_ptychodus
+from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model import Model
 from ptychonyx.runtime.options import options_from_ini
-from ptychonyx.runtime.product import read_product
 from ptychonyx.runtime.reconstruct import reconstruct
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.runtime.stitch import StitchOptions
@@ -35,7 +34,7 @@ def folder(small_scan: Scan, tiny_model, tmp_path: Path) -> Path:
     assert small_scan.object_ is not None
     frame = Frame(small_scan.object_.shape, (3e-6, -1e-6), (1e-8, 1e-8))
     scan = dataclasses.replace(small_scan, frame=frame, object_corner_px=(0.0, 0.0))
-    write_ptychodus(scan, tmp_path / "input")
+    save_scan(scan, tmp_path / "input")
     model = tiny_model(window_px=32, patch_px=16)
     (tmp_path / "input" / "model.onnx").write_bytes(model.SerializeToString())
     return tmp_path / "input"
@@ -68,7 +67,7 @@ def test_the_product_is_that_of_the_plain_path(folder: Path, small_scan: Scan) -
     assert lines[-1]["complete"] is True
     path = Path(str(lines[-1]["product"]))
     assert [file.name for file in path.parent.iterdir()] == ["product.h5"]
-    product, given = read_product(path), read_product(folder / "product.h5")
+    product, given = load_product(path), load_product(folder / "product.h5")
     assert product.object_.shape == given.object_.shape
     assert product.frame == given.frame
     assert product.metadata["patch_weights"] == "hann"
@@ -119,7 +118,7 @@ def test_a_provider_that_does_not_start_is_code_1(folder: Path) -> None:
 
 def test_the_input_is_never_overwritten(folder: Path) -> None:
     before = (folder / "product.h5").read_bytes()
-    assert "a folder of its own" in run(folder, "-o", folder, code=2)
+    assert "would be destroyed" in run(folder, "-o", folder, code=2)
     assert (folder / "product.h5").read_bytes() == before
 
 
@@ -162,7 +161,7 @@ def test_a_signal_leaves_a_whole_product_of_what_was_done(
     *_, cancelling, finished = events_of(events)
     assert (cancelling["event"], finished["event"]) == ("cancelling", "finished")
     assert finished["complete"] is False
-    product = read_product(output / "product.h5")
+    product = load_product(output / "product.h5")
     assert product.complete is False
     assert product.num_patterns_used == finished["num_patterns_used"]
     assert [file.name for file in output.iterdir()] == ["product.h5"]

@@ -125,16 +125,15 @@ def test_the_command_aligns_when_asked(model_path, tmp_path):
     from typer.testing import CliRunner
 
     from ptychonyx.cli import app
-    from ptychonyx.runtime.formats import write_ptychopinn_npz
-    from ptychonyx.runtime.product import read_product
+    from ptychonyx.runtime.formats import load_product, save_scan
 
     y, x = np.mgrid[0:6, 0:6].reshape(2, -1)
     corners_px = np.stack([y, x], axis=1).astype(np.float64)
     patterns = np.random.default_rng(0).integers(1, 9, (36, SIDE, SIDE), dtype=np.uint16)
-    write_ptychopinn_npz(Scan(patterns, "counts", corners_px), tmp_path / "scan.npz")
+    save_scan(Scan(patterns, "counts", corners_px), tmp_path / "scan.npz")
     words = ["reconstruct", str(tmp_path / "scan.npz"), "--quantity", "counts"]
     words += ["-m", str(model_path(num_channels=4)), "-o", str(tmp_path / "product.h5")]
     for options in ([], ["--align-phase"]):
         result = CliRunner().invoke(app, [*words, *options], catch_exceptions=False)
         assert result.exit_code == 0
-        assert read_product(tmp_path / "product.h5").metadata["align_phase"] == bool(options)
+        assert load_product(tmp_path / "product.h5").metadata["align_phase"] == bool(options)

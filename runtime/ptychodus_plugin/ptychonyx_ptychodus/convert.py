@@ -17,7 +17,7 @@ from ptychodus.api.product import LossValue
 from ptychodus.api.product import Product as PtychodusProduct
 from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
-from ptychonyx.runtime.formats.object_file import as_object, as_probe
+from ptychonyx.runtime.formats.placed_object import as_object, as_probe
 from ptychonyx.runtime.formats.positions import corners_from_metres
 from ptychonyx.runtime.model import Model
 from ptychonyx.runtime.options import Options

@@ -17,7 +17,7 @@ from ptychodus.api.reconstruct import (
     TrainOutput,
 )
 
-from ptychonyx.runtime.formats import write_training_hdf5
+from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.model import Model, may_use_gpu
 
 from . import child, training
@@ -121,7 +121,7 @@ class OnnxReconstructor(TrainableReconstructor):
     def export_training_data(self, file_path: Path, parameters: ReconstructInput) -> None:
         """Write one file that `ptychonyx train` reads, and Ptychodus since 1.7 opens."""
         with _logged("Export"):
-            write_training_hdf5(to_scan(parameters), file_path)
+            save_scan(to_scan(parameters), file_path)
         _logger.info("Wrote %s; Train takes every such file of a folder.", file_path)
 
     def train(self, input_path: Path, output_path: Path) -> Iterator[TrainOutput]:

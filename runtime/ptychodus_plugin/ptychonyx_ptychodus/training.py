@@ -15,8 +15,8 @@ from pathlib import Path
 from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import TrainOutput
 
-from ptychonyx.runtime.formats import ptychodus_training_hdf5
-from ptychonyx.runtime.formats.ptychodus_hdf5 import PATTERNS, PRODUCT
+from ptychonyx.runtime.formats import ptychodus_training
+from ptychonyx.runtime.formats.ptychodus_scan import PATTERNS, PRODUCT
 from ptychonyx.training.backends import require_backend
 from ptychonyx.training.config import load_config
 
@@ -117,7 +117,7 @@ def find_scans(folder: Path) -> list[Path]:
         If there is neither.
     """
     files = [path for path in sorted(folder.iterdir()) if path.suffix in (".h5", ".hdf5")]
-    scans = [path for path in files if ptychodus_training_hdf5.recognises(path)]
+    scans = [path for path in files if ptychodus_training.recognises(path)]
     if scans:
         return scans
     if (folder / PATTERNS).is_file() and (folder / PRODUCT).is_file():

@@ -17,7 +17,7 @@ Quantity = Annotated[
 ]
 Origin = Annotated[
     str | None,
-    typer.Option(help="What pixel positions point at: corner, centre or ptychodus."),
+    typer.Option(help="What pixel positions point at: corner, center or ptychodus."),
 ]
 Patterns = Annotated[
     Path | None, typer.Option(help="diffraction.h5, if it is not beside the product.")

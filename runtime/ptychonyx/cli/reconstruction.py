@@ -50,9 +50,9 @@ def reconstruct(
     from concurrent.futures import ThreadPoolExecutor
 
     from ptychonyx.runtime.files import refuse_destroying_inputs
+    from ptychonyx.runtime.formats import check_product_path, save_product
     from ptychonyx.runtime.model import Model
     from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
-    from ptychonyx.runtime.product import check_product_path, write_product
     from ptychonyx.runtime.reconstruct import reconstruct as run
     from ptychonyx.runtime.stitch import StitchOptions
 
@@ -78,7 +78,7 @@ def reconstruct(
             progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
         )
-        write_product(product, output)
+        save_product(product, output)
     if plot is not None:
         from ptychonyx.runtime.plot import plot_object
 

@@ -12,7 +12,7 @@ from ptychonyx.terminal import as_text, print_table, say
 from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
 
 if TYPE_CHECKING:
-    from ptychonyx.runtime.formats.object_file import ObjectFile
+    from ptychonyx.runtime.formats.placed_object import PlacedObject
     from ptychonyx.runtime.scan import Scan
 
 
@@ -76,7 +76,7 @@ def simulate(
     """
     import numpy as np
 
-    from ptychonyx.runtime.formats import files_of, write_ptychodus, write_ptychopinn_npz
+    from ptychonyx.runtime.formats import files_of, save_scan
     from ptychonyx.training.simulate import SimulationSpec
     from ptychonyx.training.simulate import simulate as run
 
@@ -97,13 +97,7 @@ def simulate(
         is_one_material=one_material,
     )
     scan = run(spec, np.random.default_rng(seed))
-    if output.suffix == ".npz":
-        _need_folder(output)
-        write_ptychopinn_npz(scan, output)
-    elif output.suffix:
-        raise ValueError(f"The output is {output}; give a name ending in .npz, or a folder.")
-    else:
-        write_ptychodus(scan, output)
+    save_scan(scan, output)
     say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
 
 
@@ -165,7 +159,7 @@ def compare(
         plot_comparison(aligned, result, plot, names=(a.name, b.name))
 
 
-def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
+def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
     """Return what an object with the probe of its own file leaves unexplained, if it has one."""
     from ptychonyx.runtime.errors import ScanError
     from ptychonyx.runtime.formats import load_probe
@@ -184,8 +178,3 @@ def _residual(scan: Scan, path: Path, of: ObjectFile) -> float | None:
         mean_counts=mean_counts(scan),
         coverage=of.coverage,
     ).total
-
-
-def _need_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")

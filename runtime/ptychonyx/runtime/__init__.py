@@ -3,12 +3,13 @@
 from .compare import compare as compare
 from .formats import load_object as load_object
 from .formats import load_probe as load_probe
+from .formats import load_product as load_product
 from .formats import load_scan as load_scan
+from .formats import save_product as save_product
+from .formats import save_scan as save_scan
 from .model import Model as Model
 from .model import read_manifest as read_manifest
 from .product import Product as Product
-from .product import read_product as read_product
-from .product import write_product as write_product
 from .reconstruct import reconstruct as reconstruct
 from .scan import Frame as Frame
 from .scan import Scan as Scan

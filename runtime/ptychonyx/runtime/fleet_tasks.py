@@ -14,10 +14,10 @@ import numpy as np
 
 from .fleet_record import Fingerprint, Record, finished_record, product_path, write_record
 from .fleet_report import thumbnail
-from .formats import load_scan
+from .formats import load_scan, save_product
 from .model import Model
 from .plan import Plan, plan_reconstruction
-from .product import Product, write_product
+from .product import Product
 from .reconstruct import make_product, pipeline_for, reconstruct
 from .residual import DEFAULT_NUM_PATTERNS
 from .scan import Scan
@@ -201,7 +201,7 @@ def _finish(
     """Write the product, then its record: a record without a product does not exist."""
     assert product.coverage is not None
     assert product.disagreement is not None
-    write_product(product, product_path(order.folder, order.name))
+    save_product(product, product_path(order.folder, order.name))
     known = product.coverage > 0
     residual = product.metadata.get("residual")
     record = Record(

@@ -13,12 +13,12 @@ from typing import IO, Any
 
 from .errors import ScanError
 from .files import refuse_destroying_inputs
-from .formats import load_scan
-from .formats.ptychodus_hdf5 import PATTERNS, PRODUCT
+from .formats import load_scan, save_product
+from .formats.ptychodus_scan import PATTERNS, PRODUCT
 from .model import Model
 from .options import Options, options_from_ini
 from .pipeline import PREDICTIONS_AT_ONCE
-from .product import Product, write_product
+from .product import Product
 from .reconstruct import reconstruct
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
@@ -127,7 +127,7 @@ def reconstruct_folder(
     product = reconstruct(
         scan, model, progress=_report(events), should_stop=stop, **options.arguments()
     )
-    write_product(product, path)
+    save_product(product, path)
     events.emit(
         "finished",
         product=str(path),

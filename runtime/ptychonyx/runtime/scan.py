@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .errors import ScanError
 
 Quantity = Literal["counts", "amplitude"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 class PatternSource(Protocol):
@@ -123,7 +124,7 @@ def _check_shapes(scan: Scan) -> None:
             f"`patterns` are {height}×{width}; square windows are needed: crop or pad the detector "
             "images around the direct beam."
         )
-    if scan.quantity not in ("counts", "amplitude"):
+    if scan.quantity not in QUANTITIES:
         raise ScanError(f'`quantity` is {scan.quantity!r}, expected "counts" or "amplitude".')
     if scan.corners_px.shape != (num_patterns, 2):
         raise ScanError(

@@ -1,23 +1,25 @@
-"""One file for each file format; sniffing decides which one reads."""
+"""One file for each file format, reading and writing it; what a file holds decides which one reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..scan import Quantity, Scan
-from . import npy, ptychodus_hdf5, ptychodus_product, ptychodus_training_hdf5, ptychopinn_npz
+from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
 from .npz import Npz
-from .object_file import ObjectFile as ObjectFile
+from .options import ScanOptions
+from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
-from .ptychodus_hdf5 import write_ptychodus as write_ptychodus
-from .ptychodus_training_hdf5 import write_training_hdf5 as write_training_hdf5
-from .ptychopinn_npz import write_ptychopinn_npz as write_ptychopinn_npz
+from .ptychodus_product import check_product_path as check_product_path
+from .ptychodus_product import load_product as load_product
+from .ptychodus_product import save_product as save_product
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
@@ -31,18 +33,27 @@ class Reader:
     recognises : callable
         Path -> whether this format fits.
     read_scan : callable
-        (path, quantity, position_origin, patterns_path) -> Scan.
+        (path, options) -> Scan.
     read_object, read_probe : callable
         Path -> what the file holds, or ScanError.
     files_of : callable
         Path -> the files that reading a scan opens.
+    quantity : "counts" or None
+        What the patterns of this format always are; None if the user may have to say.
+    has_origin : bool
+        Whether positions are in metres, which leaves no choice of what they point at.
+    has_patterns_apart : bool
+        Whether patterns are in a file of their own, which the user may name.
     """
 
     recognises: Callable[[Path], bool]
-    read_scan: Callable[[Path, Quantity | None, str | None, Path | None], Scan]
-    read_object: Callable[[Path], ObjectFile]
+    read_scan: Callable[[Path, ScanOptions], Scan]
+    read_object: Callable[[Path], PlacedObject]
     read_probe: Callable[[Path], NDArray[np.complex64]]
     files_of: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    quantity: Quantity | None = None
+    has_origin: bool = False
+    has_patterns_apart: bool = False
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -54,22 +65,26 @@ def _is_product_npz(path: Path) -> bool:
 
 
 def _product_of(path: Path) -> Path:
-    return path / ptychodus_hdf5.PRODUCT if path.is_dir() else path
+    return path / ptychodus_scan.PRODUCT if path.is_dir() else path
 
 
 READERS: dict[str, Reader] = {
     "Ptychodus training HDF5": Reader(
-        lambda path: path.is_file() and _is_hdf5(path) and ptychodus_training_hdf5.recognises(path),
-        ptychodus_training_hdf5.read_scan,
-        ptychodus_training_hdf5.read_object,
-        ptychodus_training_hdf5.read_probe,
+        lambda path: path.is_file() and _is_hdf5(path) and ptychodus_training.recognises(path),
+        ptychodus_training.read_scan,
+        ptychodus_training.read_object,
+        ptychodus_training.read_probe,
+        quantity="counts",
     ),
     "Ptychodus product (HDF5 or NPZ)": Reader(
         lambda path: _is_hdf5(path) or _is_product_npz(path),
-        ptychodus_hdf5.read_scan,
+        ptychodus_scan.read_scan,
         lambda path: ptychodus_product.read_object(_product_of(path)),
         lambda path: ptychodus_product.read_probe(_product_of(path)),
-        ptychodus_hdf5.pair_of,
+        ptychodus_scan.pair_of,
+        quantity="counts",
+        has_origin=True,
+        has_patterns_apart=True,
     ),
     "PtychoPINN NPZ": Reader(
         lambda path: path.suffix.lower() == ".npz",
@@ -85,6 +100,13 @@ READERS: dict[str, Reader] = {
     ),
 }
 """Format name -> reader, asked in this order."""
+
+WRITERS: dict[str, Callable[[Scan, Path], None]] = {
+    "ptychopinn": ptychopinn_npz.write_scan,
+    "ptychodus": ptychodus_scan.write_scan,
+    "ptychodus-training": ptychodus_training.write_scan,
+}
+"""Format -> what writes a scan in it: an NPZ, a folder of two HDF5 files, one HDF5 file."""
 
 
 def load_scan(
@@ -103,7 +125,7 @@ def load_scan(
         (product.h5 beside it), or their folder; Ptychodus' training HDF5.
     quantity : "counts" or "amplitude", optional
         What the patterns are; needed where a file does not say and the numbers do not tell.
-    position_origin : "corner", "centre" or "ptychodus", optional
+    position_origin : "corner", "center" or "ptychodus", optional
         What pixel positions point at: the window's corner, its pixel N/2, or its point (N−1)/2. The
         format decides by default.
     patterns_path : path, optional
@@ -127,24 +149,67 @@ def load_scan(
     ...
     ptychonyx.runtime.errors.ScanError: There is no file nowhere.npz; check the path.
     """
-    _check_word("quantity", quantity, ("counts", "amplitude"))
-    _check_word("position_origin", position_origin, tuple(POSITION_ORIGINS))
     path = Path(path)
+    options = ScanOptions(
+        quantity=cast(Quantity | None, quantity),
+        position_origin=position_origin,
+        patterns_path=None if patterns_path is None else Path(patterns_path),
+    )
     reader = _reader_for(path)
-    known: Quantity | None = None
-    if quantity is not None:
-        known = "counts" if quantity == "counts" else "amplitude"
-    extra = Path(patterns_path) if patterns_path is not None else None
-    scan = reader.read_scan(path, known, position_origin, extra)
+    _check_choices(reader, path, options)
+    scan = reader.read_scan(path, options)
     return replace(scan, name=scan.name or path.stem, source=str(path))
 
 
-def load_object(path: str | Path) -> ObjectFile:
+def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> None:
+    """Write a scan that `load_scan` reads.
+
+    Parameters
+    ----------
+    scan : Scan
+    path : path
+        An NPZ or HDF5 file, or for "ptychodus" a folder.
+    format : str, optional
+        One of `WRITERS`; by default the path's ending decides: .npz is "ptychopinn", .h5 is
+        "ptychodus-training", and no ending is a folder, "ptychodus".
+
+    Raises
+    ------
+    ScanError
+        If the scan lacks what the format needs.
+    ValueError
+        For another format or ending.
+
+    Examples
+    --------
+    >>> scan = Scan(np.ones((2, 8, 8)), "counts", np.array([[0.0, 1.5], [3.0, 4.0]]))
+    >>> save_scan(scan, "scan.tif")
+    Traceback (most recent call last):
+    ...
+    ValueError: The scan's name scan.tif tells no format; end it in .npz, .h5 or nothing (a \
+folder), or give `format`: ptychopinn, ptychodus, ptychodus-training.
+    """
+    path = Path(path)
+    by_ending = {".npz": "ptychopinn", "": "ptychodus"}
+    by_ending |= dict.fromkeys(HDF5_SUFFIXES, "ptychodus-training")
+    name = format or by_ending.get(path.suffix.lower())
+    if name not in WRITERS:
+        what = f"`format` is {format!r}" if format else f"The scan's name {path} tells no format"
+        raise ValueError(
+            f"{what}; end it in .npz, .h5 or nothing (a folder), or give `format`: "
+            f"{', '.join(WRITERS)}."
+        )
+    if name != "ptychodus" and not path.parent.is_dir():  # which makes its folder itself
+        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
+    WRITERS[name](scan, path)
+
+
+def load_object(path: str | Path) -> PlacedObject:
     """Read the object of a product, a scan, a reference file or a bare array.
 
     Returns
     -------
-    ObjectFile
+    PlacedObject
 
     Raises
     ------
@@ -214,7 +279,19 @@ def _reader_for(path: Path) -> Reader:
     )
 
 
-def _check_word(name: str, value: str | None, words: tuple[str, ...]) -> None:
-    if value is not None and value not in words:
-        quoted = ", ".join(f'"{word}"' for word in words)
-        raise ScanError(f"`{name}` is {value!r}, expected one of: {quoted}.")
+def _check_choices(reader: Reader, path: Path, options: ScanOptions) -> None:
+    """Refuse what a format leaves no choice about."""
+    if reader.quantity is not None and options.quantity not in (None, reader.quantity):
+        raise ScanError(
+            f"`quantity` is {options.quantity!r}, but Ptychodus files hold {reader.quantity} "
+            f"({path}); leave it out."
+        )
+    if reader.has_origin and options.position_origin is not None:
+        raise ScanError(
+            f"`position_origin` is {options.position_origin!r}, but positions of a Ptychodus product "
+            f"are in metres, which leave no choice ({path}); leave it out."
+        )
+    if options.patterns_path is not None and not reader.has_patterns_apart:
+        raise ScanError(
+            f"{path} holds its own patterns; leave out the separate file {options.patterns_path}."
+        )

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..scan import Quantity, Scan
-from .object_file import ObjectFile, as_object, as_probe
+from ..scan import Scan
+from .options import ScanOptions
+from .placed_object import PlacedObject, as_object, as_probe
 
 
-def read_scan(
-    path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
-) -> Scan:
+def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Refuse: a bare array has no positions."""
     raise ScanError(
         f"{path} is a bare array without positions; a scan needs both: save an NPZ with `diff3d`, "
@@ -23,9 +22,9 @@ def read_scan(
     )
 
 
-def read_object(path: Path) -> ObjectFile:
+def read_object(path: Path) -> PlacedObject:
     """Read an object (H, W)."""
-    return ObjectFile(as_object(_read(path), "array", path), name=path.stem)
+    return PlacedObject(as_object(_read(path), "array", path), name=path.stem)
 
 
 def read_probe(path: Path) -> NDArray[np.complex64]:

@@ -11,12 +11,12 @@ from ..scan import Frame
 
 POSITION_ORIGINS: dict[str, Callable[[int], float]] = {
     "corner": lambda window_px: 0.0,
-    "centre": lambda window_px: window_px / 2,
+    "center": lambda window_px: window_px / 2,
     "ptychodus": lambda window_px: (window_px - 1) / 2,
 }
 """Origin -> distance of the position from the top-left pixel of an N×N window.
 
-"centre" is PtychoPINN's own; "ptychodus" are pixel positions that Ptychodus wrote since 1.6.
+"center" is PtychoPINN's own; "ptychodus" are pixel positions that Ptychodus wrote since 1.6.
 """
 
 
@@ -27,7 +27,7 @@ def corners_from_positions(
 
     Examples
     --------
-    >>> corners_from_positions(np.array([[40.0, 33.5]]), 64, origin="centre")
+    >>> corners_from_positions(np.array([[40.0, 33.5]]), 64, origin="center")
     array([[8. , 1.5]])
     """
     return positions_px - POSITION_ORIGINS[origin](window_px)

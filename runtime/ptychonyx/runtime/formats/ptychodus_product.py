@@ -1,30 +1,44 @@
 """Ptychodus' product, HDF5 or NPZ, releases 1.2 to 1.7: the object, the probe and where they are.
 
-The NPZ is flat, so the HDF5 file is read into the same flat names: attributes of `object` become
-`object_pixel_width_m` and so on, and our own group `ptychonyx_…`.
+The NPZ is flat, so the HDF5 file is read from and written to the same flat names: attributes of
+`object` are `object_pixel_width_m` and so on, and those of our own group `ptychonyx_…`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files import write_atomically
+from ..product import Product
 from ..scan import Frame
 from .hdf5 import open_hdf5
 from .npz import Npz
-from .object_file import ObjectFile, as_object, as_probe
+from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_metres
 
 OWN_GROUP = "ptychonyx"
 OWN_MAPS = ("coverage", "disagreement", "pattern_residuals")
+"""Datasets of our group; its other fields are attributes."""
 POSITION_KEYS = ("probe_position_y_m", "probe_position_x_m")
 DATASETS = ("probe_position_indexes", *POSITION_KEYS, "probe", "object")
+UNUSED_DATASETS = ("object_layer_spacing_m", "loss_epochs", "loss_values")
+"""Ptychodus needs them; we write them empty."""
+PIXEL_ATTRIBUTES = ("pixel_height_m", "pixel_width_m")
+DATASET_ATTRIBUTES = {
+    "probe": PIXEL_ATTRIBUTES,
+    "object": (*PIXEL_ATTRIBUTES, "center_y_m", "center_x_m"),
+}
+NOMINAL_PIXEL_M = 1e-9
+"""Written where the pixel size is not known, since Ptychodus needs one; our group says so."""
 
 
 class ProductFile:
@@ -170,12 +184,12 @@ class ProductFile:
         return float(values.reshape(()))
 
 
-def read_object(path: Path) -> ObjectFile:
+def read_object(path: Path) -> PlacedObject:
     """Read the object of a product, and where it lies."""
     file = ProductFile(path)
     coverage = file.own("coverage")
     residual = file.metadata().get("residual")
-    return ObjectFile(
+    return PlacedObject(
         object_=file.object_(),
         corner_px=file.object_corner_px(),
         coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
@@ -193,6 +207,204 @@ def read_probe(path: Path) -> NDArray[np.complex64]:
     return probe
 
 
+def load_product(path: str | Path) -> Product:
+    """Read a product: what `save_product` wrote, or one of Ptychodus'.
+
+    In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement`,
+    `pattern_residuals` and `num_patterns_used` are None, `metadata` is empty.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .h5, .hdf5 or .npz.
+
+    Raises
+    ------
+    ScanError
+        If it is no readable Ptychodus product.
+    """
+    file = ProductFile(Path(path))
+    probe = file.probe()
+    if probe is None:
+        raise ScanError(
+            f"{path} holds no probe; a product needs one: save it again with its probe."
+        )
+    corner = file.object_corner_px()
+    coverage, disagreement = file.own("coverage"), file.own("disagreement")
+    residuals = file.own("pattern_residuals")
+    is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
+    return Product(
+        object_=file.object_(),
+        object_corner_px=corner,
+        corners_px=file.corners_px(probe.shape[-1]) + np.array(corner),
+        position_indexes=file.position_indexes(),
+        window_px=probe.shape[-1],
+        probe=probe,
+        coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
+        disagreement=None if disagreement is None else np.asarray(disagreement, dtype=np.float32),
+        pattern_residuals=None if residuals is None else np.asarray(residuals, dtype=np.float32),
+        pixel_size_m=file.pixel_size_m(),
+        photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV"),
+        detector_distance_m=file.positive("detector_object_distance_m"),
+        frame=_frame_of_scan(file),
+        name=file.name,
+        complete=is_complete is None or bool(is_complete),
+        num_patterns_used=None if num_used is None else int(num_used),
+        metadata=file.metadata(),
+    )
+
+
+def save_product(product: Product, path: str | Path) -> None:
+    """Write a product that Ptychodus opens; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    product : Product
+    path : path
+        Ends in .h5, .hdf5 or .npz.
+
+    Raises
+    ------
+    ValueError
+        For another ending, or a folder that does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> window = np.ones((1, 8, 8), dtype=np.complex64)
+    >>> corners_px = np.array([[3.0, 4.5]])
+    >>> object_ = np.ones((9, 12), np.complex64)
+    >>> product = Product(object_, (3, 4), corners_px, np.arange(1), 8, window)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_product(product, f"{folder}/product.h5")
+    ...     load_product(f"{folder}/product.h5").corners_px.round(6).tolist()
+    [[3.0, 4.5]]
+    """
+    path = Path(path)
+    check_product_path(path)
+    fields = _fields_of(product)
+    write_atomically(path, lambda file: WRITERS[path.suffix](fields, file))
+
+
+def check_product_path(path: Path) -> None:
+    """Refuse a product path that cannot be written, before any work is done.
+
+    Raises
+    ------
+    ValueError
+        For an unknown ending, or a folder that does not exist.
+
+    Examples
+    --------
+    >>> check_product_path(Path("product.tif"))
+    Traceback (most recent call last):
+    ...
+    ValueError: The product is product.tif; its name must end in one of: .h5, .hdf5, .npz.
+    """
+    if path.suffix not in WRITERS:
+        raise ValueError(
+            f"The product is {path}; its name must end in one of: {', '.join(WRITERS)}."
+        )
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
+
+
+def _fields_of(product: Product) -> dict[str, Any]:
+    """Return the flat names and values of a product file.
+
+    Energy and attenuation come in both spellings: releases 1.2 to 1.7 then open the file.
+    """
+    frame, energy = _frame_of(product), product.photon_energy_eV or 0.0
+    positions_m = _positions_m(product, frame)
+    height_m, width_m = frame.pixel_size_m
+    fields: dict[str, Any] = {
+        "name": product.name,
+        "comments": "Reconstructed with Ptychonyx.",
+        "detector_object_distance_m": product.detector_distance_m or 0.0,
+        "photon_energy_eV": energy,
+        "probe_energy_eV": energy,
+        "probe_photon_count": float(np.sum(np.abs(product.probe.astype(np.complex128)) ** 2)),
+        "exposure_time_s": 0.0,
+        "mass_attenuation_m2_per_kg": 0.0,
+        "mass_attenuation_m2_kg": 0.0,
+        "tomography_angle_deg": 0.0,
+        "focus_object_distance_m": 0.0,
+        "tilt_angle_deg": 0.0,
+        "far_field": True,
+        "probe_position_indexes": product.position_indexes,
+        "probe_position_y_m": positions_m[:, 0],
+        "probe_position_x_m": positions_m[:, 1],
+        "probe": product.probe[None],
+        "probe_pixel_height_m": height_m,
+        "probe_pixel_width_m": width_m,
+        "object": product.object_[None],
+        "object_pixel_height_m": height_m,
+        "object_pixel_width_m": width_m,
+        "object_center_y_m": frame.center_m[0],
+        "object_center_x_m": frame.center_m[1],
+        "object_layer_spacing_m": np.zeros(0),
+        "loss_epochs": np.zeros(0, dtype=np.int64),
+        "loss_values": np.zeros(0),
+    }
+    own = _own_fields(product) | product.maps
+    return fields | {f"{OWN_GROUP}_{name}": value for name, value in own.items()}
+
+
+def _own_fields(product: Product) -> dict[str, Any]:
+    used = product.num_patterns_used
+    canvas = {} if product.frame is None else {"scan_canvas_shape": product.frame.canvas_shape}
+    return canvas | {
+        "object_corner_px": np.array(product.object_corner_px, dtype=np.int64),
+        "pixel_size_known": product.pixel_size_m is not None,
+        "complete": product.complete,
+        "num_patterns_used": len(product.corners_px) if used is None else used,
+        "metadata": json.dumps(product.metadata),
+    }
+
+
+def _frame_of(product: Product) -> Frame:
+    """Return where the object lies; without a frame, pixel (0, 0) of the scan is at 0 m."""
+    pixel_m = product.pixel_size_m or NOMINAL_PIXEL_M
+    frame = product.frame or Frame((0, 0), (0.0, 0.0), (pixel_m, pixel_m))
+    height, width = product.object_.shape
+    offset_m = _offset_m(product.object_corner_px, (height, width), frame.canvas_shape, frame)
+    center_m = (frame.center_m[0] + offset_m[0], frame.center_m[1] + offset_m[1])
+    return Frame((height, width), center_m, frame.pixel_size_m)
+
+
+def _positions_m(product: Product, frame: Frame) -> NDArray[np.float64]:
+    corners = product.corners_px - np.array(product.object_corner_px)
+    pixels = corners + product.window_px / 2 - np.array(frame.canvas_shape) / 2
+    return np.asarray(pixels * np.array(frame.pixel_size_m) + np.array(frame.center_m))
+
+
+def _frame_of_scan(file: ProductFile) -> Frame | None:
+    """Return the frame of the scan that was reconstructed, not that of the object in the file."""
+    written = file.canvas()
+    if not file.has_own_group:
+        return written
+    shape = file.own("scan_canvas_shape")
+    if shape is None:
+        return None
+    height, width = np.asarray(shape).tolist()
+    offset_m = _offset_m(file.object_corner_px(), written.canvas_shape, (height, width), written)
+    center_m = (written.center_m[0] - offset_m[0], written.center_m[1] - offset_m[1])
+    return Frame((height, width), center_m, written.pixel_size_m)
+
+
+def _offset_m(
+    corner_px: tuple[int, int], shape: tuple[int, int], canvas: tuple[int, int], frame: Frame
+) -> tuple[float, float]:
+    """Return how far (y, x) the centre of an object is from that of a canvas."""
+    y, x = (
+        (corner + side / 2 - whole / 2) * pixel_m
+        for corner, side, whole, pixel_m in zip(
+            corner_px, shape, canvas, frame.pixel_size_m, strict=True
+        )
+    )
+    return y, x
+
+
 def _read_hdf5(path: Path) -> dict[str, Any]:
     with open_hdf5(path) as file:
         fields = dict(file.attrs)
@@ -207,6 +419,35 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
     return fields
 
 
+def _write_hdf5(fields: dict[str, Any], out: BinaryIO) -> None:
+    rest = dict(fields)
+    with h5py.File(out, "w") as file:
+        for name in (*DATASETS, *UNUSED_DATASETS):
+            file[name] = rest.pop(name)
+        for name, keys in DATASET_ATTRIBUTES.items():
+            file[name].attrs.update({key: rest.pop(f"{name}_{key}") for key in keys})
+        own = file.create_group(OWN_GROUP)
+        for name in [name for name in rest if name.startswith(f"{OWN_GROUP}_")]:
+            value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
+            if key in OWN_MAPS:
+                own.create_dataset(key, data=value, compression="lzf")
+            else:
+                own.attrs[key] = value
+        file.attrs.update(rest)
+
+
 def _read_npz(path: Path) -> dict[str, Any]:
     file = Npz(path)
     return {name: file[name] for name in file.names}
+
+
+def _write_npz(fields: dict[str, Any], out: BinaryIO) -> None:
+    np.savez(out, allow_pickle=False, **fields)
+
+
+WRITERS: dict[str, Callable[[dict[str, Any], BinaryIO], None]] = {
+    ".h5": _write_hdf5,
+    ".hdf5": _write_hdf5,
+    ".npz": _write_npz,
+}
+"""Ending of a product's name -> what writes its flat fields."""

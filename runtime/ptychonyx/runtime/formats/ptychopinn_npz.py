@@ -16,7 +16,8 @@ from ..errors import QuantityError, ScanError
 from ..files import write_atomically
 from ..scan import Quantity, Scan
 from .npz import Npz
-from .object_file import ObjectFile, as_object, as_probe
+from .options import ScanOptions
+from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_positions, positions_from_corners
 
 PATTERN_KEYS = ("diff3d", "diffraction")
@@ -29,26 +30,20 @@ METRES_BELOW = 1e-3
 """Positions that are all smaller than this are metres: no scan is a thousandth of a pixel wide."""
 
 
-def read_scan(
-    path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
-) -> Scan:
+def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan. Patterns stay on disk until they are sliced for the first time.
 
     Without `quantity`, a sample of the patterns is read to tell.
     """
-    if patterns_path is not None:
-        raise ScanError(
-            f"{path} holds its own patterns; leave out the separate file {patterns_path}."
-        )
     file = Npz(path)
     positions_px = _read_positions(file)
     key = _find(file, PATTERN_KEYS, "diffraction patterns")
     patterns = NpzPatterns(file, key, len(positions_px))
     bad_pixels = file.reals("bad_pixels") != 0 if "bad_pixels" in file else None
-    origin = position_origin or ("ptychodus" if bad_pixels is not None else "centre")
+    origin = options.position_origin or ("ptychodus" if bad_pixels is not None else "center")
     return Scan(
         patterns=patterns,
-        quantity=quantity or _sniff_quantity(path, patterns, bad_pixels),
+        quantity=options.quantity or _sniff_quantity(path, patterns, bad_pixels),
         corners_px=corners_from_positions(positions_px, patterns.shape[1], origin=origin),
         probe=_read_probe(file),
         object_=_read_object(file),
@@ -61,7 +56,7 @@ def read_scan(
     )
 
 
-def read_object(path: Path) -> ObjectFile:
+def read_object(path: Path) -> PlacedObject:
     """Read the object; it lies at (0, 0) in such files."""
     file = Npz(path)
     object_ = _read_object(file)
@@ -70,7 +65,7 @@ def read_object(path: Path) -> ObjectFile:
             f"{path} holds no object; expected one of: {', '.join(OBJECT_KEYS)}; it holds: "
             f"{', '.join(file.names)}."
         )
-    return ObjectFile(object_, pixel_size_m=file.positive("pixel_size_m"), name=path.stem)
+    return PlacedObject(object_, pixel_size_m=file.positive("pixel_size_m"), name=path.stem)
 
 
 def read_probe(path: Path) -> NDArray[np.complex64]:
@@ -85,7 +80,7 @@ def read_probe(path: Path) -> NDArray[np.complex64]:
     return probe
 
 
-def write_ptychopinn_npz(scan: Scan, path: str | Path) -> None:
+def write_scan(scan: Scan, path: str | Path) -> None:
     """Write a scan as PtychoPINN NPZ, with what it knows about pixel size, energy and distance.
 
     `diff3d` is as stored; the format has no word for whether that is counts or amplitudes. It has
@@ -101,14 +96,13 @@ def write_ptychopinn_npz(scan: Scan, path: str | Path) -> None:
     Examples
     --------
     >>> import tempfile
-    >>> from ptychonyx.runtime.formats import load_scan
     >>> scan = Scan(np.ones((2, 8, 8)), "counts", np.array([[0.0, 1.5], [3.0, 4.0]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_ptychopinn_npz(scan, f"{folder}/scan.npz")
-    ...     load_scan(f"{folder}/scan.npz", quantity="counts").corners_px.tolist()
+    ...     write_scan(scan, f"{folder}/scan.npz")
+    ...     read_scan(Path(f"{folder}/scan.npz"), ScanOptions("counts")).corners_px.tolist()
     [[0.0, 1.5], [3.0, 4.0]]
     """
-    origin = "centre" if scan.bad_pixels is None else "ptychodus"
+    origin = "center" if scan.bad_pixels is None else "ptychodus"
     corners_px = scan.corners_px - np.array(scan.object_corner_px)
     y, x = positions_from_corners(corners_px, scan.window_px, origin=origin).T
     arrays: dict[str, Any] = {

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
-from ..scan import Quantity, Scan
+from ..product import Product
+from ..scan import Scan
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
-from .ptychodus_product import POSITION_KEYS, ProductFile
+from .options import ScanOptions
+from .ptychodus_product import POSITION_KEYS, ProductFile, save_product
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
 WRITE_BATCH = 256
@@ -25,24 +27,13 @@ PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
 _logger = logging.getLogger(__name__)
 
 
-def read_scan(
-    path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
-) -> Scan:
+def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan from a product and its patterns, which stay on disk.
 
     Position and pattern belong together where their scan indexes are equal. Positions with the same
     index are averaged; what has no partner is left out, with a warning.
     """
-    if quantity == "amplitude":
-        raise ScanError(
-            f"`quantity` is 'amplitude', but Ptychodus files hold counts ({path}); leave it out."
-        )
-    if position_origin is not None:
-        raise ScanError(
-            f"`position_origin` is {position_origin!r}, but positions of a Ptychodus product are "
-            f"in metres, which leave no choice ({path}); leave it out."
-        )
-    product_path, patterns_path = _find_pair(path, patterns_path)
+    product_path, patterns_path = _find_pair(path, options.patterns_path)
     product = ProductFile(product_path)
     num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
     stored, bad_pixels = _read_indexes(patterns_path, num_stored)
@@ -67,7 +58,7 @@ def read_scan(
     )
 
 
-def write_ptychodus(scan: Scan, folder: str | Path) -> None:
+def write_scan(scan: Scan, folder: str | Path) -> None:
     """Write a scan as product.h5 and diffraction.h5, in the layout that Ptychodus opens.
 
     Parameters
@@ -82,8 +73,6 @@ def write_ptychodus(scan: Scan, folder: str | Path) -> None:
     ScanError
         If the scan lacks one of these, or holds amplitudes.
     """
-    from ..product import Product, write_product  # product reads with formats
-
     _check_writable(scan)
     assert scan.probe is not None
     assert scan.object_ is not None
@@ -107,7 +96,7 @@ def write_ptychodus(scan: Scan, folder: str | Path) -> None:
         name=scan.name,
     )
     write_atomically(folder / PATTERNS, lambda out: _write_patterns(scan, indexes, out))
-    write_product(product, folder / PRODUCT)
+    save_product(product, folder / PRODUCT)
 
 
 def pair_of(path: Path) -> tuple[Path, Path]:

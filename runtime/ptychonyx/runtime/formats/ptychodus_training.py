@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
-from ..scan import Quantity, Scan
+from ..scan import Scan
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
-from .object_file import ObjectFile, as_object, as_probe
+from .options import ScanOptions
+from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_positions, positions_from_corners
 
 POSITION_KEYS = ("probe_position_y_px", "probe_position_x_px")
@@ -27,19 +28,9 @@ def recognises(path: Path) -> bool:
     return any(name in names for name in POSITION_KEYS)
 
 
-def read_scan(
-    path: Path, quantity: Quantity | None, position_origin: str | None, patterns_path: Path | None
-) -> Scan:
+def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan; patterns stay on disk. The file does not say where its frame lies in metres."""
-    if quantity == "amplitude":
-        raise ScanError(
-            f"`quantity` is 'amplitude', but Ptychodus files hold counts ({path}); leave it out."
-        )
-    if patterns_path is not None:
-        raise ScanError(
-            f"{path} holds its own patterns; leave out the separate file {patterns_path}."
-        )
-    origin = position_origin or "ptychodus"
+    origin = options.position_origin or "ptychodus"
     patterns = Hdf5Patterns(path)
     with open_hdf5(path) as file:
         axes = [read_dataset(file, name, path).astype(np.float64) for name in POSITION_KEYS]
@@ -74,7 +65,7 @@ def read_scan(
     )
 
 
-def write_training_hdf5(scan: Scan, path: str | Path) -> None:
+def write_scan(scan: Scan, path: str | Path) -> None:
     """Write a scan as one file that `train` reads, and Ptychodus since 1.7 opens.
 
     Where the scan's frame lies in metres, and its scan indexes, are not kept: the format has no
@@ -129,12 +120,14 @@ def _write(scan: Scan, out: BinaryIO) -> None:
         file["photon_energy_eV"] = scan.photon_energy_eV
 
 
-def read_object(path: Path) -> ObjectFile:
+def read_object(path: Path) -> PlacedObject:
     """Read the object; it lies at (0, 0) in such files."""
     with open_hdf5(path) as file:
         object_ = read_dataset(file, "object", path)
         pixel_size_m = _positive(file, "object_pixel_width_m")
-    return ObjectFile(as_object(object_, "object", path), pixel_size_m=pixel_size_m, name=path.stem)
+    return PlacedObject(
+        as_object(object_, "object", path), pixel_size_m=pixel_size_m, name=path.stem
+    )
 
 
 def read_probe(path: Path) -> NDArray[np.complex64]:

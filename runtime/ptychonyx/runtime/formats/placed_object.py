@@ -15,7 +15,7 @@ NUMERIC_KINDS = "buifc"
 
 
 @dataclass(frozen=True)
-class ObjectFile:
+class PlacedObject:
     """An object read from any file that has one.
 
     Attributes

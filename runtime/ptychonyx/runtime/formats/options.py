@@ -1,0 +1,47 @@
+"""What a user may say about a scan file beyond its path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ScanError
+from ..scan import QUANTITIES, Quantity
+from .positions import POSITION_ORIGINS
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What a file does not say, or says wrongly; None leaves it to the file and its format.
+
+    Attributes
+    ----------
+    quantity : "counts" or "amplitude", or None
+        What the numbers of the patterns are.
+    position_origin : str or None
+        What pixel positions point at, one of `positions.POSITION_ORIGINS`.
+    patterns_path : Path or None
+        Where the patterns of a Ptychodus product are, if not beside it.
+
+    Examples
+    --------
+    >>> ScanOptions(quantity="intensity")
+    Traceback (most recent call last):
+    ...
+    ptychonyx.runtime.errors.ScanError: `quantity` is 'intensity', expected one of: "counts", \
+"amplitude".
+    """
+
+    quantity: Quantity | None = None
+    position_origin: str | None = None
+    patterns_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check_word("quantity", self.quantity, QUANTITIES)
+        _check_word("position_origin", self.position_origin, tuple(POSITION_ORIGINS))
+
+
+def _check_word(name: str, value: str | None, words: tuple[str, ...]) -> None:
+    if value is not None and value not in words:
+        quoted = ", ".join(f'"{word}"' for word in words)
+        raise ScanError(f"`{name}` is {value!r}, expected one of: {quoted}.")
