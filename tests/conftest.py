@@ -13,7 +13,7 @@ from model_files import tiny_manifest as tiny_manifest
 from model_files import tiny_model as tiny_model
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 FRAMEWORKS = {"tensorflow": "tensorflow", "pytorch": "torch"}
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "velociprobe_siemens_star"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.manifest import METADATA_KEY, Manifest, Verification
+from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest, Verification
 
 FACTOR = 1 + 0.5j
 

@@ -167,7 +167,7 @@ BAD_FLAGS = {
         "There is no folder",
     ),
     "simulation": (("simulate", "-o", "OUT.npz", "--object", "cat"), "`object_name` is 'cat'"),
-    "simulated ending": (("simulate", "-o", "OUT.tif"), "ending in .npz, or a folder"),
+    "simulated ending": (("simulate", "-o", "OUT.tif"), "tells no format"),
     "region": (("compare", "SCAN", "SCAN", "--region", "all"), "region"),
     "missing option": (("reconstruct", "SCAN"), "Missing option"),
     "precision": (

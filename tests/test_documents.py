@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 ROOT = Path(__file__).parents[1]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("torch", "tensorflow", "keras", "lightning", "onnx")

@@ -45,7 +45,9 @@ def test_runtime_imports_neither_scikit_image_nor_matplotlib() -> None:
 
 
 def test_dask_is_imported_only_when_a_fleet_starts() -> None:
-    assert not {"dask", "distributed", "PIL"} & modules_after("import ptychonyx.runtime.fleet")
+    assert not {"dask", "distributed", "PIL"} & modules_after(
+        "import ptychonyx.runtime.fleet.fleet"
+    )
 
 
 @pytest.mark.tensorflow

@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import (
-    Model,
-    Product,
-    compare,
-    load_object,
-    load_probe,
-    load_scan,
-    reconstruct,
-)
-from ptychonyx.runtime.compare import Comparison
-from ptychonyx.training.config import load_config
+from ptychonyx.runtime import Model, Product, load_object, load_probe, load_scan
+from ptychonyx.runtime import compare
+from ptychonyx.runtime.comparison.metrics import Comparison
+from ptychonyx.runtime.reconstruction import reconstruct
+from ptychonyx.training.config.config import load_config
 from ptychonyx.training.train import train
 
 CONFIG = Path(__file__).parents[1] / "docs" / "examples" / "siemens_star.yaml"

@@ -12,9 +12,9 @@ from material import command, long_scan, run_cold, untrained_model
 from performance import BUILD, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.formats import load_scan
-from ptychonyx.runtime.model import Model
+from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scaling import input_scale, read_amplitudes
-from ptychonyx.runtime.stitch import Mosaic, canvas_for, patch_weights
+from ptychonyx.runtime.stitching.mosaic import Mosaic, canvas_for, patch_weights
 
 NUM_TURNS, BATCH = 3, 64
 

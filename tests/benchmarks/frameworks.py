@@ -11,10 +11,10 @@ from fairness import start_again_fairly, take_turns
 from material import untrained_model
 from performance import remake, remember, spread, table, write_section
 
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.tuning import num_cores
-from ptychonyx.training.architecture import Architecture
-from ptychonyx.training.weights import draw_weights
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.tuning import num_cores
+from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.weights import draw_weights
 
 BATCHES, TURNS, SCALE = (1, 4, 16, 64, 256), 5, 0.05
 RUNTIME = "Ptychonyx runtime"

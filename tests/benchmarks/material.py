@@ -16,7 +16,7 @@ from performance import BUILD
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 MATERIAL = BUILD / "material"
 NUM_SIMULATED = 500
@@ -51,10 +51,10 @@ def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
     if path.exists():
         return path
     from ptychonyx.export import export_run
-    from ptychonyx.training.config import TrainingConfig
+    from ptychonyx.training.config.config import TrainingConfig
+    from ptychonyx.training.network.weights import draw_weights, save_weights
     from ptychonyx.training.run import start_run
     from ptychonyx.training.train import architecture_of
-    from ptychonyx.training.weights import draw_weights, save_weights
 
     MATERIAL.mkdir(parents=True, exist_ok=True)
     config = TrainingConfig(**({"backend": "pytorch", "architecture": "cnn"} | settings))

@@ -14,9 +14,9 @@ from fairness import start_again_fairly, take_turns
 from material import untrained_model
 from performance import remake, remember, spread, table, write_section
 
-from ptychonyx.runtime.matmul import SIDE, MatrixProduct
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.tuning import num_cores
+from ptychonyx.runtime.model.matmul import SIDE, MatrixProduct
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.tuning import num_cores
 
 WINDOWS, BATCHES, TURNS = (64, 128), (1, 4, 16, 64, 256), 7
 SCALE = 0.05

@@ -16,8 +16,8 @@ from material import MATERIAL, small_scan, untrained_model
 from performance import ROOT, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.errors import ProviderError
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.tuning import num_cores
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.tuning import num_cores
 
 STAR_SETTINGS = {
     "backend": "pytorch",
@@ -117,10 +117,10 @@ def untrained_models() -> dict[str, Path]:
 def score_on_star() -> list[dict[str, Any]]:
     """Return file sizes and correlations of each precision, on the scan it was trained on."""
     from ptychonyx.export import export_precision, export_run
-    from ptychonyx.runtime.align import align
-    from ptychonyx.runtime.compare import measure
+    from ptychonyx.runtime.comparison.align import align
+    from ptychonyx.runtime.comparison.metrics import measure
     from ptychonyx.runtime.formats import load_object, load_scan
-    from ptychonyx.runtime.reconstruct import reconstruct
+    from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 
     scan = load_scan(STAR / "siemens64.npz", quantity="counts")
     reference = load_object(STAR / "siemens64_reference_3modes.npz")
@@ -153,7 +153,7 @@ def score_on_star() -> list[dict[str, Any]]:
 def star_run(scan: Any) -> Path:
     """Return the trained run, resumed or begun where it is not finished: a quarter of an hour."""
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.training.config import load_config
+    from ptychonyx.training.config.config import load_config
     from ptychonyx.training.run import open_run
     from ptychonyx.training.train import train
 

@@ -32,16 +32,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import Model, load_object, load_probe, load_scan, reconstruct
-from ptychonyx.runtime.align import align
-from ptychonyx.runtime.compare import measure
+from ptychonyx.runtime import Model, load_object, load_probe, load_scan
+from ptychonyx.runtime.comparison.align import align
+from ptychonyx.runtime.comparison.metrics import measure
 from ptychonyx.runtime.formats.placed_object import PlacedObject
 from ptychonyx.runtime.plot import plot_comparison
+from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 from ptychonyx.training.backends import BACKENDS
-from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.run import open_run
-from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import train
 
 ROOT = Path(__file__).parents[2]

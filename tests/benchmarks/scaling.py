@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ptychonyx.runtime.formats import save_scan
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 from ptychonyx.training.run import open_run
-from ptychonyx.training.simulate import SimulationSpec, simulate
 
 NUM_RUNS, NUM_PATTERNS, EPOCHS = 2, 256, 3
 OPTIONS = ("--quantity", "counts", "--batch-size", "32", "--epochs", str(EPOCHS))

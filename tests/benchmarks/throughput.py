@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from performance import remake, remember, spread, table, write_section
 
-from ptychonyx.training.architecture import HEADS, Architecture
-from ptychonyx.training.config import TrainingConfig
-from ptychonyx.training.layers import Convolution, MaxPool, Upsample, convolutions
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.data.samples import prepare_samples
+from ptychonyx.training.network.architecture import HEADS, Architecture
+from ptychonyx.training.network.layers import Convolution, MaxPool, Upsample, convolutions
 from ptychonyx.training.run import open_run
-from ptychonyx.training.samples import prepare_samples
-from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import train
 
 NUM_RUNS, NUM_PATTERNS, BATCH = 5, 192, 16

@@ -15,10 +15,10 @@ from cluster.conftest import Start, children_of, finish
 
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training import samples as samples_module
-from ptychonyx.training.samples import Samples, prepare_samples
-from ptychonyx.training.simulate import SimulationSpec, simulate
-from ptychonyx.training.stored import StoredAmplitudes, made_ahead
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.training.data import samples as samples_module
+from ptychonyx.training.data.samples import Samples, prepare_samples
+from ptychonyx.training.data.stored import StoredAmplitudes, made_ahead
 
 BACKENDS = [
     pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("tensorflow", "pytorch")

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from cluster.conftest import ENVIRONMENT, Start, children_of, finish, wait_for
 
-from ptychonyx.training.config import TrainingConfig
-from ptychonyx.training.launch import launch
-from ptychonyx.training.workers import Workers, check_shares, find_workers, requeue
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.distributed.launch import launch
+from ptychonyx.training.distributed.workers import Workers, check_shares, find_workers, requeue
 
 LAUNCH = """
 import os, sys
-from ptychonyx.training import launch
+from ptychonyx.training.distributed import launch
 launch.GRACE_S = 1.0
 sys.exit(launch.launch([sys.executable, "-c", sys.argv[1]], 2, os.environ))
 """
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from ptychonyx.training.workers import is_orphaned
+from ptychonyx.training.distributed.workers import is_orphaned
 rank = int(os.environ["LOCAL_RANK"])
 stopped = []
 signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))

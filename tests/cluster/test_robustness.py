@@ -21,10 +21,10 @@ from cluster.conftest import (
 )
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime.model import Model
-from ptychonyx.training.config import load_config
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.training.config.config import load_config
+from ptychonyx.training.network.weights import load_weights
 from ptychonyx.training.run import open_run
-from ptychonyx.training.weights import load_weights
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 

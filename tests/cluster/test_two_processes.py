@@ -16,12 +16,12 @@ from cluster.train_and_tell import SGD, Losses
 
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.config import TrainingConfig
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.distributed.workers import Workers
+from ptychonyx.training.network.weights import load_weights
 from ptychonyx.training.run import open_run
-from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import Watcher, train
-from ptychonyx.training.weights import load_weights
-from ptychonyx.training.workers import Workers
 
 pytestmark = pytest.mark.integration
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ptychonyx.runtime.formats import load_scan
-from ptychonyx.training.config import TrainingConfig
-from ptychonyx.training.launch import launch
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.distributed.launch import launch
+from ptychonyx.training.distributed.workers import find_workers
 from ptychonyx.training.train import TrainingInterruptedError, Watcher, train
-from ptychonyx.training.workers import find_workers
 
 
 class Losses:

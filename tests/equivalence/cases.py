@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ptychonyx.training import physics
-from ptychonyx.training.architecture import HEADS, Architecture
-from ptychonyx.training.backprojection import OBJECT, SPECTRUM, backproject
-from ptychonyx.training.config import TrainingConfig
-from ptychonyx.training.layers import (
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.data.samples import Samples
+from ptychonyx.training.network.architecture import HEADS, Architecture
+from ptychonyx.training.network.backprojection import OBJECT, SPECTRUM, backproject
+from ptychonyx.training.network.layers import (
     Activation,
     Border,
     Channels,
@@ -23,9 +24,8 @@ from ptychonyx.training.layers import (
     Sum,
     Upsample,
 )
-from ptychonyx.training.samples import Samples
+from ptychonyx.training.network.weights import Weights
 from ptychonyx.training.train import architecture_of
-from ptychonyx.training.weights import Weights
 
 BACKENDS = ("tensorflow", "pytorch")
 WINDOW_PX = 32

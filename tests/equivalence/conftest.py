@@ -11,11 +11,11 @@ import pytest
 from equivalence.cases import WINDOW_PX, config_of, network_of
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.backprojection import backprojection_constants
-from ptychonyx.training.samples import Samples, prepare_samples
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.training.data.samples import Samples, prepare_samples
+from ptychonyx.training.network.backprojection import backprojection_constants
+from ptychonyx.training.network.weights import Weights, draw_weights, load_weights
 from ptychonyx.training.train import train
-from ptychonyx.training.weights import Weights, draw_weights, load_weights
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,17 @@ import pytest
 from equivalence.cases import BACKENDS, TOLERANCE
 from numpy.typing import NDArray
 
-from ptychonyx.export import export_run, model_file
-from ptychonyx.export.verify import native_patches
+from ptychonyx.export import export_run
+from ptychonyx.export import run as model_file
+from ptychonyx.export.proof import native_patches
 from ptychonyx.runtime.errors import ExportMismatchError
-from ptychonyx.runtime.model import Model
-from ptychonyx.training.backprojection import backprojection_constants
-from ptychonyx.training.config import TrainingConfig
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.network.backprojection import backprojection_constants
+from ptychonyx.training.network.weights import Weights, draw_weights, save_weights
 from ptychonyx.training.run import start_run
-from ptychonyx.training.simulate import SimulationSpec, simulate
 from ptychonyx.training.train import architecture_of
-from ptychonyx.training.weights import Weights, draw_weights, save_weights
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 

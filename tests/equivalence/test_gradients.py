@@ -19,8 +19,8 @@ from equivalence.cases import (
     some_groups,
 )
 
-from ptychonyx.training.samples import Samples, part_of
-from ptychonyx.training.weights import Weights
+from ptychonyx.training.data.samples import Samples, part_of
+from ptychonyx.training.network.weights import Weights
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 

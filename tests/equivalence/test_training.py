@@ -18,11 +18,11 @@ from equivalence.cases import (
 )
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.data.samples import Samples
+from ptychonyx.training.network.weights import Weights, load_weights
 from ptychonyx.training.run import open_run
-from ptychonyx.training.samples import Samples
 from ptychonyx.training.train import TrainingInterruptedError, Watcher, train
-from ptychonyx.training.weights import Weights, load_weights
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 
@@ -44,7 +44,7 @@ def steps_pytorch(config: TrainingConfig, samples: Samples, network: Any) -> lis
     import torch
 
     module = backend("pytorch", "train")
-    beam = backend("pytorch", "beam").Beam(samples.constants, config, torch.float64)
+    beam = backend("pytorch", "probe").Beam(samples.constants, config, torch.float64)
     constants = module.Constants(samples.constants, torch.float64)
     optimizer = module.make_optimizer(config, network, beam)
     trained = [value for group in optimizer.param_groups for value in group["params"]]

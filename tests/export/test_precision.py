@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("onnx", reason="derived models are built with the onnx package")
 
 from ptychonyx.export import PrecisionReport, export_precision, precision
-from ptychonyx.runtime.compare import pearson
+from ptychonyx.runtime.comparison.metrics import pearson
 from ptychonyx.runtime.errors import PrecisionLossError
-from ptychonyx.runtime.manifest import Manifest
-from ptychonyx.runtime.model import Model
+from ptychonyx.runtime.model.manifest import Manifest
+from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 PARENT = Path(__file__).parents[2] / "models" / "small-pytorch" / "model.onnx"
 ALL = ("float16", "bfloat16", "int8")
@@ -136,11 +136,11 @@ def test_wrong_requests_are_refused(derive: Derive, scan: Scan, tmp_path: Path) 
 def test_int8_on_the_real_star(star: Path, tmp_path: Path) -> None:
     """Trained on the star for a short while, int8 gives the object of float32."""
     from ptychonyx.export import export_run
-    from ptychonyx.runtime.align import align
-    from ptychonyx.runtime.compare import measure
+    from ptychonyx.runtime.comparison.align import align
+    from ptychonyx.runtime.comparison.metrics import measure
     from ptychonyx.runtime.formats import load_object, load_probe, load_scan
-    from ptychonyx.runtime.reconstruct import reconstruct
-    from ptychonyx.training.config import TrainingConfig
+    from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
+    from ptychonyx.training.config.config import TrainingConfig
     from ptychonyx.training.train import train
 
     pytest.importorskip("torch", reason="PyTorch trains the model")

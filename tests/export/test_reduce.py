@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.export.reduce import polyphase, reduce_operations
+from ptychonyx.export.graph.reduce import polyphase, reduce_operations
 
 onnx = pytest.importorskip("onnx", reason="graphs are built with the onnx package")
 ort = pytest.importorskip("onnxruntime", reason="graphs run on onnxruntime")
@@ -174,5 +174,5 @@ def test_an_unknown_operator_is_named() -> None:
     bare = Bare()
     bare.node("Elu", "scaled_amplitude", output="modulus")
     bare.node("Relu", "scaled_amplitude", output="phase")
-    with pytest.raises(RuntimeError, match=r"Elu.*teach `ptychonyx.export.reduce`"):
+    with pytest.raises(RuntimeError, match=r"Elu.*teach `ptychonyx.export.graph.reduce`"):
         reduce_operations(bare.graph(), num_channels=CHANNELS, window_px=SIDE, patch_px=8)

@@ -16,7 +16,7 @@ import pytest
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.training.simulate import MARGIN_PX, SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import MARGIN_PX, SimulationSpec, simulate
 
 collect_ignore = [
     "drive.py",

@@ -15,7 +15,7 @@ import pytest
 
 from ptychonyx.runtime.formats import load_object
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
 
 from .conftest import Environment, make_environment, standard_folder
 

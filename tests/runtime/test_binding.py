@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import binding
-from ptychonyx.runtime import model as model_module
-from ptychonyx.runtime.binding import BoundSession
 from ptychonyx.runtime.errors import ProviderError
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.providers import PROVIDERS, ModelTraits
+from ptychonyx.runtime.model import binding
+from ptychonyx.runtime.model import session as model_module
+from ptychonyx.runtime.model.binding import BoundSession
+from ptychonyx.runtime.model.providers import PROVIDERS, ModelTraits
+from ptychonyx.runtime.model.session import Model
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

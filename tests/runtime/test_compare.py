@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.align import Aligned, Region, align, parse_region
-from ptychonyx.runtime.compare import compare, measure
+from ptychonyx.runtime.comparison.align import Aligned, Region, align, parse_region
+from ptychonyx.runtime.comparison.metrics import compare, measure
 
 pytest.importorskip("skimage", reason="scikit-image is not installed")
 

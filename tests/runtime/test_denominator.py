@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.denominator import TILE_PX, Denominator
-from ptychonyx.runtime.shift import NUM_BEFORE, NUM_TAPS, Shifter, shift_matrices, shift_taps
+from ptychonyx.runtime.stitching.shift import (
+    NUM_BEFORE,
+    NUM_TAPS,
+    Shifter,
+    shift_matrices,
+    shift_taps,
+)
+from ptychonyx.runtime.stitching.summed_weights import TILE_PX, Denominator
 
 
 def added_one_by_one(shape, weights, corners_px):

@@ -16,20 +16,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import fleet, fleet_tasks
-from ptychonyx.runtime.fleet_record import (
+from ptychonyx.runtime.fleet import fleet
+from ptychonyx.runtime.fleet import tasks as fleet_tasks
+from ptychonyx.runtime.fleet.record import (
     fingerprint_of,
     finished_record,
     names_in,
     product_path,
     remove_leftovers,
 )
-from ptychonyx.runtime.fleet_tasks import FleetOptions, Order, Split
+from ptychonyx.runtime.fleet.tasks import FleetOptions, Order, Split
 from ptychonyx.runtime.formats import load_product, save_scan
-from ptychonyx.runtime.model import read_manifest
+from ptychonyx.runtime.model.session import read_manifest
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitch import Canvas, Mosaic, patch_weights
-from ptychonyx.training.simulate import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

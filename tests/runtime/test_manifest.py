@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.errors import ManifestError
-from ptychonyx.runtime.manifest import METADATA_KEY, TOLERANCES, Manifest, manifest_of
-from ptychonyx.runtime.onnx_file import parse_onnx
-from ptychonyx.runtime.providers import PROVIDERS
+from ptychonyx.runtime.model.manifest import METADATA_KEY, TOLERANCES, Manifest, manifest_of
+from ptychonyx.runtime.model.onnx_file import parse_onnx
+from ptychonyx.runtime.model.providers import PROVIDERS
 
 
 def random_probe(num_modes: int = 2, side: int = 8):

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import model as model_module
-from ptychonyx.runtime import providers
 from ptychonyx.runtime.errors import ManifestError, ProviderError
-from ptychonyx.runtime.model import Model, may_use_gpu, read_manifest
-from ptychonyx.runtime.onnx_file import parse_onnx
+from ptychonyx.runtime.model import providers
+from ptychonyx.runtime.model import session as model_module
+from ptychonyx.runtime.model.onnx_file import parse_onnx
+from ptychonyx.runtime.model.session import Model, may_use_gpu, read_manifest
 
 onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -401,7 +401,7 @@ def test_two_wheels_are_warned_of(model_path, monkeypatch, caplog):
 
 def test_importing_the_module_imports_no_onnxruntime():
     code = (
-        "import sys, ptychonyx.runtime.model, ptychonyx.runtime.reconstruct\n"
+        "import sys, ptychonyx.runtime.model.session, ptychonyx.runtime.reconstruction.reconstruct\n"
         "print([name for name in ('onnxruntime', 'onnx', 'torch', 'keras', 'tensorflow', 'yaml') "
         "if name in sys.modules])"
     )

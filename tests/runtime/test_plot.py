@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.align import align
-from ptychonyx.runtime.compare import measure
+from ptychonyx.runtime.comparison.align import align
+from ptychonyx.runtime.comparison.metrics import measure
 from ptychonyx.runtime.plot import _phase_cmap, plot_comparison, plot_object, plot_scan
 from ptychonyx.runtime.scan import Scan
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.errors import ScanError
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.pipeline import BATCHES_AHEAD
-from ptychonyx.runtime.reconstruct import reconstruct
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.pipeline import BATCHES_AHEAD
+from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import input_scale, probe_in_counts
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitch import (
+from ptychonyx.runtime.stitching.mosaic import (
     Mosaic,
     StitchOptions,
     canvas_for,

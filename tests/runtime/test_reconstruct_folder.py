@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import load_product, save_scan
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.options import options_from_ini
-from ptychonyx.runtime.reconstruct import reconstruct
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.options import options_from_ini
+from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitch import StitchOptions
+from ptychonyx.runtime.stitching.mosaic import StitchOptions
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
-from ptychonyx.runtime.residual import Residual, measure_residual
+from ptychonyx.runtime.reconstruction.residual import Residual, measure_residual
 from ptychonyx.runtime.scaling import mean_counts
 from ptychonyx.runtime.scan import Scan
 

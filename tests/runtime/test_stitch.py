@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitch import (
+from ptychonyx.runtime.stitching.mosaic import (
     Canvas,
     Mosaic,
     Stitched,

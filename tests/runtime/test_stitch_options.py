@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.reconstruct import reconstruct, reconstruct_in_steps
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.reconstruct import reconstruct, reconstruct_in_steps
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitch import Canvas, Mosaic, StitchOptions, patch_weights, stitch_patches
+from ptychonyx.runtime.stitching.mosaic import (
+    Canvas,
+    Mosaic,
+    StitchOptions,
+    patch_weights,
+    stitch_patches,
+)
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

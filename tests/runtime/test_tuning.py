@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import tuning
 from ptychonyx.runtime.errors import ProviderError
-from ptychonyx.runtime.tuning import Measurement, Setting, benchmark, best, recall, remember
+from ptychonyx.runtime.model import tuning
+from ptychonyx.runtime.model.tuning import Measurement, Setting, benchmark, best, recall, remember
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -24,7 +24,7 @@ def cache(monkeypatch, tmp_path):
 @pytest.fixture
 def small_product(monkeypatch):
     """A matrix product of a second's fraction."""
-    monkeypatch.setattr("ptychonyx.runtime.matmul.SIDE", 64)
+    monkeypatch.setattr("ptychonyx.runtime.model.matmul.SIDE", 64)
 
 
 def measured(provider: str, batch: int, rate: float) -> Measurement:
@@ -90,7 +90,7 @@ def test_a_damaged_memory_is_as_good_as_none(cache):
 
 
 def test_the_matrix_product_is_one(monkeypatch):
-    from ptychonyx.runtime.matmul import matmul_model
+    from ptychonyx.runtime.model.matmul import matmul_model
 
     session = ort.InferenceSession(matmul_model(3), providers=["CPUExecutionProvider"])
     a, b = np.random.default_rng(0).random((2, 3, 3), dtype=np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptychonyx.training.config import TrainingConfig
+from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
 from ptychonyx.training.run import EpochRow
 

@@ -7,13 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ptychonyx.training.physics import (
-    illumination,
-    merge_patches,
-    shift_kernels,
-    turn_to_first,
-)
-from ptychonyx.training.simulate_probes import focused_probe
+from ptychonyx.runtime.simulation.probes import focused_probe
+from ptychonyx.training.physics import illumination, merge_patches, shift_kernels, turn_to_first
 
 WINDOW_PX = 64
 OFFSETS_PX = np.array([[0.0, 0.0], [1.0, 7.0], [5.0, 2.0], [9.0, 11.0]])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptychonyx.training.config import load_config
-from ptychonyx.training.ptychopinn_settings import FIELDS, translate
+from ptychonyx.training.config.config import load_config
+from ptychonyx.training.config.ptychopinn import FIELDS, translate
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.stitch import cut_patches
-from ptychonyx.training.simulate import (
+from ptychonyx.runtime.simulation.scan import (
     MARGIN_PX,
     OBJECTS,
     POSITIONS,
@@ -23,6 +22,7 @@ from ptychonyx.training.simulate import (
     predict_counts,
     simulate,
 )
+from ptychonyx.runtime.stitching.mosaic import cut_patches
 
 SMALL = SimulationSpec(num_patterns=12, window_px=32, step_px=4.0)
 

@@ -11,15 +11,20 @@ import pytest
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.simulation.scan import OBJECTS, POSITIONS, PROBES, SimulationSpec, simulate
 from ptychonyx.training import physics
-from ptychonyx.training.architecture import Architecture
-from ptychonyx.training.config import TrainingConfig, load_config
+from ptychonyx.training.config.config import TrainingConfig, load_config
+from ptychonyx.training.data.samples import prepare_samples, split
+from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.weights import (
+    check_weights,
+    draw_weights,
+    load_weights,
+    save_weights,
+)
 from ptychonyx.training.policy import after_epoch, start
 from ptychonyx.training.run import start_run
-from ptychonyx.training.samples import prepare_samples, split
-from ptychonyx.training.simulate import OBJECTS, POSITIONS, PROBES, SimulationSpec, simulate
 from ptychonyx.training.train import train
-from ptychonyx.training.weights import check_weights, draw_weights, load_weights, save_weights
 
 RNG = np.random.default_rng
 
@@ -266,7 +271,7 @@ def test_simulated_counts_follow_the_oracle_and_the_dose() -> None:
     assert counts.sum(axis=(1, 2)).mean() == pytest.approx(1e6, rel=0.01)
     whole = np.round(scan.corners_px[:1]).astype(int)[0]
     patch = scan.object_[whole[0] : whole[0] + 32, whole[1] : whole[1] + 32].astype(np.complex128)
-    from ptychonyx.training.simulate import diffract
+    from ptychonyx.runtime.simulation.scan import diffract
 
     drawn = diffract(
         scan.object_.astype(np.complex128),

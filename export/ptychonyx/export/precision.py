@@ -27,18 +27,18 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from ptychonyx.runtime.compare import nrmse, pearson
+from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.errors import PrecisionLossError
 from ptychonyx.runtime.groups import find_groups
-from ptychonyx.runtime.manifest import PRECISIONS, Manifest, Verification
-from ptychonyx.runtime.model import Model
+from ptychonyx.runtime.model.manifest import PRECISIONS, Manifest, Verification
+from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.reconstruct import reconstruct
+from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import mean_counts, read_amplitudes_of, scale_from_counts
 from ptychonyx.runtime.scan import Scan
 
-from .graph import with_manifest
-from .model_file import LICENCE, check_output, export_run, write_model
+from .graph.assemble import with_manifest
+from .run import LICENCE, check_output, export_run, write_model
 
 Sample = NDArray[np.float32]
 

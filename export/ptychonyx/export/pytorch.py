@@ -7,11 +7,11 @@ import warnings
 import onnx
 import torch
 
-from ptychonyx.training.architecture import Architecture
+from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.weights import Weights
 from ptychonyx.training.pytorch.network import build_network, set_weights
-from ptychonyx.training.weights import Weights
 
-from .graph import BARE_INPUT, BARE_OUTPUTS, OPSET
+from .graph.assemble import BARE_INPUT, BARE_OUTPUTS, OPSET
 
 EXPORTER = "torch.onnx"
 EXPORTER_VERSION = torch.__version__

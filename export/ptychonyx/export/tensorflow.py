@@ -7,11 +7,11 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from ptychonyx.training.architecture import Architecture
+from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.weights import Weights
 from ptychonyx.training.tensorflow.network import build_network, set_weights
-from ptychonyx.training.weights import Weights
 
-from .graph import BARE_INPUT, BARE_OUTPUTS, OPSET
+from .graph.assemble import BARE_INPUT, BARE_OUTPUTS, OPSET
 
 EXPORTER = "tf2onnx"
 EXPORTER_VERSION = tf2onnx.__version__

@@ -11,9 +11,9 @@ from typing import Any
 from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import ReconstructInput
 
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.options import Options
-from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.options import Options
+from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
 
 from .convert import reconstruct
 

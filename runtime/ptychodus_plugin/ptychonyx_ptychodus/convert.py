@@ -19,10 +19,10 @@ from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
 from ptychonyx.runtime.formats.placed_object import as_object, as_probe
 from ptychonyx.runtime.formats.positions import corners_from_metres
-from ptychonyx.runtime.model import Model
-from ptychonyx.runtime.options import Options
+from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.reconstruct import reconstruct_in_steps
+from ptychonyx.runtime.reconstruction.options import Options
+from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
 from ptychonyx.runtime.scan import Frame, Scan
 
 _logger = logging.getLogger("ptychonyx.ptychodus")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ptychodus.api.observer import Observable, Observer
 
-from ptychonyx.runtime.providers import provider_names
-from ptychonyx.runtime.stitch import PATCH_WEIGHTS, SUBPIXEL_METHODS
+from ptychonyx.runtime.model.providers import provider_names
+from ptychonyx.runtime.stitching.mosaic import PATCH_WEIGHTS, SUBPIXEL_METHODS
 
 from .workflow import ALGORITHM
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ptychodus.api.settings import SettingsRegistry
 
-from ptychonyx.runtime.options import INI_KEYS, SECTION, Options
+from ptychonyx.runtime.reconstruction.options import INI_KEYS, SECTION, Options
 
 TRAINING_SECTION = "PtychonyxTraining"
 

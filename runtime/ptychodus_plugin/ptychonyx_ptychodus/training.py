@@ -18,7 +18,7 @@ from ptychodus.api.reconstruct import TrainOutput
 from ptychonyx.runtime.formats import ptychodus_training
 from ptychonyx.runtime.formats.ptychodus_scan import PATTERNS, PRODUCT
 from ptychonyx.training.backends import require_backend
-from ptychonyx.training.config import load_config
+from ptychonyx.training.config.config import load_config
 
 from .convert import PROGRESS_GOAL
 from .settings import TrainingOptions

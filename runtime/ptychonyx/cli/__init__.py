@@ -6,11 +6,10 @@ import logging
 
 import typer
 
-from ptychonyx.terminal import INTERRUPTED, fail
-
 from .models import benchmark, export, verify
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scans import compare, inspect, simulate
+from .terminal import INTERRUPTED, fail
 from .training import train
 
 app = typer.Typer(

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ptychonyx.terminal import print_columns, progress_bar, say
-
 from .options import Origin, Quantity, load_asked, scan_files
+from .terminal import print_columns, progress_bar, say
 
 
 def export(
@@ -79,7 +78,7 @@ def verify(
 
     **Example:** `ptychonyx verify model.onnx`
     """
-    from ptychonyx.runtime.model import Model
+    from ptychonyx.runtime.model.session import Model
 
     result = Model(model, provider=provider).verify()
     say(
@@ -107,9 +106,9 @@ def benchmark(
 
     **Example:** `ptychonyx benchmark model.onnx`
     """
-    from ptychonyx.runtime.model import read_manifest
-    from ptychonyx.runtime.tuning import BATCHES, best, remember
-    from ptychonyx.runtime.tuning import benchmark as run
+    from ptychonyx.runtime.model.session import read_manifest
+    from ptychonyx.runtime.model.tuning import BATCHES, best, remember
+    from ptychonyx.runtime.model.tuning import benchmark as run
 
     digest = read_manifest(model)[1]
     with progress_bar("Measuring", 100) as show:

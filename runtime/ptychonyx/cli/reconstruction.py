@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptychonyx.terminal import INTERRUPTED, progress_bar, say, stop_on_signal
-
 from .options import Origin, Patterns, Plot, Quantity, ScanPath, as_scale, load_asked, scan_files
+from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,10 +50,10 @@ def reconstruct(
 
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import check_product_path, save_product
-    from ptychonyx.runtime.model import Model
-    from ptychonyx.runtime.pipeline import PREDICTIONS_AT_ONCE
-    from ptychonyx.runtime.reconstruct import reconstruct as run
-    from ptychonyx.runtime.stitch import StitchOptions
+    from ptychonyx.runtime.model.session import Model
+    from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
+    from ptychonyx.runtime.reconstruction.reconstruct import reconstruct as run
+    from ptychonyx.runtime.stitching.mosaic import StitchOptions
 
     refuse_destroying_inputs(
         [model, *scan_files(scan, patterns)], written=[output, *([plot] if plot else [])]
@@ -130,8 +129,8 @@ def reconstruct_folder(
     **Example:** `ptychonyx reconstruct-folder -i input -o output --event-file events.ndjson`
     """
     from ptychonyx.runtime.files import refuse_destroying_inputs
-    from ptychonyx.runtime.reconstruct_folder import open_events
-    from ptychonyx.runtime.reconstruct_folder import reconstruct_folder as run
+    from ptychonyx.runtime.reconstruction.folder import open_events
+    from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
     if event_file is not None:
         written = [event_file, output_folder / "product.h5"]
@@ -177,8 +176,8 @@ def reconstruct_many(
 
     **Example:** `ptychonyx reconstruct-many scans/*.npz --model model.onnx -o products --workers 4`
     """
-    from ptychonyx.runtime.fleet import reconstruct_many as run
-    from ptychonyx.runtime.fleet_tasks import FleetOptions
+    from ptychonyx.runtime.fleet.fleet import reconstruct_many as run
+    from ptychonyx.runtime.fleet.tasks import FleetOptions
 
     options = FleetOptions(
         quantity=quantity,
@@ -228,8 +227,8 @@ def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
             return int(text), provider
         except ValueError:
             raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
-    from ptychonyx.runtime.model import read_manifest
-    from ptychonyx.runtime.tuning import recall
+    from ptychonyx.runtime.model.session import read_manifest
+    from ptychonyx.runtime.model.tuning import recall
 
     found = recall(read_manifest(model)[1], provider)
     if found is None:

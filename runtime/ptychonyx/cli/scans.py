@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptychonyx.terminal import as_text, print_table, say
-
 from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
+from .terminal import as_text, print_table, say
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject
@@ -31,7 +30,7 @@ def inspect(
     from ptychonyx.runtime.files import refuse_destroying_inputs
 
     if file.suffix == ".onnx":
-        from ptychonyx.runtime.model import read_manifest
+        from ptychonyx.runtime.model.session import read_manifest
 
         print_table(file.name, describe_model(read_manifest(file)[0]))
         return
@@ -77,8 +76,8 @@ def simulate(
     import numpy as np
 
     from ptychonyx.runtime.formats import files_of, save_scan
-    from ptychonyx.training.simulate import SimulationSpec
-    from ptychonyx.training.simulate import simulate as run
+    from ptychonyx.runtime.simulation.scan import SimulationSpec
+    from ptychonyx.runtime.simulation.scan import simulate as run
 
     existing = () if overwrite else files_of(output)
     if existing:
@@ -122,8 +121,8 @@ def compare(
     import dataclasses
     import json
 
-    from ptychonyx.runtime.align import align
-    from ptychonyx.runtime.compare import measure
+    from ptychonyx.runtime.comparison.align import align
+    from ptychonyx.runtime.comparison.metrics import measure
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_object
 
@@ -163,7 +162,7 @@ def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
     """Return what an object with the probe of its own file leaves unexplained, if it has one."""
     from ptychonyx.runtime.errors import ScanError
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.runtime.residual import measure_residual
+    from ptychonyx.runtime.reconstruction.residual import measure_residual
     from ptychonyx.runtime.scaling import mean_counts
 
     try:

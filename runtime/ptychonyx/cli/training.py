@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ptychonyx.terminal import say, stop_on_signal
-
 from .options import Origin, Quantity, load_asked, scan_files
+from .terminal import say, stop_on_signal
 
 
 def train(
@@ -54,13 +53,14 @@ def train(
 
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.training.config import load_config
-    from ptychonyx.training.launch import launch
+    from ptychonyx.training.config.config import load_config
+    from ptychonyx.training.distributed.launch import launch
+    from ptychonyx.training.distributed.workers import REQUEUE, find_workers, requeue
     from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
-    from ptychonyx.training.progress import show_training
     from ptychonyx.training.train import TrainingInterruptedError
     from ptychonyx.training.train import train as run
-    from ptychonyx.training.workers import REQUEUE, find_workers, requeue
+
+    from .training_progress import show_training
 
     overrides = {
         "backend": backend,

@@ -1,17 +1,17 @@
 """Reconstruct with a trained model: numpy, scipy, h5py and one onnxruntime."""
 
-from .compare import compare as compare
+from .comparison.metrics import compare as compare
 from .formats import load_object as load_object
 from .formats import load_probe as load_probe
 from .formats import load_product as load_product
 from .formats import load_scan as load_scan
 from .formats import save_product as save_product
 from .formats import save_scan as save_scan
-from .model import Model as Model
-from .model import read_manifest as read_manifest
+from .model.session import Model as Model
+from .model.session import read_manifest as read_manifest
 from .product import Product as Product
-from .reconstruct import reconstruct as reconstruct
+from .reconstruction.reconstruct import reconstruct as reconstruct
 from .scan import Frame as Frame
 from .scan import Scan as Scan
-from .stitch import Canvas as Canvas
-from .stitch import Mosaic as Mosaic
+from .stitching.mosaic import Canvas as Canvas
+from .stitching.mosaic import Mosaic as Mosaic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .manifest import Manifest
+from .model.manifest import Manifest
 from .scaling import input_scale, mean_counts, probe_in_counts
 from .scan import Scan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .stitch import cut_patches
+from .stitching.mosaic import cut_patches
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .align import Aligned
-from .compare import Comparison
+from .comparison.align import Aligned
+from .comparison.metrics import Comparison
 from .scan import Scan
 
 # Enough for a smooth mean pattern without reading a whole large file.

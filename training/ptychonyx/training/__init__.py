@@ -2,5 +2,5 @@
 
 from .backends import BACKENDS as BACKENDS
 from .backends import require_backend as require_backend
-from .config import TrainingConfig as TrainingConfig
-from .config import load_config as load_config
+from .config.config import TrainingConfig as TrainingConfig
+from .config.config import load_config as load_config

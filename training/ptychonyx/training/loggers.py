@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .config import TrainingConfig
+from .config.config import TrainingConfig
 from .run import EpochRow
 
 EXPERIMENT = "ptychonyx"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from .config import TrainingConfig
+from .config.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.files import write_atomically, write_json, write_text
 
-from .config import TrainingConfig, load_config
+from .config.config import TrainingConfig, load_config
+from .network.weights import Weights, load_weights, save_weights
 from .policy import Progress
-from .weights import Weights, load_weights, save_weights
 
 PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.scan import Scan
 
-from .architecture import Architecture
 from .backends import load_backend, require_backend
-from .backprojection import backprojection_constants
-from .config import TrainingConfig
+from .config.config import TrainingConfig
+from .data.samples import Samples, prepare_samples
+from .distributed.workers import Workers, check_shares
+from .network.architecture import Architecture
+from .network.backprojection import backprojection_constants
+from .network.weights import Weights, check_weights, draw_weights, load_weights
 from .policy import Progress
 from .run import EpochRow, Run, digest_file, start_run
-from .samples import Samples, prepare_samples
-from .weights import Weights, check_weights, draw_weights, load_weights
-from .workers import Workers, check_shares
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A pattern taken back to the object; `ptychonyx.training.backprojection` is the oracle."""
+"""A pattern taken back to the object; `ptychonyx.training.network.backprojection` is the oracle."""
 
 from __future__ import annotations
 

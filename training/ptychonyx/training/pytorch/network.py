@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..architecture import HEADS, Architecture
-from ..backprojection import OBJECT, SPECTRUM
-from ..layers import (
+from ..network.architecture import HEADS, Architecture
+from ..network.backprojection import OBJECT, SPECTRUM
+from ..network.layers import (
     Activation,
     Border,
     Channels,
@@ -28,7 +28,7 @@ from ..layers import (
     Sum,
     Upsample,
 )
-from ..weights import Weights, check_weights
+from ..network.weights import Weights, check_weights
 from .backprojection import backproject
 
 

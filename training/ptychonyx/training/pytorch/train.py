@@ -16,18 +16,17 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..architecture import Architecture
-from ..config import TrainingConfig
+from ..config.config import TrainingConfig
+from ..data.samples import Batch, Part, Samples, ScanConstants, part_of
+from ..data.stored import made_ahead
+from ..distributed.workers import WorkerLostError, Workers
+from ..network.architecture import Architecture
+from ..network.weights import Weights
 from ..optimizer import ADAM
 from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
 from ..run import Best, EpochRow, Run
-from ..samples import Batch, Part, Samples, ScanConstants, part_of
-from ..stored import made_ahead
 from ..train import Watcher, check_agreement, interrupted
-from ..weights import Weights
-from ..workers import WorkerLostError, Workers
-from .beam import Beam, beam_parameters, trained_probe
 from .loss import loss
 from .network import (
     Network,
@@ -38,7 +37,8 @@ from .network import (
     set_weights,
 )
 from .physics import merge_patches, predict_rate, turn_to_first
-from .workers import is_lost_worker, join, make_strategy, own_signals, sum_over_workers
+from .probe import Beam, beam_parameters, trained_probe
+from .strategy import is_lost_worker, join, make_strategy, own_signals, sum_over_workers
 
 SUFFIX = ".ckpt"
 QUIET = (

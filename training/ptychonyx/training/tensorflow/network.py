@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..architecture import HEADS, Architecture
-from ..backprojection import OBJECT, SPECTRUM
-from ..layers import (
+from ..network.architecture import HEADS, Architecture
+from ..network.backprojection import OBJECT, SPECTRUM
+from ..network.layers import (
     Activation,
     Border,
     Channels,
@@ -27,7 +27,7 @@ from ..layers import (
     Sum,
     Upsample,
 )
-from ..weights import Weights, check_weights
+from ..network.weights import Weights, check_weights
 from .backprojection import backproject
 
 MakeUpsample = Callable[[], keras.layers.Layer]

@@ -12,18 +12,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..architecture import Architecture
-from ..config import TrainingConfig
+from ..config.config import TrainingConfig
+from ..data.samples import Batch, Part, Samples, ScanConstants, part_of
+from ..data.stored import made_ahead
+from ..distributed.workers import WorkerLostError, Workers
+from ..network.architecture import Architecture
+from ..network.weights import Weights
 from ..optimizer import ADAM, CLIP_EPSILON
 from ..physics import Measured, Prediction
 from ..policy import Progress, after_epoch, start
 from ..run import Best, EpochRow, Run
-from ..samples import Batch, Part, Samples, ScanConstants, part_of
-from ..stored import made_ahead
 from ..train import Watcher, check_agreement, interrupted
-from ..weights import Weights
-from ..workers import WorkerLostError, Workers
-from .beam import Beam, beam_parameters, trained_probe
 from .loss import loss
 from .network import (
     Network,
@@ -35,7 +34,8 @@ from .network import (
     to_neutral,
 )
 from .physics import merge_patches, predict_rate, turn_to_first
-from .workers import distribute, make_strategy, sum_over_devices, sum_over_workers
+from .probe import Beam, beam_parameters, trained_probe
+from .strategy import distribute, make_strategy, sum_over_devices, sum_over_workers
 
 SUFFIX = ".weights.h5"
 

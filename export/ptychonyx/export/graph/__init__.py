@@ -1,0 +1,1 @@
+"""The exported graph: put together, and made smaller."""

@@ -1,0 +1,1 @@
+"""How two objects of one specimen compare."""

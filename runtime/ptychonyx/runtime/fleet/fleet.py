@@ -1,0 +1,367 @@
+"""Many scans, many workers, one model: a product for each scan, and a report.
+
+Dask decides who does what, and does again what a worker that died was doing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any
+
+from ..errors import QuantityError
+from ..files import refuse_destroying_inputs
+from ..formats import files_of
+from ..model.providers import check_provider
+from ..model.session import may_use_gpu, read_manifest
+from ..reconstruction.plan import check_choices
+from .record import (
+    RECORDS,
+    Record,
+    fingerprint_of,
+    finished_record,
+    names_in,
+    product_path,
+    remove_leftovers,
+)
+from .report import report_paths, write_report
+from .tasks import (
+    FleetOptions,
+    Order,
+    Split,
+    finish_parts,
+    merge_parts,
+    reconstruct_scan,
+    stitch_part,
+)
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_logger = logging.getLogger(__name__)
+
+LOCAL = "local"
+DEFAULT_OPTIONS = FleetOptions()
+WAIT_S = 0.2
+"""How often somebody is asked whether to stop."""
+CONNECT_S = 30
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What became of all scans.
+
+    Attributes
+    ----------
+    records : tuple of Record
+        One for each scan, in their order.
+    num_skipped : int
+        Scans that were finished before.
+    is_stopped : bool
+        Whether it was stopped early.
+    """
+
+    records: tuple[Record, ...]
+    num_skipped: int
+    is_stopped: bool
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """Those that failed."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+    @property
+    def num_done(self) -> int:
+        """Scans that have their product, with those of before."""
+        return sum(record.status == "done" for record in self.records)
+
+
+def reconstruct_many(
+    scans: Sequence[Path],
+    model: Path,
+    folder: Path,
+    *,
+    dask: str = LOCAL,
+    num_workers: int | None = None,
+    options: FleetOptions = DEFAULT_OPTIONS,
+    progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Fleet:
+    """Reconstruct scans with Dask, one task each, into one folder with a report.
+
+    Scans that have a product of the same files, model and choices are skipped. One that fails is
+    tried once more, then listed with the reason; the others go on.
+
+    Parameters
+    ----------
+    scans : sequence of path
+        All workers must see them at these paths, and the model and the folder, too.
+    model : path
+        Model file.
+    folder : path
+        Gets `NAME.h5` for each scan, records, `report.html` and `report.json`; made if missing.
+    dask : str
+        Address of a scheduler, or "local": workers are started here, and stopped in the end.
+    num_workers : int, optional
+        Of the local ones; by default one for each core, or one alone if it may use a GPU. The cores
+        are shared among them.
+    options : FleetOptions
+    progress : callable, optional
+        Called with the number of scans done, and of all.
+    should_stop : callable, optional
+        Asked several times a second; if true, scans that are not finished are given up.
+
+    Returns
+    -------
+    Fleet
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the model cannot be used.
+    RuntimeError
+        If Dask is not installed, or no scheduler answers at the address.
+    """
+    _need_dask()
+    _check(options, dask, num_workers)
+    if dask == LOCAL:
+        options, num_workers = _share_cores(options, num_workers)
+    manifest, digest = read_manifest(model)
+    orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
+    (folder / RECORDS).mkdir(parents=True, exist_ok=True)
+    done = _finished(orders)
+    num_skipped = len(done)
+    report = progress or (lambda done, num: None)
+    report(num_skipped, len(orders))
+    todo = [order for order in orders if order.name not in done]
+    if todo:
+        with _connected(dask, num_workers) as client:
+            for record in _results(client, todo, should_stop or (lambda: False)):
+                done[record.name] = record
+                report(len(done), len(orders))
+    is_stopped = len(done) < len(orders)
+    if dask == LOCAL or not is_stopped:  # else workers elsewhere may still be writing
+        remove_leftovers(folder, [order.name for order in todo])
+    done |= _finished(todo)  # also what was finished when nobody listened any more
+    records = [done.get(order.name) or _record(order, "waiting") for order in orders]
+    write_report(records, folder, model_name=manifest.name)
+    return Fleet(tuple(records), num_skipped, is_stopped)
+
+
+def unique_names(scans: Sequence[Path], known: dict[str, str]) -> dict[Path, str]:
+    """Name each scan after its file, and where that is not enough, also after its folder.
+
+    Parameters
+    ----------
+    scans : sequence of path
+        Absolute, each once.
+    known : dict
+        Names that scans have already: path -> name. They keep them.
+
+    Returns
+    -------
+    dict
+        Path -> name.
+
+    Examples
+    --------
+    >>> names = unique_names([Path("/a/one.npz"), Path("/a/two.npz"), Path("/b/two.npz")], {})
+    >>> list(names.values())
+    ['one', 'a-two', 'b-two']
+    """
+    names = {scan: known[str(scan)] for scan in scans if str(scan) in known}
+    taken = set(known.values())
+    others = [scan for scan in scans if scan not in names]
+    ways: tuple[Callable[[Path], str], ...] = (
+        lambda scan: scan.stem,
+        lambda scan: f"{scan.parent.name}-{scan.stem}",
+        lambda scan: f"{scan.stem}-{hashlib.sha256(str(scan).encode()).hexdigest()[:12]}",
+    )
+    for way in ways:
+        number = Counter(way(scan) for scan in others)
+        for scan in others:
+            name = way(scan)
+            if number[name] == 1 and name not in taken:
+                names[scan] = name
+                taken.add(name)
+        others = [scan for scan in others if scan not in names]
+    return {scan: names[scan] for scan in scans}
+
+
+def _need_dask() -> None:
+    try:
+        import distributed  # noqa: F401
+        import PIL  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f'Fleets need {error.name}, which is not installed: pip install "ptychonyx[fleet]"'
+        ) from error
+
+
+def _check(options: FleetOptions, dask: str, num_workers: int | None) -> None:
+    """Refuse what cannot work with any scan."""
+    check_provider(options.provider)
+    check_choices(
+        batch_size=options.batch_size,
+        scale=options.scale,
+        residual_patterns=options.residual_patterns,
+    )
+    if options.split_patterns < 1:
+        raise ValueError(f"`split_patterns` is {options.split_patterns}; give 1 or more.")
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"`num_workers` is {num_workers}; give 1 or more.")
+    if num_workers is not None and dask != LOCAL:
+        raise ValueError(
+            f"`num_workers` is {num_workers}, but the workers at {dask} were started by somebody "
+            "else; leave it out, or use the local ones."
+        )
+
+
+def _share_cores(options: FleetOptions, num_workers: int | None) -> tuple[FleetOptions, int]:
+    """Return how many workers to start on this machine, and options with the threads of each."""
+    from dask.system import CPU_COUNT
+
+    if num_workers is None:
+        num_workers = 1 if may_use_gpu(options.provider) else CPU_COUNT
+    return replace(options, num_threads=max(1, CPU_COUNT // num_workers)), num_workers
+
+
+def _orders(
+    scans: Sequence[Path], model: Path, digest: str, folder: Path, options: FleetOptions
+) -> list[Order]:
+    paths = list(dict.fromkeys(scan.resolve() for scan in scans))
+    names = unique_names(paths, names_in(folder))
+    refuse_destroying_inputs(
+        [model, *(file for path in paths for file in files_of(path))],
+        written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
+    )
+    choices = {
+        name: getattr(options, name)
+        for name in ("quantity", "position_origin", "scale", "residual_patterns")
+    }
+    return [
+        Order(
+            names[path], path, folder, fingerprint_of(path, digest, choices), model, digest, options
+        )
+        for path in paths
+    ]
+
+
+def _finished(orders: Sequence[Order]) -> dict[str, Record]:
+    found = (finished_record(order.folder, order.name, order.fingerprint) for order in orders)
+    return {record.name: record for record in found if record is not None}
+
+
+@contextmanager
+def _connected(dask: str, num_workers: int | None) -> Iterator[Client]:
+    from distributed import Client, LocalCluster
+
+    with ExitStack() as stack:
+        stack.enter_context(_only_warnings())
+        where: Any = dask
+        if dask == LOCAL:
+            where = stack.enter_context(
+                LocalCluster(
+                    n_workers=num_workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    preload="ptychonyx.runtime.fleet.preload",
+                    dashboard_address=":0",  # else a second fleet would complain of its port
+                    silence_logs=logging.CRITICAL,  # of the workers; what fails is in the report
+                )
+            )
+        try:
+            client = Client(where, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise RuntimeError(
+                f"No Dask scheduler answers at {dask} ({error}); start one with `dask scheduler` "
+                "and workers with `dask worker ADDRESS`, or take the local ones."
+            ) from error
+        yield stack.enter_context(client)
+
+
+@contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Let Dask tell of workers that died, but not of every step it takes."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _results(
+    client: Client, orders: Sequence[Order], should_stop: Callable[[], bool]
+) -> Iterator[Record]:
+    """Give everything to Dask, and yield a record of each scan as it is done."""
+    finished: Queue[Future] = Queue()
+    running: dict[str, tuple[Order, Future]] = {}
+
+    def watch(order: Order, future: Future) -> None:
+        running[future.key] = order, future
+        future.add_done_callback(finished.put)
+
+    for order in orders:
+        watch(order, client.submit(reconstruct_scan, order, pure=False, retries=1))
+    while running and not should_stop():
+        try:
+            future = finished.get(timeout=WAIT_S)
+        except Empty:
+            continue
+        order, _ = running.pop(future.key)
+        if future.status != "finished":
+            yield _record(order, "failed", _reason(future))
+            continue
+        result = future.result()
+        if isinstance(result, Split):
+            watch(order, _submit_parts(client, order, future, result.num_patterns))
+        else:
+            yield result
+    client.cancel([future for _, future in running.values()])
+
+
+def _submit_parts(client: Client, order: Order, split: Future, num_patterns: int) -> Future:
+    """Give the parts of a scan to Dask, and their sum as a tree; return its record to be."""
+    num_parts = math.ceil(num_patterns / order.options.split_patterns)
+    bounds = [num_patterns * number // num_parts for number in range(num_parts + 1)]
+    parts = [
+        client.submit(stitch_part, order, split, start, stop, pure=False, retries=1)
+        for start, stop in pairwise(bounds)
+    ]
+    while len(parts) > 1:
+        # sums before parts: they free memory
+        parts = [
+            client.submit(merge_parts, *pair, pure=False, priority=1) if len(pair) == 2 else pair[0]
+            for pair in (parts[start : start + 2] for start in range(0, len(parts), 2))
+        ]
+    return client.submit(finish_parts, order, split, parts[0], pure=False, priority=1, retries=1)
+
+
+def _reason(future: Future) -> str:
+    from distributed import KilledWorker
+
+    if future.status == "cancelled":
+        return "The scheduler was lost before the scan was done; run the command again."
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return (
+            "Every worker that tried it died, probably for want of memory: give workers more, or "
+            "split the scan into smaller parts."
+        )
+    if isinstance(error, QuantityError):
+        return str(error).replace("COMMAND", "reconstruct-many")
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+def _record(order: Order, status: Any, reason: str = "") -> Record:
+    return Record(order.name, str(order.scan), status, order.fingerprint, reason)

@@ -1,0 +1,138 @@
+"""What is written down about each scan of a fleet, so that it is reconstructed once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..files import write_text
+from ..formats import files_of
+
+_logger = logging.getLogger(__name__)
+
+RECORDS = "records"
+"""Folder, in that of the products, with one JSON file for each finished scan."""
+
+Fingerprint = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one scan.
+
+    Attributes
+    ----------
+    name : str
+        Of the scan in its fleet, and of its product.
+    scan : str
+        Absolute path.
+    status : "done", "failed" or "waiting"
+        Waiting is what an interrupted fleet did not come to.
+    fingerprint : dict
+        Of all that decides the product, see `fingerprint_of`.
+    reason : str
+        Why it failed.
+    num_patterns : int
+    num_parts : int
+        Into how many parts it was split.
+    object_shape : (int, int)
+        Height and width of its canvas in pixels.
+    coverage : float
+        Share of the canvas that patches cover.
+    disagreement : float
+        Of overlapping patches, root mean square over the covered pixels.
+    residual : float or None
+        Share of the measured amplitude that the object leaves unexplained, if that was measured.
+    probe_source : str
+        "file", "model" or "estimated".
+    work_s : float
+        Seconds that workers spent on it, all of them together.
+    worker : str
+        Host and process that wrote the product.
+    thumbnail : str
+        A small picture of the object, as a `data:` address.
+    """
+
+    name: str
+    scan: str
+    status: Literal["done", "failed", "waiting"]
+    fingerprint: Fingerprint
+    reason: str = ""
+    num_patterns: int = 0
+    num_parts: int = 0
+    object_shape: tuple[int, int] = (0, 0)
+    coverage: float = 0.0
+    disagreement: float = 0.0
+    residual: float | None = None
+    probe_source: str = ""
+    work_s: float = 0.0
+    worker: str = ""
+    thumbnail: str = ""
+
+
+def fingerprint_of(scan: Path, model_digest: str, choices: dict[str, Any]) -> Fingerprint:
+    """Return what a product depends on: size and time of the scan's files, the model, the choices.
+
+    Examples
+    --------
+    >>> fingerprint_of(Path("nowhere.npz"), "ab12", {"scale": None})
+    {'files': {}, 'model': 'ab12', 'scale': None}
+    """
+    files = {}
+    for path in files_of(scan):
+        status = path.stat()
+        files[str(path)] = [status.st_size, status.st_mtime_ns]
+    return {"files": files, "model": model_digest, **choices}
+
+
+def product_path(folder: Path, name: str) -> Path:
+    """Return where the product of a scan is written."""
+    return folder / f"{name}.h5"
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write a record beside its product, whole or not at all."""
+    write_text(_path_of(folder, record.name), json.dumps(asdict(record), allow_nan=False))
+
+
+def finished_record(folder: Path, name: str, fingerprint: Fingerprint) -> Record | None:
+    """Return the record of a scan whose product is there and still the same, or None."""
+    path = _path_of(folder, name)
+    if not path.is_file() or not product_path(folder, name).is_file():
+        return None
+    record = _read(path)
+    return record if record is not None and record.fingerprint == fingerprint else None
+
+
+def names_in(folder: Path) -> dict[str, str]:
+    """Return the names that scans have in a folder of products: path -> name."""
+    records = (_read(path) for path in sorted((folder / RECORDS).glob("[!.]*.json")))
+    return {record.scan: record.name for record in records if record is not None}
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove what workers that were killed while writing have left; only when nobody writes."""
+    ours = {
+        path.name for name in names for path in (product_path(folder, name), Path(name + ".json"))
+    }
+    for path in [*folder.glob(".*.tmp"), *(folder / RECORDS).glob(".*.tmp")]:
+        if path.name[1:].removesuffix(".tmp").rpartition(".")[0] in ours:
+            path.unlink(missing_ok=True)
+
+
+def _path_of(folder: Path, name: str) -> Path:
+    return folder / RECORDS / f"{name}.json"
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        record = Record(**values | {"object_shape": tuple(values["object_shape"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        _logger.warning("%s is no record (%s); its scan is reconstructed again.", path, error)
+        return None
+    return record

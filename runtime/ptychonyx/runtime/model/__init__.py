@@ -1,0 +1,1 @@
+"""A model file: checked, started, run, measured."""

@@ -1,0 +1,262 @@
+"""How fast a model runs on this machine, and which settings were fastest, remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ProviderError
+from ..files import cache_folder, write_text
+from .matmul import MatrixProduct
+from .providers import PROVIDERS
+from .session import Model
+
+BATCHES = (1, 4, 16, 64, 256)
+SECONDS_EACH = 2.0
+"""Each combination runs for so long, in turns with the others."""
+FEWEST_RUNS = 5
+NEARLY_AS_FAST = 0.98
+"""Of settings within 2 % of the fastest the smallest batch wins: less memory, sooner to stop."""
+FILE_NAME = "benchmarks.json"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What may be chosen to run a model on a machine."""
+
+    provider: str
+    num_threads: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How fast a model ran with a setting.
+
+    Attributes
+    ----------
+    setting : Setting
+    patterns_per_s : float
+        From the median time of a batch.
+    p50_ms, p99_ms : float
+        Of a batch.
+    percent_of_peak : float or None
+        Operations of the native network, against those of one large matrix product that took turns
+        with it on as many threads. None for a model that does not tell its operations. More than
+        100 is possible, for the exported network has fewer.
+    """
+
+    setting: Setting
+    patterns_per_s: float
+    p50_ms: float
+    p99_ms: float
+    percent_of_peak: float | None
+
+
+def benchmark(
+    path: str | Path,
+    *,
+    providers: Sequence[str] | None = None,
+    batches: Sequence[int] = BATCHES,
+    threads: Sequence[int] | None = None,
+    seconds_each: float = SECONDS_EACH,
+    progress: Callable[[float], None] | None = None,
+) -> list[Measurement]:
+    """Measure a model file on this machine.
+
+    All combinations take turns, one batch each, so that what else the machine does hits all alike.
+
+    Parameters
+    ----------
+    path : path
+        The model file.
+    providers : sequence of str, optional
+        By default all that start here.
+    batches, threads : sequences of int
+        Batch sizes and numbers of threads; by default one thread and all cores.
+    seconds_each : float
+        Time spent on each combination.
+    progress : callable, optional
+        Called with the share that is done.
+
+    Returns
+    -------
+    list of Measurement
+        Fastest first.
+
+    Raises
+    ------
+    ManifestError, ProviderError
+        As of `Model`, for a provider that was asked for.
+    ValueError
+        If a number is below 1.
+    """
+    for name, values in (("batches", batches), ("threads", threads or ())):
+        if any(value < 1 for value in values) or not len(batches):
+            raise ValueError(f"`{name}` is {list(values)}; give numbers of 1 or more.")
+    threads = threads or sorted({1, num_cores()})
+    models = _start(path, providers, threads)
+    peaks = {num: MatrixProduct(num) for num in threads}
+    runs = {
+        Setting(name, num, batch): _batch_of(model, batch)
+        for (name, num), model in models.items()
+        for batch in batches
+    }
+    times: dict[Setting, list[float]] = {setting: [] for setting in runs}
+    matmul_times: dict[int, list[float]] = {num: [] for num in threads}
+    for run in (*runs.values(), *(peak.run for peak in peaks.values())):
+        run()  # buffers, kernels and engines are made now
+    started, budget = perf_counter(), seconds_each * len(runs)
+    while (waited := perf_counter() - started) < budget or _fewest(times) < FEWEST_RUNS:
+        for num, peak in peaks.items():
+            matmul_times[num].append(_seconds(peak.run))
+        for setting, run in runs.items():
+            times[setting].append(_seconds(run))
+        if progress is not None:
+            progress(min(1.0, waited / budget))
+    (first, *_) = models.values()
+    measured = [
+        _measurement(
+            setting,
+            np.array(seconds),
+            num_operations=first.manifest.num_operations,
+            num_channels=first.manifest.num_channels,
+            peak_per_s=MatrixProduct.OPERATIONS / min(matmul_times[setting.num_threads]),
+        )
+        for setting, seconds in times.items()
+    ]
+    return sorted(measured, key=lambda each: -each.patterns_per_s)
+
+
+def best(measured: Sequence[Measurement]) -> Measurement:
+    """Return the fastest, or of those nearly as fast the one with the smallest batch."""
+    limit = NEARLY_AS_FAST * max(each.patterns_per_s for each in measured)
+    good = [each for each in measured if each.patterns_per_s >= limit]
+    return min(good, key=lambda each: (each.setting.batch_size, -each.patterns_per_s))
+
+
+def remember(digest: str, measured: Sequence[Measurement]) -> Path:
+    """Keep the best setting of each provider, for this model and machine.
+
+    Parameters
+    ----------
+    digest : str
+        sha256 of the model file.
+    measured : sequence of Measurement
+
+    Returns
+    -------
+    Path
+        The file it is kept in.
+    """
+    path = cache_folder() / FILE_NAME
+    known = _read(path)
+    of_machine = known.setdefault(digest, {}).setdefault(_machine(), {})
+    for name in {each.setting.provider for each in measured}:
+        winner = best([each for each in measured if each.setting.provider == name])
+        of_machine[name] = asdict(winner.setting) | {"patterns_per_s": winner.patterns_per_s}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(known, indent=1, sort_keys=True))
+    return path
+
+
+def recall(digest: str, provider: str = "auto") -> Setting | None:
+    """Return the best setting that was measured, or None if nothing was.
+
+    Parameters
+    ----------
+    digest : str
+        sha256 of the model file.
+    provider : str
+        "auto" for the fastest of all.
+    """
+    of_machine = _read(cache_folder() / FILE_NAME).get(digest, {}).get(_machine(), {})
+    names = [name for name in of_machine if provider in ("auto", name)]
+    if not names:
+        return None
+    found = of_machine[max(names, key=lambda name: of_machine[name]["patterns_per_s"])]
+    return Setting(found["provider"], found["num_threads"], found["batch_size"])
+
+
+def num_cores() -> int:
+    """Return the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(
+    path: str | Path, providers: Sequence[str] | None, threads: Sequence[int]
+) -> dict[tuple[str, int], Model]:
+    models: dict[tuple[str, int], Model] = {}
+    for name in providers or PROVIDERS:
+        # a GPU does not care how many threads wait for it
+        useful = threads[-1:] if name in PROVIDERS and PROVIDERS[name].device else threads
+        for num in useful:
+            try:
+                models[name, num] = Model(path, provider=name, num_threads=num)
+            except ProviderError:
+                if providers is not None:
+                    raise
+                break
+    return models
+
+
+def _batch_of(model: Model, size: int) -> Callable[[], object]:
+    manifest = model.manifest
+    shape = (size, manifest.num_channels, manifest.window_px, manifest.window_px)
+    proof = manifest.verification
+    amplitude: NDArray[np.float32] = np.resize(proof.amplitude, shape)
+    return lambda: model.predict(amplitude, proof.scale)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = perf_counter()
+    run()
+    return perf_counter() - started
+
+
+def _fewest(times: dict[Setting, list[float]]) -> int:
+    return min(len(each) for each in times.values())
+
+
+def _measurement(
+    setting: Setting,
+    seconds: NDArray[np.float64],
+    *,
+    num_operations: int | None,
+    num_channels: int,
+    peak_per_s: float,
+) -> Measurement:
+    median_s, slow_s = np.percentile(seconds, (50, 99))
+    samples_per_s = setting.batch_size / median_s
+    share = None if num_operations is None else 100 * samples_per_s * num_operations / peak_per_s
+    return Measurement(
+        setting,
+        patterns_per_s=float(samples_per_s * num_channels),
+        p50_ms=float(1e3 * median_s),
+        p99_ms=float(1e3 * slow_s),
+        percent_of_peak=None if share is None else float(share),
+    )
+
+
+def _machine() -> str:
+    return f"{platform.node()}, {platform.machine()}, {num_cores()} cores"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what is remembered; a damaged file is as good as none."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

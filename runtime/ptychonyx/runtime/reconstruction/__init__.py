@@ -1,0 +1,1 @@
+"""A scan and a model in, a product out."""

@@ -1,0 +1,164 @@
+"""One scan in Ptychodus' standard folder in, one product out, with events for whoever started it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any
+
+from ..errors import ScanError
+from ..files import refuse_destroying_inputs
+from ..formats import load_scan, save_product
+from ..formats.ptychodus_scan import PATTERNS, PRODUCT
+from ..model.session import Model
+from ..product import Product
+from .options import Options, options_from_ini
+from .pipeline import PREDICTIONS_AT_ONCE
+from .reconstruct import reconstruct
+
+MODEL, SETTINGS = "model.onnx", "settings.ini"
+NUM_PROGRESS_EVENTS = 100
+
+
+@dataclass(frozen=True)
+class Events:
+    """One JSON object a line: `event` and its fields; `elapsed_s` counts from the first.
+
+    Without a file, nothing is written.
+    """
+
+    file: IO[str] | None
+    started_s: float
+
+    def emit(self, event: str, **values: Any) -> None:
+        """Write one line, at once."""
+        if self.file is not None:
+            elapsed_s = round(monotonic() - self.started_s, 3)
+            line = json.dumps({"event": event, "elapsed_s": elapsed_s, **values}, allow_nan=False)
+            self.file.write(f"{line}\n")
+            self.file.flush()
+
+
+@contextmanager
+def open_events(path: Path | None) -> Iterator[Events]:
+    """Open the event file; an exception that passes through is its last line.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be made.
+    """
+    if path is None:
+        yield Events(None, monotonic())
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"The event file {path} cannot be made ({error}); give one in a folder that exists."
+        ) from error
+    with file:
+        events = Events(file, monotonic())
+        try:
+            yield events
+        except BaseException as error:
+            events.emit("error", type=type(error).__name__, message=str(error))
+            raise
+
+
+def reconstruct_folder(
+    input_folder: Path,
+    output_folder: Path,
+    *,
+    events: Events,
+    should_stop: Callable[[], bool],
+) -> Product:
+    """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx.
+
+    Settings come from settings.ini, if there is one. The product is written as product.h5 of the
+    output folder, which is made if it is missing.
+
+    Parameters
+    ----------
+    input_folder, output_folder : path
+    events : Events
+        Gets `started`, `progress`, `cancelling` and `finished`.
+    should_stop : callable
+        Asked after each batch; if true, what was done so far is written, with `complete` false.
+
+    Raises
+    ------
+    ValueError
+        If something is missing in the folder, or does not fit.
+    RuntimeError
+        If the provider does not start, or fails.
+    """
+    _check_folders(input_folder, output_folder)
+    settings = input_folder / SETTINGS
+    options = options_from_ini(settings) if settings.is_file() else Options()
+    scan = load_scan(input_folder)
+    model = Model(
+        input_folder / MODEL, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE
+    )
+    output_folder.mkdir(parents=True, exist_ok=True)
+    path = output_folder / PRODUCT
+    events.emit(
+        "started",
+        pid=os.getpid(),
+        model=model.manifest.name,
+        provider=model.provider,
+        num_patterns=scan.num_patterns,
+        product=str(path),
+    )
+    is_cancelling = False
+
+    def stop() -> bool:
+        nonlocal is_cancelling
+        if should_stop() and not is_cancelling:
+            is_cancelling = True
+            events.emit("cancelling")
+        return is_cancelling
+
+    product = reconstruct(
+        scan, model, progress=_report(events), should_stop=stop, **options.arguments()
+    )
+    save_product(product, path)
+    events.emit(
+        "finished",
+        product=str(path),
+        complete=product.complete,
+        num_patterns_used=product.num_patterns_used,
+    )
+    return product
+
+
+def _report(events: Events) -> Callable[[int, int], None]:
+    """Return a progress that writes no more than `NUM_PROGRESS_EVENTS` lines."""
+    written = 0
+
+    def report(done: int, num: int) -> None:
+        nonlocal written
+        if done * NUM_PROGRESS_EVENTS // num > written:
+            written = done * NUM_PROGRESS_EVENTS // num
+            events.emit("progress", num_patterns_done=done, num_patterns=num)
+
+    return report
+
+
+def _check_folders(input_folder: Path, output_folder: Path) -> None:
+    if not input_folder.is_dir():
+        raise ScanError(f"There is no folder {input_folder}; check the path.")
+    for name in (PATTERNS, PRODUCT, MODEL):
+        if not (input_folder / name).is_file():
+            raise ScanError(
+                f"{input_folder} has no {name}; {PATTERNS}, {PRODUCT} and {MODEL} are needed: put "
+                "it there."
+            )
+    if output_folder.exists() and not output_folder.is_dir():
+        raise ValueError(f"{output_folder} is a file; give a folder for the product.")
+    refuse_destroying_inputs([input_folder], written=[output_folder / PRODUCT])

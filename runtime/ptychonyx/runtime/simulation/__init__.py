@@ -1,0 +1,1 @@
+"""Scans with their truth, drawn and computed."""

@@ -1,0 +1,314 @@
+"""What a training run is asked to do: one frozen dataclass, YAML in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ptychonyx.runtime.files import write_text
+
+from ..backends import check_backend_name
+from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS
+from ..physics import OBJECT_LOSSES, PIXEL_LOSSES
+from .ptychopinn import is_ptychopinn, translate
+
+LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
+SCHEDULES = ("plateau", "constant", "exponential", "cosine")
+OPTIMIZERS = ("adam", "adamw")
+PRECISIONS = ("float32", "bfloat16")
+PTYCHOPINN_ONLY = ("pad_object", "probe_big")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides the outcome of a training run, besides the scans themselves.
+
+    Attributes
+    ----------
+    backend : "tensorflow" or "pytorch"
+        Framework that trains; fixed for a run.
+    architecture : "cnn", "unet" or "ptychopinn"
+        Network; see `docs/arrays.md`.
+    filters : float
+        F, the factor on all channel counts; may be fractional.
+    amplitude_activation : "sigmoid", "swish", "softplus" or "relu"
+        Last function of the amplitude's decoder.
+    amplitude_max : float
+        Upper bound of the object's amplitude (1 is vacuum), for a sigmoid.
+    window_px : int or None
+        Side N that the patterns must have; None takes any.
+    pad_object, probe_big : bool or None
+        Of `ptychopinn`: object only in the central half of the window; a branch for its border.
+        None is true.
+    num_channels : int
+        C, the neighbouring patterns that the network takes at once: 1, 4 or 9.
+    num_merged : int or None
+        Patterns of a group, whose patches must agree on one object while training; None is C. With
+        C = 1 each of them goes through the network alone, and the exported model takes single ones.
+    max_distance_px : float or None
+        Largest distance of the others from the pattern whose group it is; None is N/4.
+    loss : str or mapping of str to float
+        "poisson", "amplitude" (both against the measured counts), "supervised" (against the scan's
+        own object), "total_variation" (of the object); several with their weights.
+    trainable_probe, trainable_gain : bool
+        Also improve the probe's modes, and one factor on the intensity of each scan.
+    patch_px : int or None
+        Side M of the central part of a patch that the exported model returns; None is N/2.
+    epochs, batch_size : int
+        Passes over the training patterns, and samples in a step, over all devices.
+    accumulate_batches : int
+        Batches whose mean gradient makes one step.
+    optimizer : "adam" or "adamw"
+    weight_decay : float
+        For adamw: share of the learning rate by which weights shrink in each step.
+    gradient_clip_norm : float or None
+        Longest gradient over all parameters; a longer one is shortened to it.
+    schedule : "plateau", "constant", "exponential" or "cosine"
+        How the learning rate goes from the first to the last; see `policy`.
+    warmup_epochs : int
+        Epochs over which the rate first rises linearly.
+    learning_rate, min_learning_rate : float
+        First and last learning rate.
+    plateau_factor, plateau_patience : float, int
+        The rate is multiplied by the factor after that many epochs without improvement.
+    early_stopping_patience : int or None
+        Training ends after that many epochs without improvement; None never ends early.
+    validation_fraction : float
+        Share of the patterns, at the end of the scan's longer side, that only validates. With 0
+        the training loss takes the place of the validation loss.
+    precision : "float32" or "bfloat16"
+        Of the network's arithmetic; weights, physics and losses are always float32.
+    seed : int
+        Seeds the first weights, the groups and the order of the batches, alike in both backends.
+    quantity : "counts", "amplitude" or None
+        What the patterns are, where the files do not say.
+    position_origin : str or None
+        Rule from file positions to corners; None takes the format's own.
+
+    Examples
+    --------
+    >>> TrainingConfig(backend="pytorch", filters=0.5).epochs
+    100
+    >>> TrainingConfig(loss={"amplitude": 1, "total_variation": 0.01}).loss_weights
+    {'amplitude': 1.0, 'total_variation': 0.01}
+    >>> TrainingConfig(backend="jax")
+    Traceback (most recent call last):
+    ...
+    ValueError: `backend` is 'jax', expected exactly "tensorflow" or "pytorch".
+    """
+
+    backend: str = "tensorflow"
+    architecture: str = "unet"
+    filters: float = 1.0
+    amplitude_activation: str = "sigmoid"
+    amplitude_max: float = 2.0
+    window_px: int | None = None
+    pad_object: bool | None = None
+    probe_big: bool | None = None
+    num_channels: int = 1
+    num_merged: int | None = None
+    max_distance_px: float | None = None
+    loss: str | Mapping[str, float] = "poisson"
+    trainable_probe: bool = False
+    trainable_gain: bool = False
+    patch_px: int | None = None
+    epochs: int = 100
+    batch_size: int = 16
+    accumulate_batches: int = 1
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    gradient_clip_norm: float | None = None
+    schedule: str = "plateau"
+    warmup_epochs: int = 0
+    learning_rate: float = 1e-3
+    min_learning_rate: float = 1e-5
+    plateau_factor: float = 0.5
+    plateau_patience: int = 8
+    early_stopping_patience: int | None = 30
+    validation_fraction: float = 0.1
+    precision: str = "float32"
+    seed: int = 0
+    quantity: str | None = None
+    position_origin: str | None = None
+
+    def __post_init__(self) -> None:
+        check_backend_name(self.backend)
+        _check_choices(self)
+        _check_loss(self.loss)
+        for name in ("filters", "amplitude_max", "learning_rate", "min_learning_rate"):
+            _check(self, name, getattr(self, name) > 0, "a positive number")
+        for name in ("epochs", "batch_size", "plateau_patience", "accumulate_batches"):
+            _check(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in (
+            "gradient_clip_norm",
+            "max_distance_px",
+            "early_stopping_patience",
+            "num_merged",
+        ):
+            value = getattr(self, name)
+            _check(self, name, value is None or value > 0, "a positive number, or null")
+        _check(self, "num_channels", self.num_channels in (1, 4, 9), "1, 4 or 9")
+        _check(self, "weight_decay", self.weight_decay >= 0, "0 or larger")
+        _check(self, "plateau_factor", 0 < self.plateau_factor <= 1, "above 0 and at most 1")
+        _check(self, "validation_fraction", 0 <= self.validation_fraction < 1, "from 0 to below 1")
+        _check(self, "warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`")
+        _check(self, "seed", self.seed >= 0, "0 or larger")
+        _check_together(self)
+
+    @property
+    def group_size(self) -> int:
+        """Patterns of a group."""
+        return self.num_merged or self.num_channels
+
+    @property
+    def trains_beam(self) -> bool:
+        """Whether the probe, or its power, is improved together with the network."""
+        return self.trainable_probe or self.trainable_gain
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The losses and their weights."""
+        if isinstance(self.loss, str):
+            return {self.loss: 1.0}
+        return {name: float(weight) for name, weight in self.loss.items()}
+
+    def digest(self) -> str:
+        """Return the sha256 of the configuration; equal configurations have equal digests."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the whole configuration as YAML."""
+        write_text(path, yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
+
+
+def load_config(
+    path: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> TrainingConfig:
+    """Build a configuration from a YAML file and values that override it.
+
+    Parameters
+    ----------
+    path : path or None
+        YAML file with fields of `TrainingConfig`, or PtychoPINN's own (see `ptychopinn_settings`);
+        None starts from the defaults.
+    overrides : mapping, optional
+        Field names and values; a value of None leaves the file's value.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no mapping, a field that does not exist, or a value out of range.
+
+    Examples
+    --------
+    >>> load_config(overrides={"epochs": 3}).epochs
+    3
+    """
+    values = _read_yaml(path) if path is not None else {}
+    if is_ptychopinn(values):
+        values = translate(values)
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    hints = typing.get_type_hints(TrainingConfig)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(
+            f"Unknown training setting `{unknown[0]}`; the settings are: {', '.join(hints)}."
+        )
+    return TrainingConfig(**{name: _typed(name, hints[name], values[name]) for name in values})
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise ValueError(f"There is no configuration file {path}; give a YAML file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds a {type(values).__name__}, expected `name: value` lines.")
+    return values
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = tuple(typing.get_origin(kind) or kind for kind in kinds)
+    if value is None and type(None) in kinds:
+        return None
+    if float in kinds and isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3 as text
+        except ValueError:
+            pass
+    elif isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds):
+        return value
+    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise ValueError(f"`{name}` is {value!r}, expected {names}.")
+
+
+def _check(config: TrainingConfig, name: str, is_valid: bool, needed: str) -> None:
+    if not is_valid:
+        raise ValueError(f"`{name}` is {getattr(config, name)!r}, expected {needed}.")
+
+
+def _check_choices(config: TrainingConfig) -> None:
+    choices: dict[str, tuple[str | None, ...]] = {
+        "architecture": tuple(NETWORKS),
+        "amplitude_activation": AMPLITUDE_ACTIVATIONS,
+        "schedule": SCHEDULES,
+        "optimizer": OPTIMIZERS,
+        "precision": PRECISIONS,
+        "quantity": (None, "counts", "amplitude"),
+    }
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            named = ", ".join("none" if choice is None else f'"{choice}"' for choice in allowed)
+            raise ValueError(f"`{name}` is {getattr(config, name)!r}, expected one of: {named}.")
+
+
+def _check_loss(loss: str | Mapping[str, float]) -> None:
+    weights = {loss: 1.0} if isinstance(loss, str) else loss
+    named = ", ".join(f'"{name}"' for name in LOSSES)
+    for name, weight in weights.items():
+        if name not in LOSSES:
+            raise ValueError(f"`loss` is {name!r}, expected one of: {named}.")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            raise ValueError(f"The weight of loss {name!r} is {weight!r}, expected above 0.")
+    if not set(weights) - {"total_variation"}:
+        raise ValueError(
+            f"`loss` is {loss!r}, which knows no data; name one of: {named} besides total_variation."
+        )
+
+
+def _check_together(config: TrainingConfig) -> None:
+    if config.min_learning_rate > config.learning_rate:
+        raise ValueError(
+            f"`min_learning_rate` is {config.min_learning_rate}, expected at most "
+            f"`learning_rate` ({config.learning_rate})."
+        )
+    if config.patch_px is not None:
+        _check(config, "patch_px", config.patch_px >= 2 and config.patch_px % 2 == 0, "even")
+    if config.num_merged is not None and config.num_channels > 1:
+        _check(config, "num_merged", config.num_merged == config.num_channels, "`num_channels`")
+    if config.weight_decay and config.optimizer != "adamw":
+        raise ValueError(
+            f"`weight_decay` is {config.weight_decay}, but `optimizer` is {config.optimizer!r}, "
+            'which has none; use "adamw".'
+        )
+    for name in PTYCHOPINN_ONLY:
+        if getattr(config, name) is not None and config.architecture != "ptychopinn":
+            raise ValueError(
+                f"`{name}` is given, but `architecture` is {config.architecture!r}, which has no "
+                'such part; leave it out, or use "ptychopinn".'
+            )

@@ -1,0 +1,1 @@
+"""A network as data: its layers, its weights, its constants."""

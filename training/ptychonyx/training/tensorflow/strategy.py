@@ -1,0 +1,81 @@
+"""How TensorFlow's devices and processes work together: its strategies, and sums over workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from ..distributed.workers import Workers
+
+FIRST_PORT = 20_000
+"""Of a SLURM job's processes, plus the last digits of its number, so that jobs do not meet."""
+
+
+def make_strategy(workers: Workers) -> tf.distribute.Strategy:
+    """Return the strategy; with several processes, wait until all are there, and connect them.
+
+    Raises
+    ------
+    ValueError
+        If there are GPUs, but fewer than asked for.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    num_needed = workers.devices if workers.num == 1 else workers.local_rank + 1
+    if gpus and len(gpus) < num_needed and not workers.has_slurm:
+        raise ValueError(
+            f"`--devices` is {workers.devices}, but this machine has {len(gpus)} GPUs; ask for fewer."
+        )
+    if workers.strategy == "mirrored":
+        return tf.distribute.MirroredStrategy(_devices_of_one_process(workers.devices, bool(gpus)))
+    if workers.num == 1:
+        return tf.distribute.get_strategy()
+    if len(gpus) > 1:  # with one, srun has bound each process to its own
+        tf.config.set_visible_devices(gpus[workers.local_rank], "GPU")
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(workers))
+
+
+def distribute(strategy: tf.distribute.Strategy, value_of: Callable[[int], Any]) -> Any:
+    """Return the values of this process' devices as one that differs from device to device."""
+    if strategy.num_replicas_in_sync == 1:
+        return value_of(0)
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: value_of(context.replica_id_in_sync_group)
+    )
+
+
+def sum_over_devices(values: Any) -> Any:
+    """Return the sums over all devices of what each has; to be called on each."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def sum_over_workers(strategy: tf.distribute.Strategy, workers: Workers, value: float) -> float:
+    """Return the sum of a number over all processes."""
+    if workers.num == 1:
+        return value
+    values = distribute(strategy, lambda device: tf.constant(float(value), tf.float64))
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+
+
+def _devices_of_one_process(num: int, has_gpus: bool) -> list[str]:
+    if not has_gpus:  # parts of the CPU: no gain, but the same as with GPUs
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(num)]
+        tf.config.set_logical_device_configuration(cpu, parts)
+    return [f"{'GPU' if has_gpus else 'CPU'}:{index}" for index in range(num)]
+
+
+def _resolver(workers: Workers) -> tf.distribute.cluster_resolver.ClusterResolver:
+    if not workers.has_slurm:
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return tf.distribute.cluster_resolver.SlurmClusterResolver(
+        port_base=FIRST_PORT + int(os.environ.get("SLURM_JOB_ID", 0)) % 10_000,
+        gpus_per_node=workers.devices,  # a place for each process, whether or not it has a GPU
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
