@@ -17,7 +17,7 @@ HELD_OUT = "dead_leaves"
 
 CARD = """# small-{backend}
 
-A small network for 64×64 patterns, trained with {backend} by `make models`. Licence: {licence}.
+A small network for 64×64 patterns, trained with {backend} by `make models`. License: {license}.
 
 - **Trained on** four simulated scans (two of random lines, two of dead leaves; 600 patterns each, step
   5 px, a curved three-mode probe about 32 px wide, 4.4e5 counts through vacuum), self-supervised, with
@@ -51,12 +51,12 @@ def main() -> None:
             settings = ("--backend", backend, "--config", HERE / "small.yaml")
             ptychonyx("train", *training, *settings, "-o", run)
             model = home / "model.onnx"
-            naming = ("--name", f"small-{backend}", "--licence", LICENCE)
+            naming = ("--name", f"small-{backend}", "--license", LICENCE)
             ptychonyx("export", run, "-o", model, *naming)
             product = folder / f"{backend}.h5"
             ptychonyx("reconstruct", unseen, *COUNTS, "-m", model, "-o", product)
             scores = json.loads(ptychonyx("compare", product, unseen, "--json"))
-            card = CARD.format(backend=backend, licence=LICENCE, **scores)
+            card = CARD.format(backend=backend, license=LICENCE, **scores)
             (home / "README.md").write_text(card)
             print(home, {key: scores[key] for key in ("phase_pearson", "amplitude_pearson")})
 

@@ -13,7 +13,7 @@ from model_files import tiny_manifest as tiny_manifest
 from model_files import tiny_model as tiny_model
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 FRAMEWORKS = {"tensorflow": "tensorflow", "pytorch": "torch"}
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "velociprobe_siemens_star"
@@ -39,5 +39,5 @@ def star() -> Path:
 @pytest.fixture(scope="session")
 def small_scan() -> Scan:
     """A simulated scan of 40 patterns of 32×32."""
-    spec = SimulationSpec(num_patterns=40, window_px=32, step_px=4, counts_per_pattern=1e5)
-    return simulate(spec, np.random.default_rng(0))
+    spec = SimulationOptions(num_patterns=40, window_px=32, step_px=4, counts_per_pattern=1e5)
+    return simulate_scan(spec, np.random.default_rng(0))

@@ -23,7 +23,7 @@ def make_manifest(*, window_px: int = 8, patch_px: int = 4, num_channels: int = 
         "schema_version": "1.0",
         "name": "tiny",
         "created": "2026-01-01T00:00:00+00:00",
-        "licence": "MIT",
+        "license": "MIT",
         "backend": "pytorch",
         "framework_version": "2.13",
         "exporter": "by hand",

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 ROOT = Path(__file__).parents[1]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
@@ -51,8 +51,8 @@ def run(kind: str, code: str, folder: Path) -> None:
     ids=lambda document: str(document.relative_to(ROOT)),
 )
 def test_code_blocks_run(document: Path, tmp_path: Path) -> None:
-    spec = SimulationSpec(num_patterns=16, window_px=32, step_px=4, counts_per_pattern=1e5)
-    scan = simulate(spec, np.random.default_rng(0))
+    spec = SimulationOptions(num_patterns=16, window_px=32, step_px=4, counts_per_pattern=1e5)
+    scan = simulate_scan(spec, np.random.default_rng(0))
     for name in ("scan.npz", "reference.npz"):
         save_scan(scan, tmp_path / name)
     for kind, code in blocks(document):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("torch", "tensorflow", "keras", "lightning", "onnx")
@@ -54,8 +54,8 @@ class Environment:
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    spec = SimulationSpec(num_patterns=40, step_px=5)
-    save_scan(simulate(spec, np.random.default_rng(0)), path)
+    spec = SimulationOptions(num_patterns=40, step_px=5)
+    save_scan(simulate_scan(spec, np.random.default_rng(0)), path)
     return path
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import Model, Product, load_object, load_probe, load_scan
-from ptychonyx.runtime import compare
+from ptychonyx.runtime import Model, Product, compare, load_object, load_probe, load_scan
 from ptychonyx.runtime.comparison.metrics import Comparison
 from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.training.config.config import load_config

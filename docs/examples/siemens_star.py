@@ -60,9 +60,9 @@ def write_scan(raw: bytes, path: Path, window_px: int = 64) -> None:
     spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe)))
     spectrum = np.roll(spectrum, -BEAM_OFFSET_PX, axis=-1)[middle, middle]
     small = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))
-    centres = positions - positions.min(axis=0) + window_px / 2 + 8
+    centers = positions - positions.min(axis=0) + window_px / 2 + 8
     np.savez_compressed(
-        path, diff3d=patterns, ycoords=centres[:, 0], xcoords=centres[:, 1], probeGuess=small
+        path, diff3d=patterns, ycoords=centers[:, 0], xcoords=centers[:, 1], probeGuess=small
     )
 
 

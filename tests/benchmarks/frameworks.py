@@ -125,14 +125,14 @@ def tensorflow(architecture: Architecture, weights: Any) -> dict[str, Predict]:
 
 
 def check(variants: dict[str, Predict]) -> None:
-    """See that all compute the same; the runtime gives the centre."""
+    """See that all compute the same; the runtime gives the center."""
     amplitude = amplitudes(3)
-    centre = variants[RUNTIME](amplitude)
+    center = variants[RUNTIME](amplitude)
     for name, call in variants.items():
         patches = call(amplitude)
         if name != RUNTIME:
             patches = patches[..., 16:48, 16:48]
-        np.testing.assert_allclose(patches, centre, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(patches, center, atol=1e-4, err_msg=name)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from performance import BUILD
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 MATERIAL = BUILD / "material"
 NUM_SIMULATED = 500
@@ -81,8 +81,8 @@ def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
 
 def small_scan(window_px: int, num_patterns: int) -> Scan:
     """Return a simulated scan with its truth; counts are stored as uint16, as detectors do."""
-    spec = SimulationSpec(num_patterns=num_patterns, window_px=window_px, step_px=STEP_PX)
-    return simulate(spec, np.random.default_rng(0))
+    spec = SimulationOptions(num_patterns=num_patterns, window_px=window_px, step_px=STEP_PX)
+    return simulate_scan(spec, np.random.default_rng(0))
 
 
 def long_scan(

@@ -39,7 +39,7 @@ from ptychonyx.runtime.formats.placed_object import PlacedObject
 from ptychonyx.runtime.plot import plot_comparison
 from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.backends import BACKENDS
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.run import open_run
@@ -110,10 +110,10 @@ def simulated(kind: str, window_px: int) -> Data:
     ranges = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     numbers = {key: float(values[key]) for key in ("step_px", "counts_per_pattern")}
     factor = window_px / 64
-    spec = SimulationSpec(**(values | ranges | numbers | {"window_px": window_px}))
+    spec = SimulationOptions(**(values | ranges | numbers | {"window_px": window_px}))
     spec = dataclasses.replace(spec, step_px=spec.step_px * factor)
     *training, unseen = (
-        simulate(spec, np.random.default_rng(seed))
+        simulate_scan(spec, np.random.default_rng(seed))
         for seed in (*range(1, SETTINGS["num_training_scans"] + 1), SETTINGS["held_out_seed"])
     )
     assert unseen.object_ is not None
@@ -122,7 +122,7 @@ def simulated(kind: str, window_px: int) -> Data:
 
 
 def scanned_region(scan: Scan) -> str:
-    """Return the rows and columns between the outermost centres of the beam.
+    """Return the rows and columns between the outermost centers of the beam.
 
     Beyond them only the beam's faint rim fell, and from one side.
     """
@@ -216,7 +216,7 @@ HEAD = """# Quality
 Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml` beside it). The star is the
 real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
 100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. All
-others are simulated, and scored on an object that was not trained on, between the outermost centres of the
+others are simulated, and scored on an object that was not trained on, between the outermost centers of the
 beam. Figures are medians over the seeds named. A training
 has collapsed if amplitude and phase both correlate by less than {collapsed}. Cases without a row were not
 run yet; a phase SSIM left out was taken by an older rule.

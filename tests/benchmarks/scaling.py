@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.run import open_run
 
 NUM_RUNS, NUM_PATTERNS, EPOCHS = 2, 256, 3
@@ -41,8 +41,8 @@ def measure(scan: Path, backend: str, devices: int) -> float:
 def main(backends: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.npz"
-        spec = SimulationSpec(num_patterns=NUM_PATTERNS, step_px=5)
-        save_scan(simulate(spec, np.random.default_rng(0)), scan)
+        spec = SimulationOptions(num_patterns=NUM_PATTERNS, step_px=5)
+        save_scan(simulate_scan(spec, np.random.default_rng(0)), scan)
         for backend in backends or ["tensorflow", "pytorch"]:
             pairs = [
                 (measure(scan, backend, 1), measure(scan, backend, 2)) for _ in range(NUM_RUNS)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from performance import remake, remember, spread, table, write_section
 
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.data.samples import prepare_samples
 from ptychonyx.training.network.architecture import HEADS, Architecture
@@ -24,7 +24,7 @@ from ptychonyx.training.run import open_run
 from ptychonyx.training.train import train
 
 NUM_RUNS, NUM_PATTERNS, BATCH = 5, 192, 16
-SPEC = SimulationSpec(num_patterns=NUM_PATTERNS, step_px=5)
+SPEC = SimulationOptions(num_patterns=NUM_PATTERNS, step_px=5)
 
 Epoch = Callable[[], None]
 
@@ -137,7 +137,7 @@ PLAIN = {"tensorflow": plain_tensorflow, "pytorch": plain_pytorch}
 
 def rates(backend: str) -> dict[str, list[float]]:
     """Return samples/s of both, turn by turn."""
-    scan = simulate(SPEC, np.random.default_rng(0))
+    scan = simulate_scan(SPEC, np.random.default_rng(0))
     samples = prepare_samples([scan], validation_fraction=0)
     epoch = PLAIN[backend](samples.amplitude, samples.constants.probe)
     epoch()  # traced, warmed up

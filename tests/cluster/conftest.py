@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
@@ -103,7 +103,7 @@ def slurm(rank: int, num: int, job: int) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def scan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with 300 patterns of 32×32: an epoch of a second or two."""
-    spec = SimulationSpec(num_patterns=300, window_px=32, step_px=4, counts_per_pattern=1e5)
+    spec = SimulationOptions(num_patterns=300, window_px=32, step_px=4, counts_per_pattern=1e5)
     path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    save_scan(simulate(spec, np.random.default_rng(0)), path)
+    save_scan(simulate_scan(spec, np.random.default_rng(0)), path)
     return path

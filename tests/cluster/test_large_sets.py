@@ -15,7 +15,7 @@ from cluster.conftest import Start, children_of, finish
 
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.data import samples as samples_module
 from ptychonyx.training.data.samples import Samples, prepare_samples
 from ptychonyx.training.data.stored import StoredAmplitudes, made_ahead
@@ -33,8 +33,8 @@ def test_a_set_that_stays_in_its_files_gives_the_same_batches(
     bad_pixels = np.zeros((32, 32), dtype=np.bool_)
     bad_pixels[3, 5] = True
     save_scan(dataclasses.replace(small_scan, bad_pixels=bad_pixels), tmp_path / "scan")
-    spec = SimulationSpec(num_patterns=30, window_px=32, num_modes=1, counts_per_pattern=3e3)
-    scans = [load_scan(tmp_path / "scan"), simulate(spec, np.random.default_rng(1))]
+    spec = SimulationOptions(num_patterns=30, window_px=32, num_modes=1, counts_per_pattern=3e3)
+    scans = [load_scan(tmp_path / "scan"), simulate_scan(spec, np.random.default_rng(1))]
 
     def prepare() -> Samples:
         return prepare_samples(
@@ -47,7 +47,7 @@ def test_a_set_that_stays_in_its_files_gives_the_same_batches(
     assert isinstance(kept.amplitude, np.ndarray)
     assert isinstance(stored.amplitude, StoredAmplitudes)
     assert stored.amplitude.shape == kept.amplitude.shape
-    for name in ("scale", "probe", "good_pixels", "mean_count", "weights"):
+    for name in ("scale", "probe", "good_pixels", "counts_per_good_pixel", "weights"):
         one, other = (getattr(each.constants, name) for each in (kept, stored))
         np.testing.assert_array_equal(one, other)
     for groups in kept.training_batches(batch_size=8, seed=0, epoch=3):

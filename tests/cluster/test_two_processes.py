@@ -16,7 +16,7 @@ from cluster.train_and_tell import SGD, Losses
 
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.distributed.workers import Workers
 from ptychonyx.training.network.weights import load_weights
@@ -88,13 +88,13 @@ def scan_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("scans")
     bad_pixels = np.zeros((32, 32), dtype=np.bool_)
     bad_pixels[3, 5] = bad_pixels[20, 17] = True
-    first = SimulationSpec(num_patterns=317, window_px=32, step_px=3, counts_per_pattern=1e5)
-    second = SimulationSpec(
+    first = SimulationOptions(num_patterns=317, window_px=32, step_px=3, counts_per_pattern=1e5)
+    second = SimulationOptions(
         num_patterns=147, window_px=32, step_px=3, counts_per_pattern=3e3, num_modes=1
     )
     scans = [
-        dataclasses.replace(simulate(first, np.random.default_rng(0)), bad_pixels=bad_pixels),
-        simulate(second, np.random.default_rng(1)),
+        dataclasses.replace(simulate_scan(first, np.random.default_rng(0)), bad_pixels=bad_pixels),
+        simulate_scan(second, np.random.default_rng(1)),
     ]
     paths = [str(folder / name) for name in ("first.npz", "second.npz")]
     for scan, path in zip(scans, paths, strict=True):

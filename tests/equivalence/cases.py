@@ -151,7 +151,7 @@ def oracle_loss(
         physics.Measured(
             counts=amplitude**2,
             good_pixels=constants.good_pixels.astype(np.float64)[scan],
-            mean_count=constants.mean_count.astype(np.float64)[scan],
+            counts_per_good_pixel=constants.counts_per_good_pixel.astype(np.float64)[scan],
             truth=batch.truth,
             weights=illuminated,
         ),

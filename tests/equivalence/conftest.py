@@ -11,7 +11,7 @@ import pytest
 from equivalence.cases import WINDOW_PX, config_of, network_of
 
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.data.samples import Samples, prepare_samples
 from ptychonyx.training.network.backprojection import backprojection_constants
 from ptychonyx.training.network.weights import Weights, draw_weights, load_weights
@@ -23,8 +23,10 @@ def scans(small_scan: Scan) -> list[Scan]:
     """Two scans of other doses, numbers of modes and bad pixels; both hold their object."""
     bad_pixels = np.zeros((WINDOW_PX, WINDOW_PX), dtype=np.bool_)
     bad_pixels[3, 5] = bad_pixels[20, 17] = True
-    spec = SimulationSpec(num_patterns=12, window_px=WINDOW_PX, num_modes=1, counts_per_pattern=3e3)
-    second = simulate(spec, np.random.default_rng(1))
+    spec = SimulationOptions(
+        num_patterns=12, window_px=WINDOW_PX, num_modes=1, counts_per_pattern=3e3
+    )
+    second = simulate_scan(spec, np.random.default_rng(1))
     return [dataclasses.replace(small_scan, bad_pixels=bad_pixels), second]
 
 

@@ -17,7 +17,7 @@ from ptychonyx.export import run as model_file
 from ptychonyx.export.proof import native_patches
 from ptychonyx.runtime.errors import ExportMismatchError
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.network.backprojection import backprojection_constants
 from ptychonyx.training.network.weights import Weights, draw_weights, save_weights
@@ -55,8 +55,8 @@ def config_of(case: str, name: str) -> TrainingConfig:
 
 
 def simulated_probe(window_px: int) -> NDArray[np.complex64]:
-    spec = SimulationSpec(num_patterns=1, window_px=window_px, num_modes=2)
-    probe = simulate(spec, np.random.default_rng(0)).probe
+    spec = SimulationOptions(num_patterns=1, window_px=window_px, num_modes=2)
+    probe = simulate_scan(spec, np.random.default_rng(0)).probe
     assert probe is not None
     return probe
 

@@ -17,7 +17,7 @@ from ptychonyx.runtime.errors import PrecisionLossError
 from ptychonyx.runtime.model.manifest import Manifest
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 PARENT = Path(__file__).parents[2] / "models" / "small-pytorch" / "model.onnx"
 ALL = ("float16", "bfloat16", "int8")
@@ -27,8 +27,8 @@ Derive = Callable[[str], tuple[Path, PrecisionReport]]
 @pytest.fixture(scope="module")
 def scan() -> Scan:
     """Of the kind that the model of `models/` was trained on."""
-    spec = SimulationSpec(object_name="dead_leaves", num_patterns=120, step_px=5)
-    return simulate(spec, np.random.default_rng(3))
+    spec = SimulationOptions(object_name="dead_leaves", num_patterns=120, step_px=5)
+    return simulate_scan(spec, np.random.default_rng(3))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_wrong_requests_are_refused(derive: Derive, scan: Scan, tmp_path: Path) 
         export_precision(derive("int8")[0], output, precision="float16", calibration=scan)
     with pytest.raises(ValueError, match=r"must end in \.onnx"):
         export_precision(PARENT, tmp_path / "x.tflite", precision="int8", calibration=scan)
-    small = simulate(SimulationSpec(num_patterns=4, window_px=32), np.random.default_rng(0))
+    small = simulate_scan(SimulationOptions(num_patterns=4, window_px=32), np.random.default_rng(0))
     with pytest.raises(ValueError, match="32×32, but the model"):
         export_precision(PARENT, output, precision="int8", calibration=small)
     assert list(tmp_path.iterdir()) == []

@@ -77,7 +77,7 @@ def mirrored(bare: Bare) -> None:
 
 
 def bordered(bare: Bare) -> None:
-    """A centre with zeros around it and a border of other channels, as the `ptychopinn`."""
+    """A center with zeros around it and a border of other channels, as the `ptychopinn`."""
     is_border = np.ones((SIDE, SIDE))
     is_border[4:12, 4:12] = 0
     trunk = bare.node(
@@ -125,29 +125,29 @@ def run(graph: Any, side: int, amplitude: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("side", [1, 2, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_centre_is_what_the_whole_graph_gives(name: str, side: int) -> None:
+def test_the_center_is_what_the_whole_graph_gives(name: str, side: int) -> None:
     amplitude = np.random.default_rng(1).random((3, CHANNELS, SIDE, SIDE), dtype=np.float32)
     graph = built(name)
     reduced = reduce_operations(graph, num_channels=CHANNELS, window_px=SIDE, patch_px=side)
     start = (SIDE - side) // 2
-    for whole, centre in zip(
+    for whole, center in zip(
         run(graph, SIDE, amplitude), run(reduced, side, amplitude), strict=True
     ):
         expected = whole[..., start : start + side, start : start + side]
         assert np.ptp(expected) > 0
-        np.testing.assert_allclose(centre, expected, atol=1e-5)
+        np.testing.assert_allclose(center, expected, atol=1e-5)
 
 
 def test_nothing_is_upsampled_and_nothing_of_a_border_is_left() -> None:
-    whole, centre = (
+    whole, center = (
         reduce_operations(built("bordered"), num_channels=CHANNELS, window_px=SIDE, patch_px=side)
         for side in (16, 8)
     )
     assert {node.op_type for node in whole.node} >= {"DepthToSpace", "Pad", "Add"}
-    ops = {node.op_type for node in centre.node}
+    ops = {node.op_type for node in center.node}
     assert ops == {"Conv", "MaxPool", "Relu", "Mul", "Sigmoid", "DepthToSpace", "Slice"}
     # the channels of the border are not computed either
-    shapes = {tuple(tensor.dims) for tensor in centre.initializer}
+    shapes = {tuple(tensor.dims) for tensor in center.initializer}
     assert (4, 5, 3, 3) in shapes
     assert (7, 5, 3, 3) not in shapes
 

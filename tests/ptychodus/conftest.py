@@ -16,7 +16,7 @@ import pytest
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.simulation.scan import MARGIN_PX, SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import MARGIN_PX, SimulationOptions, simulate_scan
 
 collect_ignore = [
     "drive.py",
@@ -119,8 +119,8 @@ def standard_folder(scan: Scan, folder: Path, **changes: Any) -> Path:
 @pytest.fixture(scope="session")
 def truth() -> Scan:
     """A scan off the origin, on a canvas that is not square, of an object no model has seen."""
-    spec = SimulationSpec(object_name="lines", num_patterns=600, step_px=5)
-    scan = simulate(spec, np.random.default_rng(22))
+    spec = SimulationOptions(object_name="lines", num_patterns=600, step_px=5)
+    scan = simulate_scan(spec, np.random.default_rng(22))
     assert scan.frame is not None
     assert scan.object_ is not None
     kept = scan.corners_px[:, 0] < HEIGHT_PX - scan.window_px - MARGIN_PX

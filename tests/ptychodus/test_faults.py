@@ -15,7 +15,7 @@ import pytest
 
 from ptychonyx.runtime.formats import load_object
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 from .conftest import Environment, make_environment, standard_folder
 
@@ -84,8 +84,8 @@ def test_a_fault_is_one_line(
 
 
 def test_a_model_for_another_window_is_one_line(environment: Environment, tmp_path: Path) -> None:
-    spec = SimulationSpec(num_patterns=40, window_px=32, step_px=4)
-    folder = standard_folder(simulate(spec, np.random.default_rng(0)), tmp_path / "input")
+    spec = SimulationOptions(num_patterns=40, window_px=32, step_px=4)
+    folder = standard_folder(simulate_scan(spec, np.random.default_rng(0)), tmp_path / "input")
     result = environment.drive("infer", folder, tmp_path / "a.h5")
     (line,) = complaints(result)
     assert "32×32, but the model" in line
@@ -165,8 +165,8 @@ def test_patches_beyond_the_canvas_are_clipped(
     height, width = (side - lost_px for side in truth.frame.canvas_shape)
     pixel_m = truth.frame.pixel_size_m
     y_m, x_m = (
-        centre_m - lost_px / 2 * side_m
-        for centre_m, side_m in zip(truth.frame.center_m, pixel_m, strict=True)
+        center_m - lost_px / 2 * side_m
+        for center_m, side_m in zip(truth.frame.center_m, pixel_m, strict=True)
     )
     small = replace(
         truth,

@@ -1,4 +1,4 @@
-"""A real Ptychodus, a real model, an off-centre scan: five ways in, one object out."""
+"""A real Ptychodus, a real model, an off-center scan: five ways in, one object out."""
 
 from __future__ import annotations
 

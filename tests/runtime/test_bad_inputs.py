@@ -14,7 +14,7 @@ import pytest
 from ptychonyx.runtime import load_scan
 from ptychonyx.runtime.errors import QuantityError, ScanError
 from ptychonyx.runtime.formats import load_object, load_probe, save_scan
-from ptychonyx.runtime.scaling import mean_counts, probe_in_counts
+from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts
 from ptychonyx.runtime.scan import Scan
 
 Change = dict[str, Any]
@@ -69,7 +69,7 @@ def test_bad_npz(change: Change, message: str, tmp_path: Path) -> None:
 
 
 def use(scan: Scan) -> None:
-    counts = mean_counts(scan)
+    counts = counts_per_pattern(scan)
     if scan.probe is not None:
         probe_in_counts(scan.probe, counts)
 
@@ -154,4 +154,4 @@ def test_bad_pixels_are_zero_before_anything_else(small_scan: Scan) -> None:
     mask[3, 4] = True
     scan = Scan(patterns, "counts", small_scan.corners_px[:5], bad_pixels=mask)
     clean = dataclasses.replace(scan, patterns=np.nan_to_num(patterns), bad_pixels=None)
-    assert mean_counts(scan) == pytest.approx(mean_counts(clean))
+    assert counts_per_pattern(scan) == pytest.approx(counts_per_pattern(clean))

@@ -19,7 +19,7 @@ import pytest
 from ptychonyx.runtime import load_object, load_probe, load_product, load_scan
 from ptychonyx.runtime.errors import QuantityError, ScanError
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.scaling import mean_counts
+from ptychonyx.runtime.scaling import counts_per_pattern
 from ptychonyx.runtime.scan import Scan
 
 Arrays = dict[str, Any]
@@ -172,7 +172,7 @@ def test_flipped_bytes_raise_nothing_else(name: str, small_scan: Scan, tmp_path:
         damaged[rng.integers(0, min(4000, len(whole)), 8)] = rng.integers(0, 256, 8)
         (tmp_path / name).write_bytes(damaged.tobytes())
         try:
-            mean_counts(load_scan(tmp_path / name, quantity="counts"))
+            counts_per_pattern(load_scan(tmp_path / name, quantity="counts"))
         except ScanError:
             num_refused += 1
     assert num_refused > 0
@@ -185,7 +185,7 @@ def test_damaged_patterns_are_noticed_when_they_are_read(tmp_path: Path) -> None
     (tmp_path / "scan.npz").write_bytes(content)
     scan = load_scan(tmp_path / "scan.npz", quantity="amplitude")
     with pytest.raises(ScanError, match=r"`diff3d` of .*Bad CRC-32"):
-        mean_counts(scan)
+        counts_per_pattern(scan)
 
 
 def test_a_header_cannot_ask_for_memory_that_the_file_does_not_fill(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_bad_ptychodus_files(
     with h5py.File(tmp_path / name, "r+") as file:
         edit(file)
     with pytest.raises(ScanError, match=message):
-        mean_counts(load_scan(tmp_path))
+        counts_per_pattern(load_scan(tmp_path))
 
 
 def test_bad_ptychodus_pairs(small_scan: Scan, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ptychonyx.runtime.stitching.shift import (
     shift_matrices,
     shift_taps,
 )
-from ptychonyx.runtime.stitching.summed_weights import TILE_PX, Denominator
+from ptychonyx.runtime.stitching.summed_weights import TILE_PX, SummedWeights
 
 
 def added_one_by_one(shape, weights, corners_px):
@@ -40,7 +40,7 @@ def test_convolution_agrees_with_adding_one_by_one(shape):
     weights = rng.uniform(0.1, 1, (8, 11))
     corners_px = rng.uniform(-20, np.array(shape) + 10, (300, 2))
     corners_px[::3] = np.rint(corners_px[::3])
-    denominator = Denominator(shape, weights)
+    denominator = SummedWeights(shape, weights)
     for part in np.array_split(corners_px, 4):
         whole = np.floor(part).astype(np.int64)
         fractions = part - whole

@@ -29,7 +29,7 @@ from ptychonyx.runtime.fleet.tasks import FleetOptions, Order, Split
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model.session import read_manifest
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
@@ -330,8 +330,8 @@ def test_a_stopped_fleet_keeps_what_is_finished(scan_path: Path, model: Path, tm
 @pytest.mark.timeout(240)
 def test_a_large_fleet_survives_a_killed_worker(tmp_path: Path):
     def make(path: Path, seed: int, window_px: int, lowest: float = 0) -> None:
-        spec = SimulationSpec(num_patterns=20, window_px=window_px, step_px=8)
-        scan = simulate(spec, np.random.default_rng(seed))
+        spec = SimulationOptions(num_patterns=20, window_px=window_px, step_px=8)
+        scan = simulate_scan(spec, np.random.default_rng(seed))
         patterns = scan.patterns[:].astype(np.float32)
         patterns[5, 3, 3] += lowest
         save_scan(dataclasses.replace(scan, patterns=patterns), path)

@@ -17,7 +17,7 @@ from ptychonyx.runtime.formats.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
 from ptychonyx.runtime.formats.npz import Npz
 from ptychonyx.runtime.formats.ptychodus_product import NOMINAL_PIXEL_M
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.scaling import mean_counts, probe_in_counts, read_amplitudes
+from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts, read_amplitudes
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.runtime.stitching.mosaic import cut_patches
 
@@ -33,7 +33,7 @@ def test_npz_round_trip(small_scan: Scan, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npz"]
 
 
-def test_ptychodus_round_trip_off_centre_and_not_square(small_scan: Scan, tmp_path: Path) -> None:
+def test_ptychodus_round_trip_off_center_and_not_square(small_scan: Scan, tmp_path: Path) -> None:
     assert small_scan.frame is not None
     assert small_scan.frame.canvas_shape[0] != small_scan.frame.canvas_shape[1]
     assert small_scan.frame.center_m[0] < 0 < small_scan.frame.center_m[1]
@@ -391,10 +391,10 @@ def test_real_scan_explains_its_patterns(star: Path) -> None:
     scan = load_scan(star / "siemens64.npz", quantity="counts")
     with pytest.raises(QuantityError, match="--quantity counts"):
         load_scan(star / "siemens64.npz")
-    assert mean_counts(scan) == pytest.approx(4.42e5, rel=0.01)
+    assert counts_per_pattern(scan) == pytest.approx(4.42e5, rel=0.01)
     reference = load_object(star / "siemens64_reference_3modes.npz").object_
     probe = load_probe(star / "siemens64_reference_3modes.npz")
-    assert probe_in_counts(probe, mean_counts(scan))[1] == pytest.approx(1, abs=0.1)
+    assert probe_in_counts(probe, counts_per_pattern(scan))[1] == pytest.approx(1, abs=0.1)
 
     def residual(shift_px: float) -> float:
         corners_px = scan.corners_px[:100:5] + shift_px

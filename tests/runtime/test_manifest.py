@@ -86,7 +86,7 @@ WRONG = [
     ("schema_version", "one"),
     ("name", ""),
     ("name", "x" * 20_000),
-    ("licence", None),
+    ("license", None),
     ("created", 2026),
     ("backend", "jax"),
     ("backend", ["pytorch"]),

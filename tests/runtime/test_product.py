@@ -107,7 +107,7 @@ def test_others_find_what_they_look_for(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_probe(path), product.probe)
 
 
-def test_positions_are_in_metres_from_the_canvas_centre(tmp_path: Path) -> None:
+def test_positions_are_in_metres_from_the_canvas_center(tmp_path: Path) -> None:
     product = make_product()
     save_product(product, tmp_path / "product.h5")
     y = (product.corners_px[:, 0] + 16 / 2 - 40 / 2) * 2e-8 - 3e-6

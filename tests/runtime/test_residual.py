@@ -10,7 +10,7 @@ import pytest
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
 from ptychonyx.runtime.reconstruction.residual import Residual, measure_residual
-from ptychonyx.runtime.scaling import mean_counts
+from ptychonyx.runtime.scaling import counts_per_pattern
 from ptychonyx.runtime.scan import Scan
 
 
@@ -18,7 +18,7 @@ def residual_of(scan: Scan, object_, **changes) -> Residual:
     options = {
         "object_corner_px": scan.object_corner_px,
         "probe": scan.probe,
-        "mean_counts": mean_counts(scan),
+        "counts_per_pattern": counts_per_pattern(scan),
     }
     return measure_residual(scan, object_, **(options | changes))
 
@@ -26,7 +26,7 @@ def residual_of(scan: Scan, object_, **changes) -> Residual:
 def test_the_truth_leaves_only_photon_noise(small_scan: Scan) -> None:
     residual = residual_of(small_scan, small_scan.object_)
     # the root of a Poisson count has variance 1/4, less where counts are few
-    noise = 0.25 * small_scan.window_px**2 / mean_counts(small_scan)
+    noise = 0.25 * small_scan.window_px**2 / counts_per_pattern(small_scan)
     assert 0.3 * noise < residual.total < 1.1 * noise
     assert residual.num_patterns == small_scan.num_patterns
     assert np.isfinite(residual.per_pattern).all()
@@ -88,6 +88,6 @@ def test_the_real_star_is_explained_better_by_three_modes(
         found.object_,
         object_corner_px=found.corner_px,
         probe=load_probe(path),
-        mean_counts=mean_counts(scan),
+        counts_per_pattern=counts_per_pattern(scan),
     )
     assert residual.total == pytest.approx(expected, rel=0.05)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scaling import (
     READ_BATCH,
+    counts_per_pattern,
     estimate_probe,
     input_scale,
-    mean_counts,
     probe_in_counts,
     read_amplitudes,
     read_counts,
@@ -77,7 +77,7 @@ def test_bad_pixels_count_nothing_whatever_they_hold(junk: float) -> None:
         clean = make_scan(counts, quantity)
         np.testing.assert_array_equal(read_counts(scan, 0, 5), read_counts(clean, 0, 5))
         np.testing.assert_array_equal(read_amplitudes(scan, 0, 5), read_amplitudes(clean, 0, 5))
-        assert mean_counts(scan) == mean_counts(clean)
+        assert counts_per_pattern(scan) == counts_per_pattern(clean)
 
 
 def test_the_files_own_array_is_not_changed() -> None:
@@ -108,7 +108,7 @@ def test_a_bad_value_is_named_by_its_pattern(value: float, message: str, read: A
 def test_mean_counts_is_streamed_and_exact() -> None:
     num = 2 * READ_BATCH + 3
     patterns = CountingPatterns(np.full((num, 8, 8), 16_000_001, dtype=np.uint32))
-    assert mean_counts(make_scan(patterns)) == pytest.approx(64 * 16_000_001, rel=1e-7)
+    assert counts_per_pattern(make_scan(patterns)) == pytest.approx(64 * 16_000_001, rel=1e-7)
     assert patterns.largest <= READ_BATCH
     assert estimate_probe(make_scan(patterns)).shape == (1, 8, 8)
     assert patterns.largest <= READ_BATCH
@@ -119,7 +119,7 @@ def test_patterns_without_light_are_refused(bad: NDArray[np.bool_] | None) -> No
     patterns = np.zeros((3, 8, 8))
     patterns[:, 4, 4] = 0 if bad is None else 9
     with pytest.raises(ScanError, match="All diffraction patterns are zero"):
-        mean_counts(make_scan(patterns, bad_pixels=bad))
+        counts_per_pattern(make_scan(patterns, bad_pixels=bad))
 
 
 @pytest.mark.parametrize("dose", [0.01, 1.0, 1e6])
@@ -128,7 +128,7 @@ def test_input_scale_brings_any_dose_to_the_same_power(dose: float) -> None:
     scale = input_scale(scan)
     scaled = read_amplitudes(scan, 0, 5).astype(float) * scale
     assert np.mean(np.sum(scaled**2, axis=(1, 2))) == pytest.approx((8 / 2) ** 2, rel=1e-6)
-    assert scale == scale_from_counts(8, mean_counts(scan))
+    assert scale == scale_from_counts(8, counts_per_pattern(scan))
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,8 @@ def test_one_bright_pixel_lands_where_it_should(num_channels: int) -> None:
         peak = np.unravel_index(np.argmax(image), image.shape)
         np.testing.assert_array_equal(np.array(peak) + canvas.corner_px, bright)
         grid = np.indices(image.shape).reshape(2, -1)
-        centre = (grid @ image.ravel()) / image.sum() + np.array(canvas.corner_px)
-        np.testing.assert_allclose(centre, bright, atol=0.02)
+        center = (grid @ image.ravel()) / image.sum() + np.array(canvas.corner_px)
+        np.testing.assert_allclose(center, bright, atol=0.02)
         assert image.max() == pytest.approx(1, abs=0.01)
 
 

@@ -96,6 +96,6 @@ def test_a_bright_spot_of_one_patch_alone_lands_in_the_other_windows_between_pix
     patches[0, 0] = spot
     merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), np.ones((1, 64, 64)))
     for channel in range(4):
-        centre = ndimage.center_of_mass(np.abs(merged[0, channel]))
+        center = ndimage.center_of_mass(np.abs(merged[0, channel]))
         expected = 32 + corners_px[0, 0] - corners_px[0, channel]
-        np.testing.assert_allclose(centre, expected, atol=0.05)
+        np.testing.assert_allclose(center, expected, atol=0.05)

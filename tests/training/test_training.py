@@ -11,7 +11,13 @@ import pytest
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.simulation.scan import OBJECTS, POSITIONS, PROBES, SimulationSpec, simulate
+from ptychonyx.runtime.simulation.scan import (
+    OBJECTS,
+    POSITIONS,
+    PROBES,
+    SimulationOptions,
+    simulate_scan,
+)
 from ptychonyx.training import physics
 from ptychonyx.training.config.config import TrainingConfig, load_config
 from ptychonyx.training.data.samples import prepare_samples, split
@@ -103,8 +109,8 @@ def test_batches_depend_on_seed_and_epoch_alone(group_size: int, small_scan: Sca
 
 
 def test_several_scans_keep_their_own_scale_and_probe(small_scan: Scan) -> None:
-    dim = simulate(
-        SimulationSpec(num_patterns=9, window_px=32, counts_per_pattern=500, num_modes=1), RNG(1)
+    dim = simulate_scan(
+        SimulationOptions(num_patterns=9, window_px=32, counts_per_pattern=500, num_modes=1), RNG(1)
     )
     samples = prepare_samples([small_scan, dim], validation_fraction=0.2)
     scale = samples.constants.scale
@@ -141,8 +147,8 @@ def test_another_window_than_asked_for_is_refused(small_scan: Scan, tmp_path: Pa
 
 
 def test_samples_refuse_what_does_not_fit(small_scan: Scan) -> None:
-    other = simulate(SimulationSpec(num_patterns=4, window_px=64), RNG(0))
-    single = simulate(SimulationSpec(num_patterns=1, window_px=32), RNG(0))
+    other = simulate_scan(SimulationOptions(num_patterns=4, window_px=64), RNG(0))
+    single = simulate_scan(SimulationOptions(num_patterns=1, window_px=32), RNG(0))
     for scans, probe, message in (
         ([], None, "No scan was given"),
         ([small_scan, other], None, "one model takes one window"),
@@ -261,10 +267,10 @@ def test_run_folder_refusals(tmp_path: Path) -> None:
 
 
 def test_simulated_counts_follow_the_oracle_and_the_dose() -> None:
-    spec = SimulationSpec(
+    spec = SimulationOptions(
         num_patterns=30, window_px=32, counts_per_pattern=1e6, amplitude_range=(1, 1)
     )
-    scan = simulate(spec, RNG(0))
+    scan = simulate_scan(spec, RNG(0))
     assert scan.object_ is not None
     assert scan.probe is not None
     counts = np.asarray(scan.patterns[0:30], dtype=np.float64)
@@ -290,14 +296,14 @@ def test_simulated_counts_follow_the_oracle_and_the_dose() -> None:
 @pytest.mark.parametrize("positions_name", POSITIONS)
 @pytest.mark.parametrize("probe_name", PROBES)
 def test_every_simulation_repeats(object_name: str, positions_name: str, probe_name: str) -> None:
-    spec = SimulationSpec(
+    spec = SimulationOptions(
         object_name=object_name,
         positions_name=positions_name,
         probe_name=probe_name,
         num_patterns=5,
         window_px=32,
     )
-    one, other = (simulate(spec, RNG(3)) for _ in range(2))
+    one, other = (simulate_scan(spec, RNG(3)) for _ in range(2))
     np.testing.assert_array_equal(one.patterns[0:5], other.patterns[0:5])
     assert one.object_ is not None
     assert np.ptp(np.angle(one.object_)) > 0.1
@@ -305,6 +311,6 @@ def test_every_simulation_repeats(object_name: str, positions_name: str, probe_n
 
 def test_unknown_simulation_words_are_refused() -> None:
     with pytest.raises(ValueError, match="`object_name` is 'cat', expected one of: lines"):
-        SimulationSpec(object_name="cat")
+        SimulationOptions(object_name="cat")
     with pytest.raises(ValueError, match="`step_px` is 0, expected a positive number"):
-        SimulationSpec(step_px=0)
+        SimulationOptions(step_px=0)

@@ -34,7 +34,7 @@ from ptychonyx.runtime.model.manifest import PRECISIONS, Manifest, Verification
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
-from ptychonyx.runtime.scaling import mean_counts, read_amplitudes_of, scale_from_counts
+from ptychonyx.runtime.scaling import counts_per_pattern, read_amplitudes_of, scale_from_counts
 from ptychonyx.runtime.scan import Scan
 
 from .graph.assemble import with_manifest
@@ -82,7 +82,7 @@ def export_precision(
     precision: str,
     calibration: Scan,
     name: str | None = None,
-    licence: str = LICENCE,
+    license: str = LICENCE,
 ) -> PrecisionReport:
     """Derive a model file of another precision; refuse one that loses quality.
 
@@ -98,8 +98,8 @@ def export_precision(
     calibration : Scan
         Patterns as the model will see them: the scan it was trained on. On it both models
         reconstruct the object, and their difference decides.
-    name, licence : str
-        As in `export_run`; a model file keeps its licence.
+    name, license : str
+        As in `export_run`; a model file keeps its license.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def export_precision(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         if Path(source).suffix != ".onnx":
             parent_path = Path(folder) / f"float32-{output.name}"
-            export_run(source, parent_path, name=name or output.stem, licence=licence)
+            export_run(source, parent_path, name=name or output.stem, license=license)
         else:
             parent_path = Path(source)
         parent = Model(parent_path, provider="cpu")
@@ -213,7 +213,9 @@ def _samples(scan: Scan, manifest: Manifest) -> tuple[Sample, float]:
     )
     num = min(len(groups), NUM_CALIBRATION_SAMPLES)
     chosen = groups[np.linspace(0, len(groups) - 1, num).round().astype(np.int64)]
-    return read_amplitudes_of(scan, chosen), scale_from_counts(scan.window_px, mean_counts(scan))
+    return read_amplitudes_of(scan, chosen), scale_from_counts(
+        scan.window_px, counts_per_pattern(scan)
+    )
 
 
 def _head_convolutions(graph: onnx.GraphProto) -> set[str]:

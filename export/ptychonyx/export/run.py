@@ -44,7 +44,7 @@ class ExportReport:
 
 
 def export_run(
-    run_folder: Path, output: Path, *, name: str | None = None, licence: str = LICENCE
+    run_folder: Path, output: Path, *, name: str | None = None, license: str = LICENCE
 ) -> ExportReport:
     """Export the best weights of a run to one ONNX file.
 
@@ -57,7 +57,7 @@ def export_run(
         What `ptychonyx train` left.
     output : Path
         The model file, ending in .onnx.
-    name, licence : str
+    name, license : str
         For the manifest; the name is the file's own by default.
 
     Raises
@@ -76,7 +76,7 @@ def export_run(
     architecture = architecture_of(run.config, int(run.provenance()["inputs"][0]["window_px"]))
     weights = run.best_weights()
     backend = import_module(f"ptychonyx.export.{run.config.backend}")
-    manifest = _manifest(run, architecture, name=name or output.stem, licence=licence)
+    manifest = _manifest(run, architecture, name=name or output.stem, license=license)
     bare = backend.export_graph(architecture, weights)
     return _write_verified(bare, manifest, weights, output)
 
@@ -95,7 +95,7 @@ def check_output(output: Path) -> None:
         raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
 
 
-def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) -> Manifest:
+def _manifest(run: Run, architecture: Architecture, *, name: str, license: str) -> Manifest:
     backend = import_module(f"ptychonyx.export.{run.config.backend}")
     provenance, weights, probe = run.provenance(), run.best_weights(), run.probe()
     first = provenance["inputs"][0]
@@ -125,7 +125,7 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, licence: str) 
         schema_version=SCHEMA_VERSION,
         name=name,
         created=provenance.get("finished", provenance["started"]),
-        licence=licence,
+        license=license,
         backend=run.config.backend,
         framework_version=backend.FRAMEWORK_VERSION,
         exporter=backend.EXPORTER,

@@ -82,7 +82,7 @@ def to_ptychodus(
 ) -> PtychodusProduct:
     """Put a reconstructed object in the place of the one that was given.
 
-    Canvas, centre, positions, metadata and the number of layers stay; with several layers, the
+    Canvas, center, positions, metadata and the number of layers stay; with several layers, the
     first one is the result and the others are 1. The probe stays, unless the runtime had to bring
     it to counts or supply it: it belongs to the object. `losses` are those of the network's training,
     if it was trained here; Ptychodus plots them.

@@ -24,7 +24,7 @@ def export(
     quantity: Quantity = None,
     position_origin: Origin = None,
     name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the model.")] = "not stated",
+    license: Annotated[str, typer.Option(help="License of the model.")] = "not stated",
 ) -> None:
     """Export a run to one model file, and prove that it computes the same.
 
@@ -54,7 +54,7 @@ def export(
             precision=precision,
             calibration=load_asked(calibration, quantity, position_origin, None),
             name=name,
-            licence=licence,
+            license=license,
         )
         say(
             f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
@@ -63,7 +63,7 @@ def export(
             f"complex error {derived.complex_nrmse:.4f}."
         )
         return
-    report = export_run(run, output, name=name, licence=licence)
+    report = export_run(run, output, name=name, license=license)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
         f"{report.largest_difference:.1e} (allowed {report.tolerance:.0e})."

@@ -216,8 +216,8 @@ def _residual_points(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
     if product.pattern_residuals is None:
         return None
-    centres_px = product.corners_px + product.window_px / 2 - product.object_corner_px
-    return centres_px, product.pattern_residuals
+    centers_px = product.corners_px + product.window_px / 2 - product.object_corner_px
+    return centers_px, product.pattern_residuals
 
 
 def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:

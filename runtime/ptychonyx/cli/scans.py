@@ -76,15 +76,15 @@ def simulate(
     import numpy as np
 
     from ptychonyx.runtime.formats import files_of, save_scan
-    from ptychonyx.runtime.simulation.scan import SimulationSpec
-    from ptychonyx.runtime.simulation.scan import simulate as run
+    from ptychonyx.runtime.simulation.scan import SimulationOptions
+    from ptychonyx.runtime.simulation.scan import simulate_scan as run
 
     existing = () if overwrite else files_of(output)
     if existing:
         raise ValueError(
             f"{existing[0]} exists already; give another name, or `--overwrite` to replace it."
         )
-    spec = SimulationSpec(
+    spec = SimulationOptions(
         object_name=object_name,
         probe_name=probe,
         positions_name=positions,
@@ -163,7 +163,7 @@ def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
     from ptychonyx.runtime.errors import ScanError
     from ptychonyx.runtime.formats import load_probe
     from ptychonyx.runtime.reconstruction.residual import measure_residual
-    from ptychonyx.runtime.scaling import mean_counts
+    from ptychonyx.runtime.scaling import counts_per_pattern
 
     try:
         probe = load_probe(path)
@@ -174,6 +174,6 @@ def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
         of.object_,
         object_corner_px=of.corner_px,
         probe=probe,
-        mean_counts=mean_counts(scan),
+        counts_per_pattern=counts_per_pattern(scan),
         coverage=of.coverage,
     ).total

@@ -6,13 +6,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .model.manifest import Manifest
-from .scaling import input_scale, mean_counts, probe_in_counts
+from .scaling import counts_per_pattern, input_scale, probe_in_counts
 from .scan import Scan
 
 
 def describe_scan(scan: Scan) -> dict[str, str]:
     """Return name and value of what a person wants to know of a scan."""
-    counts = mean_counts(scan)
+    counts = counts_per_pattern(scan)
     missing = {
         "probe": scan.probe,
         "object": scan.object_,
@@ -64,7 +64,7 @@ def describe_model(manifest: Manifest) -> dict[str, str]:
         "probe": "none" if manifest.probe is None else f"{len(manifest.probe)} mode(s)",
         "training": ", ".join(f"{key} {value}" for key, value in manifest.training_summary.items()),
         "verified": f"difference {proof.largest_difference:.1e}, allowed {proof.tolerance:.0e}",
-        "licence": manifest.licence,
+        "license": manifest.license,
         "created": manifest.created,
     }
     if manifest.parent_digest is not None:

@@ -39,10 +39,10 @@ class _Image:
 
 @dataclass(frozen=True)
 class _Points:
-    """Values at window centres (y, x), joined by the path of the scan if `has_path`."""
+    """Values at window centers (y, x), joined by the path of the scan if `has_path`."""
 
     title: str
-    centres_px: NDArray[np.float64]
+    centers_px: NDArray[np.float64]
     values: NDArray[Any]
     cmap: str
     unit: str
@@ -73,7 +73,7 @@ def plot_object(
     disagreement : float array, shape (H, W), or None
         Variance of the overlapping patches; drawn as standard deviation.
     residuals : (float array, shape (n, 2), float array, shape (n,)), or None
-        Window centres (y, x) in pixels of the object, and the share of each pattern that it leaves
+        Window centers (y, x) in pixels of the object, and the share of each pattern that it leaves
         unexplained; NaN is not drawn.
     pixel_size_m : float or None
         Side of a pixel, for axes in µm; else they are in pixels.
@@ -117,10 +117,10 @@ def plot_object(
             _image("disagreement of patches", deviation[box], "magma", "σ", corner_px, pixel_size_m)
         )
     if residuals is not None:
-        centres_px, shares = residuals
+        centers_px, shares = residuals
         seen = np.isfinite(shares)
         percent = 100 * shares[seen]
-        panels.append(_Points("unexplained", centres_px[seen], percent, "magma", "%", pixel_size_m))
+        panels.append(_Points("unexplained", centers_px[seen], percent, "magma", "%", pixel_size_m))
     _draw([panels], path, title)
 
 
@@ -207,10 +207,10 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
     """
     pixel_size_m = scan.pixel_size_m
     counts = np.log10(_mean_counts(scan) + 0.1)
-    centres_px, order = scan.corners_px + scan.window_px / 2, np.arange(scan.num_patterns)
+    centers_px, order = scan.corners_px + scan.window_px / 2, np.arange(scan.num_patterns)
     panels: list[_Image | _Points] = [
         _image("mean pattern", counts, "magma", "log₁₀ counts", (0, 0), None),
-        _Points("positions (window centres)", centres_px, order, "viridis", "pattern",
+        _Points("positions (window centers)", centers_px, order, "viridis", "pattern",
                 pixel_size_m, has_path=True),
     ]  # fmt: skip
     second: list[_Image | _Points] = []
@@ -219,7 +219,7 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
         amplitude, phase = _amplitude_and_phase(scan.object_, known)
         corner = scan.object_corner_px
         # The rim that only the beam's tails saw would otherwise set the colours.
-        lit = _between_window_centres(scan)
+        lit = _between_window_centers(scan)
         panels += [
             _image("object: amplitude", amplitude, "gray", "", corner, pixel_size_m,
                    _limits(amplitude[lit])),
@@ -236,11 +236,11 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
     _draw([panels, second] if second else [panels], path, title)
 
 
-def _between_window_centres(scan: Scan) -> tuple[slice, slice]:
+def _between_window_centers(scan: Scan) -> tuple[slice, slice]:
     assert scan.object_ is not None
-    centres = scan.corners_px + scan.window_px / 2 - np.array(scan.object_corner_px)
-    lowest = np.maximum(centres.min(axis=0).astype(int), 0)
-    highest = np.minimum(centres.max(axis=0).astype(int) + 1, scan.object_.shape)
+    centers = scan.corners_px + scan.window_px / 2 - np.array(scan.object_corner_px)
+    lowest = np.maximum(centers.min(axis=0).astype(int), 0)
+    highest = np.minimum(centers.max(axis=0).astype(int) + 1, scan.object_.shape)
     if (highest <= lowest).any():
         return slice(None), slice(None)
     return slice(int(lowest[0]), int(highest[0])), slice(int(lowest[1]), int(highest[1]))
@@ -354,7 +354,7 @@ def _draw_image(figure: Any, axes: Any, image: _Image) -> None:
 def _draw_points(figure: Any, axes: Any, points: _Points) -> None:
     in_pixels = points.pixel_size_m is None
     scale = 1.0 if points.pixel_size_m is None else points.pixel_size_m * 1e6
-    y, x = points.centres_px.T * scale
+    y, x = points.centers_px.T * scale
     if points.has_path:
         axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
     size = float(np.clip(3000 / max(len(x), 1), 1, 20))

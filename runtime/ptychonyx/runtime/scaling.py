@@ -83,7 +83,7 @@ def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.flo
     return amplitudes[places.reshape(indexes.shape)]
 
 
-def mean_counts(scan: Scan) -> float:
+def counts_per_pattern(scan: Scan) -> float:
     """Return the mean over patterns of their total counts, in float64.
 
     Raises
@@ -93,7 +93,7 @@ def mean_counts(scan: Scan) -> float:
 
     Examples
     --------
-    >>> mean_counts(Scan(np.full((3, 2, 2), 5.0), "amplitude", np.zeros((3, 2))))
+    >>> counts_per_pattern(Scan(np.full((3, 2, 2), 5.0), "amplitude", np.zeros((3, 2))))
     100.0
     """
     total = 0.0
@@ -123,7 +123,7 @@ def input_scale(scan: Scan) -> float:
     >>> input_scale(Scan(np.full((3, 8, 8), 1.0), "counts", np.zeros((3, 2))))
     0.5
     """
-    return scale_from_counts(scan.window_px, mean_counts(scan))
+    return scale_from_counts(scan.window_px, counts_per_pattern(scan))
 
 
 def scale_from_counts(window_px: int, counts: float) -> float:

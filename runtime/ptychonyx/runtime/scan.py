@@ -38,7 +38,7 @@ class Frame:
     canvas_shape : (int, int)
         Height and width in pixels of the file's own object canvas; its top-left pixel is (0, 0).
     center_m : (float, float)
-        Position (y, x) of the canvas' centre in metres.
+        Position (y, x) of the canvas' center in metres.
     pixel_size_m : (float, float)
         Pixel height and width in metres.
     """

@@ -225,7 +225,7 @@ class Measured(NamedTuple):
     counts : real array, shape (B, C, N, N)
     good_pixels : real array, shape (B, N, N)
         1 where a pixel counts, 0 where it is bad.
-    mean_count : real array, shape (B,)
+    counts_per_good_pixel : real array, shape (B,)
         Mean counts of a good pixel in each sample's scan.
     truth : complex array, shape (B, C, N, N), or None
         The scan's own object in each window; only for `supervised`.
@@ -235,7 +235,7 @@ class Measured(NamedTuple):
 
     counts: Any
     good_pixels: Any
-    mean_count: Any
+    counts_per_good_pixel: Any
     truth: Any
     weights: Any
 
@@ -274,7 +274,7 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
 def _term(name: str, predicted: Prediction, measured: Measured) -> float:
     if name in PIXEL_LOSSES:
         pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
-        per_sample = _weighted_mean(pixels, measured.good_pixels) / measured.mean_count
+        per_sample = _weighted_mean(pixels, measured.good_pixels) / measured.counts_per_good_pixel
     else:
         per_sample = OBJECT_LOSSES[name](predicted, measured)
     return float(np.mean(per_sample))

@@ -232,7 +232,7 @@ def _describe(scan: Scan, index: int, samples: Samples, config: TrainingConfig) 
         "window_px": scan.window_px,
         "position_origin": scan.position_origin,
         "input_scale": float(samples.constants.scale[index]),
-        "mean_count": float(samples.constants.mean_count[index]),
+        "counts_per_good_pixel": float(samples.constants.counts_per_good_pixel[index]),
         "probe_source": "trained" if config.trains_beam else choice.source,
         "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.probe).tobytes()).hexdigest(),
         "probe_modes": len(choice.probe),

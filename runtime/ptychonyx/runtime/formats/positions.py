@@ -45,8 +45,8 @@ def corners_from_metres(
 ) -> NDArray[np.float64]:
     """Return the top-left pixel (y, x) of each window on a canvas, from positions in metres.
 
-    (position − centre) / pixel + canvas / 2 − N / 2: the same in every release of Ptychodus, though
-    the releases disagree on centres.
+    (position − center) / pixel + canvas / 2 − N / 2: the same in every release of Ptychodus, though
+    the releases disagree on centers.
 
     Examples
     --------

@@ -395,7 +395,7 @@ def _frame_of_scan(file: ProductFile) -> Frame | None:
 def _offset_m(
     corner_px: tuple[int, int], shape: tuple[int, int], canvas: tuple[int, int], frame: Frame
 ) -> tuple[float, float]:
-    """Return how far (y, x) the centre of an object is from that of a canvas."""
+    """Return how far (y, x) the center of an object is from that of a canvas."""
     y, x = (
         (corner + side / 2 - whole / 2) * pixel_m
         for corner, side, whole, pixel_m in zip(

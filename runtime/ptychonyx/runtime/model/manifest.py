@@ -75,7 +75,7 @@ class Manifest:
 
     Attributes
     ----------
-    schema_version, name, created, licence : str
+    schema_version, name, created, license : str
     backend : "tensorflow" or "pytorch"
         What the network was trained with.
     framework_version, exporter, exporter_version : str
@@ -122,7 +122,7 @@ class Manifest:
     schema_version: str
     name: str
     created: str
-    licence: str
+    license: str
     backend: str
     framework_version: str
     exporter: str
@@ -267,7 +267,7 @@ _RULES: dict[str, Rule] = {
     "schema_version": _TEXT,
     "name": _TEXT,
     "created": _TEXT,
-    "licence": _TEXT,
+    "license": _TEXT,
     "backend": (lambda value: value in BACKENDS, '"tensorflow" or "pytorch"'),
     "framework_version": _TEXT,
     "exporter": _TEXT,

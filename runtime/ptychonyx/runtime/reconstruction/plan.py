@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..groups import find_groups
 from ..model.manifest import Manifest
-from ..scaling import estimate_probe, mean_counts, probe_in_counts, scale_from_counts
+from ..scaling import counts_per_pattern, estimate_probe, probe_in_counts, scale_from_counts
 from ..scan import Scan
 from ..stitching.mosaic import StitchOptions, patch_weights
 
@@ -36,7 +36,7 @@ class Plan:
 
     Attributes
     ----------
-    mean_counts : float
+    counts_per_pattern : float
         Of a pattern of the scan.
     scale : float
         Input scale.
@@ -52,7 +52,7 @@ class Plan:
         Patterns on which the finished object is tested.
     """
 
-    mean_counts: float
+    counts_per_pattern: float
     scale: float
     probe: ChosenProbe
     groups: NDArray[np.int64]
@@ -82,7 +82,7 @@ class Plan:
 
     def patch_corners_px(self, scan: Scan) -> NDArray[np.float64]:
         """Return where the patch of each pattern goes, shape (n, 2)."""
-        # the exported graph cuts the centre, rounding down
+        # the exported graph cuts the center, rounding down
         margin_px = (scan.window_px - self.patch_px) // 2
         corners_px = scan.corners_px + margin_px
         return np.rint(corners_px) if self.stitching.subpixel == "nearest" else corners_px
@@ -107,9 +107,9 @@ def plan_reconstruction(
     """
     check_choices(batch_size=batch_size, scale=scale, residual_patterns=residual_patterns)
     _check_fit(scan, manifest)
-    counts = mean_counts(scan)
+    counts = counts_per_pattern(scan)
     return Plan(
-        mean_counts=counts,
+        counts_per_pattern=counts,
         scale=_choose_scale(scale, scan, manifest, counts),
         probe=_choose_probe(scan, manifest, counts),
         groups=find_groups(

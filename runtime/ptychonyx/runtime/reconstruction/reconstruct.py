@@ -231,7 +231,7 @@ def _residual(scan: Scan, plan: Plan, stitched: Stitched, canvas: Canvas) -> Res
         stitched.object_,
         object_corner_px=canvas.corner_px,
         probe=plan.known_probe,
-        mean_counts=plan.mean_counts,
+        counts_per_pattern=plan.counts_per_pattern,
         coverage=stitched.coverage,
         num_patterns=plan.residual_patterns,
     )

@@ -42,7 +42,7 @@ def measure_residual(
     *,
     object_corner_px: tuple[float, float],
     probe: NDArray[np.complex64],
-    mean_counts: float,
+    counts_per_pattern: float,
     coverage: NDArray[np.int32] | None = None,
     num_patterns: int = DEFAULT_NUM_PATTERNS,
 ) -> Residual:
@@ -57,8 +57,8 @@ def measure_residual(
         Its top-left pixel (y, x) in the scan's frame.
     probe : complex64 array, shape (modes, N, N)
         Brought to sqrt(counts), if it is in another unit.
-    mean_counts : float
-        Of a pattern of the scan, as `scaling.mean_counts` gives it.
+    counts_per_pattern : float
+        Of a pattern of the scan, as `scaling.counts_per_pattern` gives it.
     coverage : int array, shape (H, W), or None
         Where it is 0, and beyond the object, the mean of the covered object is assumed.
     num_patterns : int
@@ -83,7 +83,7 @@ def measure_residual(
     ...     np.full((24, 24), 0.9, dtype=np.complex64),
     ...     object_corner_px=(0, 0),
     ...     probe=probe,
-    ...     mean_counts=64.0,
+    ...     counts_per_pattern=64.0,
     ... )
     >>> round(residual.total, 4), residual.num_patterns
     (0.01, 2)
@@ -95,7 +95,7 @@ def measure_residual(
         )
     if num_patterns < 1:
         raise ValueError(f"`num_patterns` is {num_patterns}; give 1 or more.")
-    counted, _ = probe_in_counts(probe, mean_counts)
+    counted, _ = probe_in_counts(probe, counts_per_pattern)
     padded, shift = _padded(scan, object_, object_corner_px, coverage)
     count = min(num_patterns, scan.num_patterns)
     chosen = np.linspace(0, scan.num_patterns - 1, count).round().astype(np.int64)

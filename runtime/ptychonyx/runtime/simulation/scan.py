@@ -29,7 +29,7 @@ Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
-class SimulationSpec:
+class SimulationOptions:
     """What to simulate.
 
     Attributes
@@ -58,7 +58,7 @@ class SimulationSpec:
         else each is drawn apart.
     margins_px : ((int, int), (int, int))
         Object around the outermost windows, ((top, bottom), (left, right)). Unequal ones put the
-        scan off the canvas' centre and make the canvas oblong.
+        scan off the canvas' center and make the canvas oblong.
     """
 
     object_name: str = "lines"
@@ -104,8 +104,8 @@ class SimulationSpec:
             )
 
 
-def simulate(
-    spec: SimulationSpec,
+def simulate_scan(
+    spec: SimulationOptions,
     rng: np.random.Generator,
     *,
     probe: NDArray[np.complexfloating] | None = None,
@@ -116,7 +116,7 @@ def simulate(
 
     Parameters
     ----------
-    spec : SimulationSpec
+    spec : SimulationOptions
     rng : numpy.random.Generator
         The only source of randomness.
     probe : complex array, shape (modes, N, N), optional
@@ -137,7 +137,7 @@ def simulate(
 
     Examples
     --------
-    >>> scan = simulate(SimulationSpec(num_patterns=9, window_px=32), np.random.default_rng(0))
+    >>> scan = simulate_scan(SimulationOptions(num_patterns=9, window_px=32), np.random.default_rng(0))
     >>> scan.patterns.shape, scan.probe.shape
     ((9, 32, 32), (3, 32, 32))
     """
@@ -166,7 +166,9 @@ def simulate(
     )
 
 
-def draw_object(spec: SimulationSpec, shape: tuple[int, int], rng: np.random.Generator) -> Complex:
+def draw_object(
+    spec: SimulationOptions, shape: tuple[int, int], rng: np.random.Generator
+) -> Complex:
     """Draw amplitude and phase images and scale them to their ranges.
 
     Where the amplitude image is bright the object absorbs. Of one material, with thickness t from 0
@@ -180,7 +182,7 @@ def draw_object(spec: SimulationSpec, shape: tuple[int, int], rng: np.random.Gen
 
     Examples
     --------
-    >>> object_ = draw_object(SimulationSpec(), (64, 80), np.random.default_rng(0))
+    >>> object_ = draw_object(SimulationOptions(), (64, 80), np.random.default_rng(0))
     >>> bool(abs(object_).min() > 0.59 and abs(object_).max() < 1.01)
     True
     """
@@ -221,7 +223,7 @@ def diffract(
     return patterns
 
 
-def _dosed(probe: NDArray[np.complexfloating], spec: SimulationSpec) -> Complex:
+def _dosed(probe: NDArray[np.complexfloating], spec: SimulationOptions) -> Complex:
     side = spec.window_px
     if probe.ndim != 3 or probe.shape[1:] != (side, side) or len(probe) == 0:
         raise ValueError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..scan import Scan
 from .shift import NUM_BEFORE, NUM_TAPS, Shifter, shift_matrices, shift_taps
-from .summed_weights import Denominator
+from .summed_weights import SummedWeights
 
 WEIGHT_FLOOR = 1e-3
 """Of the largest weight: a pixel with less than this is as good as unseen."""
@@ -144,7 +144,7 @@ def canvas_for(scan: Scan) -> Canvas:
 def patch_weights(probe: NDArray[np.complex64] | None, patch_px: int) -> NDArray[np.float64]:
     """Return how much each pixel of an M×M patch counts.
 
-    Σ_m|P_m|², centre-cropped: where the beam was bright, the patch is known best. Without a probe,
+    Σ_m|P_m|², center-cropped: where the beam was bright, the patch is known best. Without a probe,
     a Hann window. Either fades out over the outermost pixels.
 
     Returns
@@ -206,7 +206,7 @@ class Mosaic:
         # rows of the three layers take turns, as in a shifted patch
         self._rows = np.zeros((height, NUM_LAYERS, width), np.float32)
         self._sums = self._rows.swapaxes(0, 1)  # Σw·Re q, Σw·Im q, Σw|q|²
-        self._denominator = Denominator(canvas.shape, weights)
+        self._summed_weights = SummedWeights(canvas.shape, weights)
 
     def add(self, patches: NDArray[np.complex64], corners_px: NDArray[np.float64]) -> None:
         """Add patches at their corners.
@@ -233,7 +233,7 @@ class Mosaic:
         whole = np.floor(relative).astype(np.int64)
         fractions = relative - whole
         taps = shift_taps(fractions)
-        self._denominator.add(whole, taps, is_wider=fractions > 0)
+        self._summed_weights.add(whole, taps, is_wider=fractions > 0)
         starts_px = (whole - NUM_BEFORE).tolist()
         for start in range(0, len(patches), PATCHES_AT_ONCE):
             part = slice(start, start + PATCHES_AT_ONCE)
@@ -249,7 +249,7 @@ class Mosaic:
     @property
     def partial_sums(self) -> PartialSums:
         """What was summed so far; not a copy."""
-        return PartialSums(self._rows, self._denominator.corners, self._denominator.changes)
+        return PartialSums(self._rows, self._summed_weights.corners, self._summed_weights.changes)
 
     def merge(self, sums: PartialSums) -> None:
         """Add what another mosaic, with the same canvas and weights, has summed.
@@ -279,7 +279,7 @@ class Mosaic:
                     "one canvas, with patches of one size."
                 )
         self._rows += sums.rows
-        self._denominator.merge(sums.corners, sums.changes)
+        self._summed_weights.merge(sums.corners, sums.changes)
 
     def _fill_layers(self, patches: NDArray[np.complex64]) -> None:
         layers, squares = self._shifter.layers[: len(patches)], self._squares[:, : len(patches)]
@@ -296,8 +296,8 @@ class Mosaic:
         """
         object_ = np.zeros(self.canvas.shape, np.complex64)
         disagreement = np.zeros(self.canvas.shape, np.float32)
-        coverage = self._denominator.coverage()
-        for rows, weight in self._denominator.weights():
+        coverage = self._summed_weights.coverage()
+        for rows, weight in self._summed_weights.weights():
             covered = (coverage[rows] > 0) & (weight > WEIGHT_FLOOR * self._largest_weight)
             coverage[rows][~covered] = 0
             divisor = np.where(covered, weight, np.inf)

@@ -13,7 +13,7 @@ TILE_PX = 512
 """Side of the Fourier transforms, for patches up to half as wide."""
 
 
-class Denominator:
+class SummedWeights:
     """Sum the weights of patches at their corners, and count the patches.
 
     Every patch has the same weights, so only its corner is written down: the taps of its shift. One
@@ -35,7 +35,7 @@ class Denominator:
     Examples
     --------
     >>> from ptychonyx.runtime.stitching.shift import shift_taps
-    >>> denominator = Denominator((1, 3), np.array([[1.0, 2.0]]))
+    >>> denominator = SummedWeights((1, 3), np.array([[1.0, 2.0]]))
     >>> corners_px, still = np.array([[0, 0], [0, 1]]), np.zeros((2, 2))
     >>> denominator.add(corners_px, shift_taps(still), is_wider=still > 0)
     >>> denominator.coverage()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.groups import default_max_distance_px, find_groups
 from ptychonyx.runtime.scaling import (
+    counts_per_pattern,
     estimate_probe,
-    mean_counts,
     probe_in_counts,
     read_amplitudes,
     scale_from_counts,
@@ -43,7 +43,7 @@ class ScanConstants:
         Probe in sqrt(counts); scans with fewer modes are filled up with empty modes.
     good_pixels : float32 array, shape (S, N, N)
         1 where a detector pixel counts, 0 where it is bad.
-    mean_count : float32 array, shape (S,)
+    counts_per_good_pixel : float32 array, shape (S,)
         Mean counts of a good pixel over the training patterns.
     weights : float32 array, shape (S, N, N)
         How much each pixel of a patch counts, `physics.illumination` of the probe.
@@ -52,7 +52,7 @@ class ScanConstants:
     scale: NDArray[np.float32]
     probe: NDArray[np.complex64]
     good_pixels: NDArray[np.float32]
-    mean_count: NDArray[np.float32]
+    counts_per_good_pixel: NDArray[np.float32]
     weights: NDArray[np.float32]
 
     def probe_unit(self) -> NDArray[np.float64]:
@@ -261,7 +261,7 @@ def prepare_samples(
     ends = np.cumsum([scan.num_patterns for scan in scans])
     starts = np.array([0, *ends[:-1]])
     kept, energies = _survey(scans, _is_small(scans, with_truth=with_truth))
-    counts = [mean_counts(scan) for scan in scans]
+    counts = [counts_per_pattern(scan) for scan in scans]
     choices = tuple(
         _choose_probe(scan, probe, mean) for scan, mean in zip(scans, counts, strict=True)
     )
@@ -285,7 +285,7 @@ def prepare_samples(
             ),
             probe=_stack_probes([choice.probe for choice in choices]),
             good_pixels=good.astype(np.float32),
-            mean_count=np.array(
+            counts_per_good_pixel=np.array(
                 [
                     _mean_count(energy[ids], mask)
                     for energy, (ids, _), mask in zip(energies, splits, good, strict=True)

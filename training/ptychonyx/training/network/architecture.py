@@ -218,7 +218,7 @@ def _unet_head(architecture: Architecture, name: str, activation: Activation) ->
 
 
 @dataclass(frozen=True)
-class Design:
+class NetworkDesign:
     """A trunk, of the architecture; a head, of the architecture, its name and activation."""
 
     trunk: Callable[[Architecture], Layers]
@@ -227,9 +227,9 @@ class Design:
 
 
 NETWORKS = {
-    "cnn": Design(_encoder, _cnn),
-    "unet": Design(_unet, _unet_head, is_backprojected=True),
-    "ptychopinn": Design(_encoder, _ptychopinn),
+    "cnn": NetworkDesign(_encoder, _cnn),
+    "unet": NetworkDesign(_unet, _unet_head, is_backprojected=True),
+    "ptychopinn": NetworkDesign(_encoder, _ptychopinn),
 }
 
 

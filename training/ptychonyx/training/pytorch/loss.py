@@ -27,7 +27,9 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
 def _term(name: str, predicted: Prediction, measured: Measured) -> Tensor:
     if name in PIXEL_LOSSES:
         pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
-        return (_weighted_mean(pixels, measured.good_pixels) / measured.mean_count).mean()
+        return (
+            _weighted_mean(pixels, measured.good_pixels) / measured.counts_per_good_pixel
+        ).mean()
     return OBJECT_LOSSES[name](predicted, measured).mean()
 
 

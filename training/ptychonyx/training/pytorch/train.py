@@ -54,12 +54,12 @@ class Constants(torch.nn.Module):
 
     scale: Tensor
     good_pixels: Tensor
-    mean_count: Tensor
+    counts_per_good_pixel: Tensor
     weights: Tensor
 
     def __init__(self, constants: ScanConstants, dtype: torch.dtype) -> None:
         super().__init__()
-        for name in ("scale", "good_pixels", "mean_count", "weights"):
+        for name in ("scale", "good_pixels", "counts_per_good_pixel", "weights"):
             tensor = torch.from_numpy(getattr(constants, name)).to(dtype)
             self.register_buffer(name, tensor, persistent=False)
 
@@ -81,7 +81,7 @@ def batch_loss(
         Measured(
             counts=amplitude.square(),
             good_pixels=constants.good_pixels[scan],
-            mean_count=constants.mean_count[scan],
+            counts_per_good_pixel=constants.counts_per_good_pixel[scan],
             truth=truth,
             weights=weights,
         ),

@@ -26,7 +26,9 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
 def _term(name: str, predicted: Prediction, measured: Measured) -> tf.Tensor:
     if name in PIXEL_LOSSES:
         pixels = PIXEL_LOSSES[name](predicted.rate, measured.counts)
-        return tf.reduce_mean(_weighted_mean(pixels, measured.good_pixels) / measured.mean_count)
+        return tf.reduce_mean(
+            _weighted_mean(pixels, measured.good_pixels) / measured.counts_per_good_pixel
+        )
     return tf.reduce_mean(OBJECT_LOSSES[name](predicted, measured))
 
 

@@ -50,7 +50,7 @@ class Constants:
     def __init__(self, constants: ScanConstants, dtype: tf.DType) -> None:
         self.scale = tf.cast(constants.scale, dtype)
         self.good_pixels = tf.cast(constants.good_pixels, dtype)
-        self.mean_count = tf.cast(constants.mean_count, dtype)
+        self.counts_per_good_pixel = tf.cast(constants.counts_per_good_pixel, dtype)
         self.weights = tf.cast(constants.weights, dtype)
 
 
@@ -71,7 +71,7 @@ def batch_loss(
         Measured(
             counts=tf.square(amplitude),
             good_pixels=tf.gather(constants.good_pixels, scan),
-            mean_count=tf.gather(constants.mean_count, scan),
+            counts_per_good_pixel=tf.gather(constants.counts_per_good_pixel, scan),
             truth=truth,
             weights=weights,
         ),

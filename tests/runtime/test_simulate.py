@@ -16,15 +16,15 @@ from ptychonyx.runtime.simulation.scan import (
     OBJECTS,
     POSITIONS,
     PROBES,
-    SimulationSpec,
+    SimulationOptions,
     diffract,
     draw_object,
     predict_counts,
-    simulate,
+    simulate_scan,
 )
 from ptychonyx.runtime.stitching.mosaic import cut_patches
 
-SMALL = SimulationSpec(num_patterns=12, window_px=32, step_px=4.0)
+SMALL = SimulationOptions(num_patterns=12, window_px=32, step_px=4.0)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -74,7 +74,7 @@ def test_fractional_corners_match_a_plane_wave_evaluated_there() -> None:
 @pytest.mark.parametrize("object_name", OBJECTS)
 def test_fractional_corners_match_a_fourier_shift_of_the_drawn_object(object_name: str) -> None:
     needs_photographs(object_name)
-    object_ = draw_object(SimulationSpec(object_name=object_name), (128, 128), rng())
+    object_ = draw_object(SimulationOptions(object_name=object_name), (128, 128), rng())
     mirrored = np.fft.fft2(np.pad(object_, ((0, 128), (0, 128)), mode="symmetric"))
     k = np.fft.fftfreq(256)
     for y, x in rng(1).uniform(30, 60, (5, 2)):
@@ -85,7 +85,7 @@ def test_fractional_corners_match_a_fourier_shift_of_the_drawn_object(object_nam
 
 
 def test_fractional_corners_are_not_rounded() -> None:
-    scan = simulate(SMALL, rng())
+    scan = simulate_scan(SMALL, rng())
     fractions = scan.corners_px % 1
     assert np.ptp(fractions, axis=0).min() > 0.3
     object_, probe = draw_object(SMALL, (60, 60), rng()), PROBES["focused"](32, 1)
@@ -104,7 +104,7 @@ def test_vacuum_carries_the_dose(probe_name: str, dose: float) -> None:
         amplitude_range=(1, 1),
         phase_range_rad=(0, 0),
     )
-    scan = simulate(spec, rng())
+    scan = simulate_scan(spec, rng())
     assert scan.probe is not None
     assert np.sum(np.abs(scan.probe.astype(np.complex128)) ** 2) == pytest.approx(dose, rel=1e-5)
     mean = np.asarray(scan.patterns[0:60], dtype=np.float64).sum(axis=(1, 2)).mean()
@@ -124,7 +124,7 @@ def test_noise_is_poisson() -> None:
 
 
 def test_batches_do_not_change_the_mean_counts() -> None:
-    scan = simulate(dataclasses.replace(SMALL, num_patterns=300), rng())
+    scan = simulate_scan(dataclasses.replace(SMALL, num_patterns=300), rng())
     object_, probe = truth(scan.object_), truth(scan.probe)
     whole = predict_counts(object_, probe, scan.corners_px)
     one = predict_counts(object_, probe, scan.corners_px[270:271])[0]
@@ -134,7 +134,7 @@ def test_batches_do_not_change_the_mean_counts() -> None:
 
 
 def test_dc_is_in_the_middle() -> None:
-    scan = simulate(dataclasses.replace(SMALL, probe_name="gaussian", num_modes=1), rng())
+    scan = simulate_scan(dataclasses.replace(SMALL, probe_name="gaussian", num_modes=1), rng())
     mean = np.asarray(scan.patterns[0:12], dtype=np.float64).mean(axis=0)
     assert np.unravel_index(mean.argmax(), mean.shape) == (16, 16)
 
@@ -145,7 +145,7 @@ def test_one_seed_decides_everything(object_name: str, positions_name: str) -> N
     needs_photographs(object_name)
     spec = dataclasses.replace(SMALL, object_name=object_name, positions_name=positions_name)
     state = np.random.get_state()[1].copy()  # noqa: NPY002 (proves that it is left alone)
-    first, again, other = (simulate(spec, rng(seed)) for seed in (7, 7, 8))
+    first, again, other = (simulate_scan(spec, rng(seed)) for seed in (7, 7, 8))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
     for name in ("patterns", "corners_px", "object_", "probe"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
@@ -155,7 +155,7 @@ def test_one_seed_decides_everything(object_name: str, positions_name: str) -> N
 @pytest.mark.parametrize("object_name", OBJECTS)
 def test_objects_keep_their_ranges_and_have_structure(object_name: str) -> None:
     needs_photographs(object_name)
-    spec = SimulationSpec(
+    spec = SimulationOptions(
         object_name=object_name, amplitude_range=(0.3, 0.9), phase_range_rad=(-1.0, 0.5)
     )
     object_ = draw_object(spec, (70, 110), rng())
@@ -206,9 +206,9 @@ def test_focused_probe_is_curved_and_half_a_window_wide() -> None:
     assert np.abs(np.diff(phase, 2)).mean() > 0.01
 
 
-def test_canvas_holds_every_window_and_may_be_oblong_and_off_centre() -> None:
+def test_canvas_holds_every_window_and_may_be_oblong_and_off_center() -> None:
     spec = dataclasses.replace(SMALL, margins_px=((8, 40), (25, 9)))
-    scan = simulate(spec, rng())
+    scan = simulate_scan(spec, rng())
     assert scan.object_ is not None
     assert scan.frame is not None
     assert scan.frame.canvas_shape == scan.object_.shape
@@ -222,7 +222,7 @@ def test_canvas_holds_every_window_and_may_be_oblong_and_off_centre() -> None:
 
 def test_a_given_probe_is_scaled_to_the_dose_and_used() -> None:
     given = (rng(5).normal(size=(2, 32, 32)) + 0j).astype(np.complex64)
-    scan = simulate(SMALL, rng(), probe=given)
+    scan = simulate_scan(SMALL, rng(), probe=given)
     assert scan.probe is not None
     ratio = scan.probe / given
     np.testing.assert_allclose(ratio, ratio[0, 0, 0], rtol=1e-5)
@@ -240,7 +240,7 @@ def test_a_given_probe_is_scaled_to_the_dose_and_used() -> None:
 )
 def test_unfit_probes_are_refused(probe: NDArray[np.complex64], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        simulate(SMALL, rng(), probe=probe)
+        simulate_scan(SMALL, rng(), probe=probe)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -
 
 def test_too_many_modes_are_refused() -> None:
     with pytest.raises(ValueError, match="`num_modes` is 6, expected at most 5"):
-        simulate(dataclasses.replace(SMALL, num_modes=6), rng())
+        simulate_scan(dataclasses.replace(SMALL, num_modes=6), rng())
 
 
 def test_natural_without_scikit_image_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
