@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 
 STEP_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "poisson": ("cnn poisson", {}),
-    "amplitude, C=4, trained beam": ("cnn C=4 amplitude, trained beam", {}),
+    # at 1e-3 the 13th and 17th steps cross kinks of ReLUs, where rounding becomes 1e-4
+    "amplitude, C=4, trained beam": ("cnn C=4 amplitude, trained beam", {"learning_rate": 1e-4}),
     "AdamW": ("cnn poisson", {"optimizer": "adamw", "weight_decay": 0.1}),
     "clipped": ("cnn poisson", {"gradient_clip_norm": 0.01}),
     "trained beam, accumulated and clipped": (
