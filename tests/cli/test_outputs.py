@@ -75,16 +75,16 @@ CASES = {
         "reconstruct-folder -i {input} -o {other}", ("other", "input")
     ),
     "events on patterns": Case(
-        "reconstruct-folder -i {input} -o {out} --event-file {input/diffraction.h5}"
+        "reconstruct-folder -i {input} -o {out} --events {input/diffraction.h5}"
     ),
     "events on settings": Case(
-        "reconstruct-folder -i {input} -o {out} --event-file {e}", ("e", "input/settings.ini")
+        "reconstruct-folder -i {input} -o {out} --events {e}", ("e", "input/settings.ini")
     ),
     "events on the model": Case(
-        "reconstruct-folder -i {input} -o {out} --event-file {input/model.onnx}"
+        "reconstruct-folder -i {input} -o {out} --events {input/model.onnx}"
     ),
     "events on the product": Case(
-        "reconstruct-folder -i {input} -o {out} --event-file {out/product.h5}"
+        "reconstruct-folder -i {input} -o {out} --events {out/product.h5}"
     ),
     "fleet into a scan's folder": Case(
         "reconstruct-many {input/product.h5} -m {model.onnx} -o {input}"
@@ -116,10 +116,10 @@ CASES = {
     ),
     "export on weights": Case("export {run} -o {w.onnx}", ("w.onnx", "run/weights.safetensors")),
     "derive on its model": Case(
-        "export {model.onnx} -o {model.onnx} --precision int8 --calibration {scan.npz}"
+        "derive {model.onnx} -o {model.onnx} --precision int8 --calibration {scan.npz}"
     ),
     "derive on its scan": Case(
-        "export {model.onnx} -o {s.onnx} --precision int8 --calibration {scan.npz}",
+        "derive {model.onnx} -o {s.onnx} --precision int8 --calibration {scan.npz}",
         ("s.onnx", "scan.npz"),
     ),
 }

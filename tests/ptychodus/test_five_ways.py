@@ -65,7 +65,7 @@ def test_ptychodus_lists_everything_and_loads_nothing_heavy(environment: Environ
     assert "Ptychonyx Inference" in found["workflows"]
     assert set(found["settings"]) == {"Ptychonyx", "PtychonyxTraining"}
     keys = {"Provider", "BatchSize", "PatchWeights", "AlignPatchPhase", "SubpixelMethod"}
-    assert keys | {"UseTrainedScale"} <= set(found["settings"]["Ptychonyx"])
+    assert keys | {"InputScale", "ResidualPatterns"} <= set(found["settings"]["Ptychonyx"])
     assert found["modules"] == ["ptychonyx_ptychodus"]
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ from ptychonyx.runtime.fleet.record import (
     product_path,
     remove_leftovers,
 )
-from ptychonyx.runtime.fleet.tasks import FleetOptions, Order, Split
+from ptychonyx.runtime.fleet.tasks import Order, Split
 from ptychonyx.runtime.formats import load_product, save_scan
+from ptychonyx.runtime.formats.options import ScanOptions
 from ptychonyx.runtime.model.session import read_manifest
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
@@ -57,12 +60,24 @@ def model(model_path: Callable[..., Path]) -> Path:
 @pytest.fixture
 def order(scan_path: Path, model: Path, tmp_path: Path) -> Order:
     (tmp_path / "out" / "records").mkdir(parents=True)
-    return make_order(scan_path, model, tmp_path / "out", "scan", FleetOptions(quantity="counts"))
+    return make_order(scan_path, model, tmp_path / "out", "scan")
 
 
-def make_order(scan: Path, model: Path, folder: Path, name: str, options: FleetOptions) -> Order:
+def make_order(
+    scan: Path, model: Path, folder: Path, name: str, *, split_patterns: int = 1000, **options: Any
+) -> Order:
     digest = read_manifest(model)[1]
-    return Order(name, scan, folder, fingerprint_of(scan, digest, {}), model, digest, options)
+    return Order(
+        name,
+        scan,
+        folder,
+        fingerprint_of(scan, digest, {}),
+        model,
+        digest,
+        scan_options=ScanOptions("counts"),
+        options=ReconstructionOptions(**options),
+        split_patterns=split_patterns,
+    )
 
 
 def run(*words: object, code: int) -> str:
@@ -103,22 +118,29 @@ def test_mosaics_that_do_not_fit_are_refused(other: Mosaic):
         Mosaic(Canvas((8, 8), (0, 0)), np.ones((2, 2))).merge(other.partial_sums)
 
 
-@pytest.mark.parametrize("num_channels", [1, 4])
-def test_a_split_scan_is_the_unsplit_one(num_channels, model_path, scan_path, tmp_path):
+@pytest.mark.parametrize(("num_channels", "align_phase"), [(1, False), (4, False), (1, True)])
+def test_a_split_scan_is_the_unsplit_one(
+    num_channels, align_phase, model_path, scan_path, tmp_path
+):
     model = model_path(window_px=32, patch_px=16, num_channels=num_channels, max_distance_px=12.0)
     folder = tmp_path / "out"
     (folder / "records").mkdir(parents=True)
-    options = FleetOptions(quantity="counts", batch_size=7)
-    whole = make_order(scan_path, model, folder, "whole", options)
+    options = {"batch_size": 7, "align_phase": align_phase}
+    whole = make_order(scan_path, model, folder, "whole", **options)
     unsplit = fleet_tasks.reconstruct_scan(whole)
-    order = make_order(
-        scan_path, model, folder, "parts", dataclasses.replace(options, split_patterns=15)
-    )
+    order = make_order(scan_path, model, folder, "parts", split_patterns=15, **options)
     split = fleet_tasks.reconstruct_scan(order)
     assert isinstance(split, Split)
-    parts = [fleet_tasks.stitch_part(order, split, *ends) for ends in ((0, 13), (13, 26), (26, 40))]
-    merged = fleet_tasks.merge_parts(fleet_tasks.merge_parts(parts[0], parts[1]), parts[2])
-    record = fleet_tasks.finish_parts(order, split, merged)
+    reference = None
+    for is_last in [False, True] if align_phase else [True]:
+        parts = [
+            fleet_tasks.stitch_part(order, split, *ends, reference)
+            for ends in ((0, 13), (13, 26), (26, 40))
+        ]
+        merged = fleet_tasks.merge_parts(fleet_tasks.merge_parts(parts[0], parts[1]), parts[2])
+        if not is_last:
+            reference = fleet_tasks.make_reference(split, merged)
+    record = fleet_tasks.finish_parts(order, split, merged, reference)
     assert (record.status, record.num_parts, record.num_patterns) == ("done", 3, 40)
     assert not isinstance(unsplit, Split)
     assert record.residual == pytest.approx(unsplit.residual, rel=1e-5)
@@ -208,9 +230,8 @@ def test_a_product_never_replaces_its_scan(small_scan: Scan, model: Path, tmp_pa
     [
         ({"dask": "tcp://host:8786", "num_workers": 2}, "started by somebody else"),
         ({"num_workers": 0}, "`num_workers` is 0"),
-        ({"options": FleetOptions(split_patterns=0)}, "`split_patterns` is 0"),
-        ({"options": FleetOptions(provider="abacus")}, "no such execution provider"),
-        ({"options": FleetOptions(scale=-1.0)}, "`scale` is -1.0"),
+        ({"split_patterns": 0}, "`split_patterns` is 0"),
+        ({"quantity": "photons"}, "`quantity` is 'photons'"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(changes, message, scan_path, model, tmp_path):
@@ -239,7 +260,7 @@ def test_workers_elsewhere_open_the_model_once(scan_path: Path, model: Path, tmp
     for scan in scans:
         os.link(scan_path, scan)
     fleet_tasks._open.cache_clear()
-    options, done = FleetOptions(quantity="counts", split_patterns=25), []
+    options, done = ReconstructionOptions(align_phase=True), []
     # workers are threads of this process, so that what they share can be looked at
     with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
         result = fleet.reconstruct_many(
@@ -247,6 +268,8 @@ def test_workers_elsewhere_open_the_model_once(scan_path: Path, model: Path, tmp
             model,
             tmp_path / "out",
             dask=cluster.scheduler_address,
+            quantity="counts",
+            split_patterns=25,
             options=options,
             progress=lambda num, of: done.append((num, of)),
         )

@@ -11,13 +11,13 @@ import pytest
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.pipeline import BATCHES_AHEAD
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import input_scale, probe_in_counts
 from ptychonyx.runtime.scan import Frame, Scan
 from ptychonyx.runtime.stitching.mosaic import (
     Mosaic,
-    StitchOptions,
     canvas_for,
     patch_weights,
     stitch_patches,
@@ -50,7 +50,7 @@ def model(model_path, request):
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
 def test_every_patch_lands_where_its_window_lies(model, batch_size):
     scan, image = make_scan()
-    product = reconstruct(scan, model, batch_size=batch_size)
+    product = reconstruct(scan, model, ReconstructionOptions(batch_size=batch_size))
     assert product.object_.shape == image.shape
     assert product.object_corner_px == (-7, 12)
     covered = product.coverage > 0
@@ -75,8 +75,9 @@ def test_the_pipeline_gives_what_one_by_one_gives_to_the_bit(model, monkeypatch,
         return predict(amplitude, scale)
 
     monkeypatch.setattr(model, "predict", late)
-    options = StitchOptions(align_phase=align_phase)
-    product = reconstruct(scan, model, batch_size=10, stitching=options)
+    product = reconstruct(
+        scan, model, ReconstructionOptions(batch_size=10, align_phase=align_phase)
+    )
     reference, scale = None, input_scale(scan)
     for _ in range(1 + align_phase):
         mosaic = Mosaic(canvas_for(scan), patch_weights(None, PATCH), reference=reference)
@@ -92,7 +93,7 @@ def test_the_pipeline_gives_what_one_by_one_gives_to_the_bit(model, monkeypatch,
 
 def test_fractional_corners_are_stitched_as_by_hand(model):
     scan, _ = make_scan(fractional=True)
-    product = reconstruct(scan, model, batch_size=10)
+    product = reconstruct(scan, model, ReconstructionOptions(batch_size=10))
     crops = scan.patterns[:, OFFSET : OFFSET + PATCH, OFFSET : OFFSET + PATCH]
     by_hand = stitch_patches(
         crops * np.float32(input_scale(scan)) * FACTOR,
@@ -130,17 +131,17 @@ def test_the_file_s_own_canvas_is_kept(model):
 def test_scale_may_be_given(model):
     scan, image = make_scan()
     middle = np.s_[10:20, 10:20]
-    for scale, used in ((None, input_scale(scan)), ("trained", 0.25), (3, 3.0)):
-        product = reconstruct(scan, model, scale=scale)
+    for scale, used in (("scan", input_scale(scan)), ("trained", 0.25), (3, 3.0)):
+        product = reconstruct(scan, model, ReconstructionOptions(scale=scale))
         assert product.metadata["input_scale"] == used
         truth = image * np.float32(used) * FACTOR
         np.testing.assert_allclose(product.object_[middle], truth[middle], rtol=2e-6)
 
 
-@pytest.mark.parametrize("scale", ["scan", 0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("scale", ["file", None, 0.0, -1.0, np.nan, np.inf])
 def test_wrong_scale_is_refused(model, scale):
     with pytest.raises(ValueError, match="`scale` is"):
-        reconstruct(make_scan()[0], model, scale=scale)
+        reconstruct(make_scan()[0], model, ReconstructionOptions(scale=scale))
 
 
 def test_scan_that_does_not_fit_is_refused(model, model_path):
@@ -148,7 +149,7 @@ def test_scan_that_does_not_fit_is_refused(model, model_path):
     with pytest.raises(ValueError, match=r"'wide' are 16×16.*'tiny' takes 8×8.*N = 16"):
         reconstruct(other, model)
     with pytest.raises(ValueError, match="`batch_size` is 0"):
-        reconstruct(make_scan()[0], model, batch_size=0)
+        reconstruct(make_scan()[0], model, ReconstructionOptions(batch_size=0))
     sparse = dataclasses.replace(make_scan()[0], corners_px=make_scan()[0].corners_px * 3)
     with pytest.raises(ScanError, match=r"neighbours within 2 px.*a group of 4.*smaller ones, or"):
         reconstruct(sparse, Model(model_path(num_channels=4), provider="cpu"))
@@ -161,7 +162,7 @@ def test_all_patches_of_every_group_land_where_their_windows_lie(
 ):
     scan, image = make_scan()
     model = Model(model_path(num_channels=num_channels, max_distance_px=9.0), provider="cpu")
-    product = reconstruct(scan, model, batch_size=batch_size)
+    product = reconstruct(scan, model, ReconstructionOptions(batch_size=batch_size))
     covered = product.coverage > 0
     truth = image * np.float32(input_scale(scan)) * FACTOR
     np.testing.assert_allclose(product.object_[covered], truth[covered], rtol=3e-6)
@@ -176,7 +177,10 @@ def test_progress_and_what_the_product_says(model):
     scan, _ = make_scan()
     seen = []
     product = reconstruct(
-        scan, model, batch_size=50, progress=lambda done, total: seen.append((done, total))
+        scan,
+        model,
+        ReconstructionOptions(batch_size=50),
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(50, 144), (100, 144), (144, 144)]
     assert (product.complete, product.num_patterns_used) == (True, 144)
@@ -194,7 +198,10 @@ def test_stopping_keeps_the_batches_that_are_done(model):
     scan, _ = make_scan()
     calls = []
     stopped = reconstruct(
-        scan, model, batch_size=20, should_stop=lambda: calls.append(1) or len(calls) == 3
+        scan,
+        model,
+        ReconstructionOptions(batch_size=20),
+        should_stop=lambda: calls.append(1) or len(calls) == 3,
     )
     assert (stopped.complete, stopped.num_patterns_used) == (False, 60)
     part = dataclasses.replace(scan, patterns=scan.patterns[:60], corners_px=scan.corners_px[:60])
@@ -208,7 +215,9 @@ def test_stopping_keeps_the_batches_that_are_done(model):
     np.testing.assert_allclose(stopped.object_, by_hand.object_, atol=1e-6)
     assert len(stopped.corners_px) == scan.num_patterns
     # asked to stop after the last batch, nothing is missing
-    assert reconstruct(scan, model, batch_size=144, should_stop=lambda: True).complete
+    assert reconstruct(
+        scan, model, ReconstructionOptions(batch_size=144), should_stop=lambda: True
+    ).complete
 
 
 def gaussian_probe(width: float = 1.0):
@@ -250,7 +259,7 @@ def test_the_probe_weighs_the_patches(model):
     probe = np.full((1, SIDE, SIDE), 0.1, np.complex64)
     probe[0, :, :4] = 1  # bright left half: columns 2 and 3 are the left half of the central 4×4
     scan = Scan(patterns, "amplitude", np.array([[0.0, 0.0], [0.0, 2.0]]), probe=probe)
-    row = reconstruct(scan, model, scale=1.0).object_[4].real
+    row = reconstruct(scan, model, ReconstructionOptions(scale=1.0)).object_[4].real
     np.testing.assert_allclose(row[[2, 3, 4, 5, 6, 7]], [1, 1, 3, 3, 3, 3], atol=0.03)
 
 
@@ -281,7 +290,7 @@ def test_no_more_than_a_few_batches_are_read_ahead(model):
         time.sleep(0.005)  # all the time a reader needs to run away
         ahead.append(max(source.starts) // 10 + 1 - done // 10)
 
-    reconstruct(scan, model, batch_size=10, scale=1.0, progress=progress)
+    reconstruct(scan, model, ReconstructionOptions(batch_size=10, scale=1.0), progress=progress)
     assert max(ahead) <= BATCHES_AHEAD
     assert any(name.startswith("read") for name in source.threads)
 
@@ -291,7 +300,7 @@ def test_an_error_of_the_reader_comes_out_and_no_thread_stays(model):
     before = threading.active_count()
     scan = dataclasses.replace(scan, patterns=RecordingPatterns(scan.patterns, fail_at=30))
     with pytest.raises(OSError, match="the disk is gone"):
-        reconstruct(scan, model, batch_size=10)
+        reconstruct(scan, model, ReconstructionOptions(batch_size=10))
     assert threading.active_count() == before
 
 
@@ -305,7 +314,7 @@ def test_an_error_leaves_the_batches_behind_it_alone(model, monkeypatch):
 
     monkeypatch.setattr(model, "predict", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        reconstruct(make_scan()[0], model, batch_size=10)
+        reconstruct(make_scan()[0], model, ReconstructionOptions(batch_size=10))
     assert len(calls) <= BATCHES_AHEAD
 
 
@@ -325,7 +334,9 @@ def test_an_error_of_the_stitcher_comes_out(tmp_path, tiny_model):
     path = tmp_path / "infinite.onnx"
     path.write_bytes(proto.SerializeToString())
     with pytest.raises(ValueError, match="not finite"):
-        reconstruct(make_scan()[0], Model(path, provider="cpu"), batch_size=10)
+        reconstruct(
+            make_scan()[0], Model(path, provider="cpu"), ReconstructionOptions(batch_size=10)
+        )
 
 
 def test_keyboard_interrupt_leaves_no_thread_behind(model):
@@ -335,7 +346,7 @@ def test_keyboard_interrupt_leaves_no_thread_behind(model):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reconstruct(make_scan()[0], model, batch_size=10, progress=interrupt)
+        reconstruct(make_scan()[0], model, ReconstructionOptions(batch_size=10), progress=interrupt)
     assert threading.active_count() == before
 
 
@@ -356,11 +367,15 @@ def test_the_object_is_tested_against_the_patterns_where_there_is_a_probe(model)
     scan, _ = make_scan()
     assert reconstruct(scan, model).pattern_residuals is None
     probe = np.ones((1, SIDE, SIDE), np.complex64)
-    product = reconstruct(dataclasses.replace(scan, probe=probe), model, residual_patterns=20)
+    product = reconstruct(
+        dataclasses.replace(scan, probe=probe), model, ReconstructionOptions(residual_patterns=20)
+    )
     assert np.isfinite(product.pattern_residuals).sum() == 20
     assert product.metadata["residual_patterns"] == 20
     assert product.metadata["residual"] > 0
-    untested = reconstruct(dataclasses.replace(scan, probe=probe), model, residual_patterns=0)
+    untested = reconstruct(
+        dataclasses.replace(scan, probe=probe), model, ReconstructionOptions(residual_patterns=0)
+    )
     assert "residual" not in untested.metadata
     with pytest.raises(ValueError, match="`residual_patterns` is -1"):
-        reconstruct(scan, model, residual_patterns=-1)
+        reconstruct(scan, model, ReconstructionOptions(residual_patterns=-1))

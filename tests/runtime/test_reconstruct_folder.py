@@ -17,10 +17,10 @@ import pytest
 
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.reconstruction.options import options_from_ini
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
+from ptychonyx.runtime.reconstruction.settings import load_options
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitching.mosaic import StitchOptions
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
@@ -57,7 +57,7 @@ def events_of(path: Path) -> list[dict[str, object]]:
 def test_the_product_is_that_of_the_plain_path(folder: Path, small_scan: Scan) -> None:
     (folder / "settings.ini").write_text("[Ptychonyx]\nBatchSize = 16\nPatchWeights = hann\n")
     events = folder.with_name("events.ndjson")
-    message = run(folder, "--event-file", events)
+    message = run(folder, "--events", events)
     assert "40 of 40 patterns" in message
     lines = events_of(events)
     names = [line["event"] for line in lines]
@@ -74,7 +74,7 @@ def test_the_product_is_that_of_the_plain_path(folder: Path, small_scan: Scan) -
     assert product.metadata["batch_size"] == 16
     model = Model(folder / "model.onnx", provider="cpu")
     scan = dataclasses.replace(small_scan, frame=given.frame)
-    plain = reconstruct(scan, model, batch_size=40, stitching=StitchOptions(weights="hann"))
+    plain = reconstruct(scan, model, ReconstructionOptions(batch_size=40, patch_weights="hann"))
     np.testing.assert_allclose(product.object_, plain.object_, atol=1e-5)
 
 
@@ -89,7 +89,7 @@ WRONG = {
     ),
     "wrong number": (
         lambda f: (f / "settings.ini").write_text("[Ptychonyx]\nBatchSize = many"),
-        "BatchSize is 'many', expected int",
+        "BatchSize is wrong: `batch_size` is 'many', expected int",
     ),
     "no settings file": (
         lambda f: (f / "settings.ini").write_text("BatchSize = 3"),
@@ -102,7 +102,7 @@ WRONG = {
 def test_what_is_wrong_is_said_with_code_2_and_an_event(folder: Path, spoil, message: str) -> None:
     spoil(folder)
     events = folder.with_name("events.ndjson")
-    text = run(folder, "--event-file", events, code=2)
+    text = run(folder, "--events", events, code=2)
     assert message in text
     assert "Traceback" not in text
     (line,) = events_of(events)
@@ -123,7 +123,7 @@ def test_the_input_is_never_overwritten(folder: Path) -> None:
 
 
 def test_an_event_file_that_cannot_be_made_is_code_2(folder: Path) -> None:
-    text = run(folder, "--event-file", folder / "no" / "where", code=2)
+    text = run(folder, "--events", folder / "no" / "where", code=2)
     assert "cannot be made" in text
 
 
@@ -133,12 +133,20 @@ def test_an_unknown_setting_is_a_warning(folder: Path) -> None:
 
 
 def test_all_settings_are_read(tmp_path: Path) -> None:
-    text = "Provider=cpu\nBatchSize=3\nPatchWeights=hann\nSubpixelMethod=nearest\n"
-    flags = "AlignPatchPhase=True\nUseTrainedScale=yes\nUseSeparateProcess=1\n"
-    (tmp_path / "settings.ini").write_text(f"[Ptychonyx]\n{text}{flags}")
-    options = options_from_ini(tmp_path / "settings.ini")
-    assert dataclasses.astuple(options) == ("cpu", 3, "hann", "nearest", True, True, True)
-    assert options.arguments()["scale"] == "trained"
+    text = "Provider=cpu\nBatchSize=auto\nInputScale=trained\nPatchWeights=hann\n"
+    more = "SubpixelMethod=nearest\nAlignPatchPhase=yes\nResidualPatterns=3\nUseSeparateProcess=1\n"
+    (tmp_path / "settings.ini").write_text(f"[Ptychonyx]\n{text}{more}")
+    options = load_options(tmp_path / "settings.ini")
+    assert dataclasses.astuple(options) == ("cpu", "auto", "trained", "hann", "nearest", True, 3)
+
+
+def test_options_win_over_the_settings_file(folder: Path) -> None:
+    (folder / "settings.ini").write_text("[Ptychonyx]\nBatchSize = 16\nPatchWeights = hann\n")
+    run(folder, "--batch-size", 5, "--scale", 0.125)
+    metadata = load_product(folder.with_name("output") / "product.h5").metadata
+    assert metadata["batch_size"] == 5
+    assert metadata["input_scale"] == 0.125
+    assert metadata["patch_weights"] == "hann"
 
 
 @pytest.mark.integration
@@ -149,7 +157,7 @@ def test_a_signal_leaves_a_whole_product_of_what_was_done(
     repeat_patterns(folder, 400)
     (folder / "settings.ini").write_text("[Ptychonyx]\nBatchSize = 1\nAlignPatchPhase = True\n")
     events, output = folder.with_name("events"), folder.with_name("output")
-    words = ["-i", folder, "-o", output, "--event-file", events]
+    words = ["-i", folder, "-o", output, "--events", events]
     process = subprocess.Popen([*COMMAND, *map(str, words)], env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while not events.exists() or '"progress"' not in events.read_text():
@@ -172,7 +180,7 @@ def test_a_kill_leaves_no_product(folder: Path) -> None:
     repeat_patterns(folder, 400)
     (folder / "settings.ini").write_text("[Ptychonyx]\nBatchSize = 1\n")
     events, output = folder.with_name("events"), folder.with_name("output")
-    words = ["-i", folder, "-o", output, "--event-file", events]
+    words = ["-i", folder, "-o", output, "--events", events]
     process = subprocess.Popen([*COMMAND, *map(str, words)], env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while not events.exists() or '"progress"' not in events.read_text():

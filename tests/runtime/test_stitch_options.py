@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct, reconstruct_in_steps
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitching.mosaic import (
     Canvas,
     Mosaic,
-    StitchOptions,
     patch_weights,
     stitch_patches,
 )
@@ -36,11 +36,13 @@ def model(model_path):
 
 @pytest.mark.parametrize(("num_steps", "expected"), [(1, [50]), (3, [20, 40, 50]), (99, None)])
 def test_steps_grow_evenly_to_the_whole_product(scan, model, num_steps, expected):
-    products = list(reconstruct_in_steps(scan, model, num_steps=num_steps, batch_size=10))
+    products = list(
+        reconstruct_in_steps(scan, model, ReconstructionOptions(batch_size=10), num_steps=num_steps)
+    )
     used = [product.num_patterns_used for product in products]
     assert used == (expected or [10, 20, 30, 40, 50])
     assert [product.complete for product in products] == [False] * (len(used) - 1) + [True]
-    whole = reconstruct(scan, model, batch_size=7)
+    whole = reconstruct(scan, model, ReconstructionOptions(batch_size=7))
     np.testing.assert_allclose(products[-1].object_, whole.object_, atol=1e-6)
     if len(products) > 1:
         assert (products[0].coverage > 0).sum() < (whole.coverage > 0).sum()
@@ -49,7 +51,11 @@ def test_steps_grow_evenly_to_the_whole_product(scan, model, num_steps, expected
 def test_a_closed_generator_computes_no_more(scan, model):
     done = []
     steps = reconstruct_in_steps(
-        scan, model, num_steps=5, batch_size=10, progress=lambda num, _: done.append(num)
+        scan,
+        model,
+        ReconstructionOptions(batch_size=10),
+        num_steps=5,
+        progress=lambda num, _: done.append(num),
     )
     next(steps)
     steps.close()
@@ -58,16 +64,22 @@ def test_a_closed_generator_computes_no_more(scan, model):
 
 def test_progress_of_two_passes_counts_patterns_once(scan, model):
     done = []
-    options = StitchOptions(align_phase=True)
     reconstruct(
-        scan, model, batch_size=25, stitching=options, progress=lambda *pair: done.append(pair)
+        scan,
+        model,
+        ReconstructionOptions(batch_size=25, align_phase=True),
+        progress=lambda *pair: done.append(pair),
     )
     assert done == [(12, 50), (25, 50), (37, 50), (50, 50)]
 
 
 def test_stopping_in_the_first_of_two_passes_ends_both(scan, model):
-    options = StitchOptions(align_phase=True)
-    product = reconstruct(scan, model, batch_size=10, stitching=options, should_stop=lambda: True)
+    product = reconstruct(
+        scan,
+        model,
+        ReconstructionOptions(batch_size=10, align_phase=True),
+        should_stop=lambda: True,
+    )
     assert (product.complete, product.num_patterns_used) == (False, 10)
 
 
@@ -97,7 +109,7 @@ def test_aligning_takes_out_one_phase_a_patch():
 
 
 def test_nearest_puts_patches_on_whole_pixels(scan, model):
-    near = reconstruct(scan, model, stitching=StitchOptions(subpixel="nearest"))
+    near = reconstruct(scan, model, ReconstructionOptions(subpixel="nearest"))
     rounded = Scan(scan.patterns, "amplitude", np.rint(scan.corners_px))
     canvas = near.object_.shape
     by_hand = reconstruct(rounded, model)
@@ -116,7 +128,7 @@ def test_hann_leaves_the_probe_out(scan, model):
     probe = np.zeros((1, SIDE, SIDE), np.complex64)
     probe[0, 3, 3] = 50
     with_probe = Scan(scan.patterns, "amplitude", scan.corners_px, probe=probe)
-    hann = reconstruct(with_probe, model, stitching=StitchOptions(weights="hann"))
+    hann = reconstruct(with_probe, model, ReconstructionOptions(patch_weights="hann"))
     np.testing.assert_allclose(hann.object_, reconstruct(scan, model).object_, atol=1e-6)
     assert hann.metadata["patch_weights"] == "hann"
     assert abs(patch_weights(probe, PATCH) - patch_weights(None, PATCH)).max() > 0.1
@@ -124,7 +136,7 @@ def test_hann_leaves_the_probe_out(scan, model):
 
 def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="`subpixel` is 'cubic', expected one of: \"sinc\""):
-        StitchOptions(subpixel="cubic")
+        ReconstructionOptions(subpixel="cubic")
 
 
 def test_the_command_aligns_when_asked(model_path, tmp_path):

@@ -33,6 +33,7 @@ from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.model.manifest import PRECISIONS, Manifest, Verification
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import counts_per_pattern, read_amplitudes_of, scale_from_counts
 from ptychonyx.runtime.scan import Scan
@@ -42,6 +43,7 @@ from .run import LICENCE, check_output, export_run, write_model
 
 Sample = NDArray[np.float32]
 
+WITHOUT_RESIDUAL = ReconstructionOptions(residual_patterns=0)
 LOWEST_PHASE_PEARSON = 0.999
 HIGHEST_COMPLEX_NRMSE = 0.02
 """What an object may differ by from that of the float32 model, on the calibration scan."""
@@ -142,7 +144,7 @@ def export_precision(
 def _derive(
     parent: Model, path: Path, *, precision: str, calibration: Scan, name: str
 ) -> PrecisionReport:
-    before = reconstruct(calibration, parent, residual_patterns=0)
+    before = reconstruct(calibration, parent, WITHOUT_RESIDUAL)
     whole = onnx.load(parent.path)
     samples, scale = _samples(calibration, parent.manifest)
     graph = CONVERSIONS[precision](whole, samples, scale, path.parent)
@@ -164,7 +166,7 @@ def _derive(
     model = write(proof, described)
     pairs = model.predict(proof.amplitude, proof.scale)[..., None].view(np.float32)
     largest = float(np.abs(pairs.astype(np.float64) - proof.object_patches).max())
-    after = reconstruct(calibration, model, residual_patterns=0)
+    after = reconstruct(calibration, model, WITHOUT_RESIDUAL)
     measured = _measure(after, before)
     _check(measured, precision)
     # twice: other machines round other sums

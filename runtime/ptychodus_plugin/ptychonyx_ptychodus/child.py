@@ -11,8 +11,8 @@ from typing import Any
 from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import ReconstructInput
 
+from ptychonyx.runtime import ReconstructionOptions
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.reconstruction.options import Options
 from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
 
 from .convert import reconstruct
@@ -25,7 +25,7 @@ class Payload:
     """What the child needs to know; Ptychodus sends it through a pipe."""
 
     model_path: Path
-    options: Options
+    options: ReconstructionOptions
     parameters: ReconstructInput
     losses: Sequence[LossValue]
 

@@ -17,11 +17,11 @@ from ptychodus.api.product import LossValue
 from ptychodus.api.product import Product as PtychodusProduct
 from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
+from ptychonyx.runtime import ReconstructionOptions
 from ptychonyx.runtime.formats.placed_object import as_object, as_probe
 from ptychonyx.runtime.formats.positions import corners_from_metres
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.reconstruction.options import Options
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
 from ptychonyx.runtime.scan import Frame, Scan
 
@@ -111,7 +111,7 @@ def to_ptychodus(
 def reconstruct(
     parameters: ReconstructInput,
     model: Model,
-    options: Options,
+    options: ReconstructionOptions,
     losses: Sequence[LossValue] = (),
 ) -> Generator[ReconstructOutput, None, None]:
     """Reconstruct, and yield the product a few times as it grows, with the progress in percent."""
@@ -122,9 +122,7 @@ def reconstruct(
         nonlocal percent
         percent = PROGRESS_GOAL * done // num
 
-    steps = reconstruct_in_steps(
-        scan, model, num_steps=NUM_STEPS, progress=count, **options.arguments()
-    )
+    steps = reconstruct_in_steps(scan, model, options, num_steps=NUM_STEPS, progress=count)
     with closing(steps):
         for product in steps:
             output = to_ptychodus(product, parameters.product, losses)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ptychodus.api.observer import Observable, Observer
 
 from ptychonyx.runtime.model.providers import provider_names
-from ptychonyx.runtime.stitching.mosaic import PATCH_WEIGHTS, SUBPIXEL_METHODS
+from ptychonyx.runtime.reconstruction.options import PATCH_WEIGHTS, SUBPIXEL_METHODS
 
 from .workflow import ALGORITHM
 
@@ -116,11 +116,13 @@ def build_page(library: PtychonyxLibrary) -> Any:
     group = "Inference"
     builder.add_combo_box(inference["provider"], provider_names(), "Provider:", group=group)
     builder.add_spin_box(inference["batch_size"], "Batch Size:", group=group)
-    builder.add_combo_box(inference["weights"], PATCH_WEIGHTS, "Patch Weights:", group=group)
+    builder.add_line_edit(inference["scale"], "Input Scale:", group=group)
+    builder.add_combo_box(inference["patch_weights"], PATCH_WEIGHTS, "Patch Weights:", group=group)
     builder.add_combo_box(inference["subpixel"], SUBPIXEL_METHODS, "Subpixel Method:", group=group)
     builder.add_check_box(inference["align_phase"], "Align Phase of Patches:", group=group)
-    builder.add_check_box(inference["trained_scale"], "Use Trained Input Scale:", group=group)
-    builder.add_check_box(inference["separate_process"], "Use Separate Process:", group=group)
+    builder.add_spin_box(inference["residual_patterns"], "Residual Patterns:", group=group)
+    separate = library.inference.separate_process
+    builder.add_check_box(separate, "Use Separate Process:", group=group)
     group = "Training"
     builder.add_combo_box(training["backend"], list(BACKENDS), "Backend:", group=group)
     builder.add_spin_box(training["epochs"], "Epochs:", group=group)

@@ -60,7 +60,7 @@ class OnnxReconstructor(TrainableReconstructor):
             options = self._inference.options()
             # the model that is loaded here is on the CPU
             is_here = options.provider in ("auto", "cpu") and not may_use_gpu(options.provider)
-            if options.separate_process or not is_here:
+            if self._inference.separate_process.get_value() or not is_here:
                 outputs = self._in_child(parameters, model.path)
             else:
                 outputs = reconstruct(parameters, model, options, self._losses)

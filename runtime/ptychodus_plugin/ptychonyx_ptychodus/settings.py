@@ -7,28 +7,33 @@ from typing import Any
 
 from ptychodus.api.settings import SettingsRegistry
 
-from ptychonyx.runtime.reconstruction.options import INI_KEYS, SECTION, Options
+from ptychonyx.runtime import ReconstructionOptions
+from ptychonyx.runtime.reconstruction.options import DEFAULT_OPTIONS, option_from_text
+from ptychonyx.runtime.reconstruction.settings import INI_KEYS, SECTION
 
 TRAINING_SECTION = "PtychonyxTraining"
+MAY_BE_ZERO = ("ResidualPatterns",)
 
 
 class InferenceSettings:
-    """The section that `reconstruct-folder` reads, too: one parameter for each field of `Options`.
+    """The section that `reconstruct-folder` reads, too, with one setting for Ptychodus alone.
 
     Attributes
     ----------
     parameters : dict
-        Field of `Options` -> Ptychodus' parameter.
+        Field of `ReconstructionOptions` -> Ptychodus' parameter.
+    separate_process
+        Ptychodus' parameter: run in a process of its own on the CPU, too.
     """
 
     def __init__(self, registry: SettingsRegistry) -> None:
         group = registry.create_group(SECTION)
         self.parameters: dict[str, Any] = {
-            field.name: _add(group, INI_KEYS[field.name], field.default)
-            for field in fields(Options)
+            name: _add(group, key, getattr(DEFAULT_OPTIONS, name)) for name, key in INI_KEYS.items()
         }
+        self.separate_process: Any = _add(group, "UseSeparateProcess", False)
 
-    def options(self) -> Options:
+    def options(self) -> ReconstructionOptions:
         """Return the present values.
 
         Raises
@@ -36,7 +41,9 @@ class InferenceSettings:
         ValueError
             If a value typed into a settings file does not exist.
         """
-        return Options(**{name: each.get_value() for name, each in self.parameters.items()})
+        values = {name: each.get_value() for name, each in self.parameters.items()}
+        values["scale"] = option_from_text("scale", values["scale"])
+        return ReconstructionOptions(**values)
 
 
 @dataclass(frozen=True)
@@ -97,5 +104,5 @@ def _add(group: Any, key: str, default: Any) -> Any:
         str: group.create_string_parameter,
     }
     if type(default) is int:
-        return group.create_integer_parameter(key, default, minimum=1)
+        return group.create_integer_parameter(key, default, minimum=0 if key in MAY_BE_ZERO else 1)
     return kinds[type(default)](key, default)

@@ -1,68 +1,36 @@
-"""Commands on model files: export, verify, benchmark."""
+"""Commands on model files: export, derive, verify, benchmark."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import Origin, Quantity, load_asked, scan_files
+from . import words
+from .options import Origin, Provider, Quantity, load_asked, scan_files
 from .terminal import print_columns, progress_bar, say
+
+Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
 
 
 def export(
-    run: Annotated[
-        Path, typer.Argument(help="Run folder; or a float32 model, to lower precision.")
-    ],
+    run: Annotated[Path, typer.Argument(exists=True, help="Run folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
-    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16 or int8.")] = "float32",
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="Scan to find ranges and measure the loss on: the training scan."),
-    ] = None,
-    quantity: Quantity = None,
-    position_origin: Origin = None,
-    name: Annotated[str | None, typer.Option(help="Name in the manifest.")] = None,
+    name: Name = None,
     license: Annotated[str, typer.Option(help="License of the model.")] = "not stated",
 ) -> None:
     """Export a run to one model file, and prove that it computes the same.
 
     **Example:** `ptychonyx export run -o model.onnx`
-
-    **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
     """
     from ptychonyx.runtime.files import refuse_destroying_inputs
 
-    try:
-        from ptychonyx.export import export_precision, export_run
-    except ModuleNotFoundError as error:
-        raise RuntimeError(
-            f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
-        ) from error
-    calibrated = [] if calibration is None else scan_files(calibration)
-    refuse_destroying_inputs([run, *calibrated], written=[output])
-    if precision != "float32":
-        if calibration is None:
-            raise ValueError(
-                f"`--precision {precision}` is measured on a scan; give the one that the model was "
-                "trained on with `--calibration`."
-            )
-        derived = export_precision(
-            run,
-            output,
-            precision=precision,
-            calibration=load_asked(calibration, quantity, position_origin, None),
-            name=name,
-            license=license,
-        )
-        say(
-            f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
-            f"{derived.parent_num_bytes / 1e6:.1f} MB); against the float32 object: phase Pearson "
-            f"{derived.phase_pearson:.5f}, amplitude Pearson {derived.amplitude_pearson:.5f}, "
-            f"complex error {derived.complex_nrmse:.4f}."
-        )
-        return
+    refuse_destroying_inputs([run], written=[output])
+    with _export_needed():
+        from ptychonyx.export import export_run
     report = export_run(run, output, name=name, license=license)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
@@ -70,9 +38,58 @@ def export(
     )
 
 
+def derive(
+    model: Annotated[Path, typer.Argument(exists=True, help="A float32 model file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file.")],
+    precision: Annotated[words.DerivedPrecision, typer.Option(help="Of weights and features.")],
+    calibration: Annotated[
+        Path,
+        typer.Option(
+            exists=True, help="Scan to find ranges and measure the loss on: the training scan."
+        ),
+    ],
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    name: Name = None,
+) -> None:
+    """Derive a model of fewer bits, and measure what it loses.
+
+    **Example:** `ptychonyx derive model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
+    """
+    from ptychonyx.runtime.files import refuse_destroying_inputs
+
+    refuse_destroying_inputs([model, *scan_files(calibration)], written=[output])
+    with _export_needed():
+        from ptychonyx.export import derive_model
+    derived = derive_model(
+        model,
+        output,
+        precision=precision,
+        calibration=load_asked(calibration, quantity, position_origin, None),
+        name=name,
+    )
+    say(
+        f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
+        f"{derived.parent_num_bytes / 1e6:.1f} MB); against the float32 object: phase Pearson "
+        f"{derived.phase_pearson:.5f}, amplitude Pearson {derived.amplitude_pearson:.5f}, "
+        f"complex error {derived.complex_nrmse:.4f}."
+    )
+
+
+@contextmanager
+def _export_needed() -> Iterator[None]:
+    """Name the cure where a package of the export extra is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
+        ) from error
+
+
 def verify(
     model: Annotated[Path, typer.Argument(help="Model file.")],
-    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
+    provider: Provider = words.Provider.AUTO,
 ) -> None:
     """Prove on this machine that a model computes what its framework computed.
 
@@ -80,7 +97,7 @@ def verify(
     """
     from ptychonyx.runtime.model.session import Model
 
-    result = Model(model, provider=provider).verify()
+    result = Model(model, provider=provider.value).verify()
     say(
         f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
         f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
@@ -92,9 +109,10 @@ def verify(
 def benchmark(
     model: Annotated[Path, typer.Argument(help="Model file.")],
     provider: Annotated[
-        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default=False)
+        list[words.Provider] | None,
+        typer.Option(help="Only this one; may be repeated.", show_default=False),
     ] = None,
-    batch: Annotated[
+    batch_size: Annotated[
         list[int] | None, typer.Option(help="Only this size; may be repeated.", show_default=False)
     ] = None,
     threads: Annotated[
@@ -102,7 +120,7 @@ def benchmark(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Time for each combination.")] = 2.0,
 ) -> None:
-    """Measure a model on this machine, and remember what was fastest for `--batch auto`.
+    """Measure a model on this machine, and remember what was fastest for `--batch-size auto`.
 
     **Example:** `ptychonyx benchmark model.onnx`
     """
@@ -114,8 +132,8 @@ def benchmark(
     with progress_bar("Measuring", 100) as show:
         measured = run(
             model,
-            providers=provider,
-            batches=batch or BATCHES,
+            providers=None if provider is None else [each.value for each in provider],
+            batches=batch_size or BATCHES,
             threads=threads,
             seconds_each=seconds,
             progress=lambda share: show(round(100 * share)),
@@ -140,6 +158,6 @@ def benchmark(
     path = remember(digest, measured)
     say(
         f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
-        f"{path} for `ptychonyx reconstruct --batch auto`. 100 % are what a matrix product of "
+        f"{path} for `ptychonyx reconstruct --batch-size auto`. 100 % are what a matrix product of "
         "2048×2048 reaches on the CPU with as many threads."
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Origin, Patterns, Plot, Quantity, ScanPath, as_scale, load_asked, scan_files
+from .options import ModelPath, Origin, Patterns, Plot, Quantity, ScanPath, load_asked, scan_files
 from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
@@ -20,23 +20,9 @@ if TYPE_CHECKING:
 
 def reconstruct(
     scan: ScanPath,
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    model: ModelPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
-    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
-    batch: Annotated[
-        str,
-        typer.Option(help="Patterns in one call of the network; auto: what benchmark found best."),
-    ] = "64",
-    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
-    residual_patterns: Annotated[
-        int, typer.Option(help="Patterns on which the object is tested against the data; 0: none.")
-    ] = 256,
-    align_phase: Annotated[
-        bool,
-        typer.Option(
-            "--align-phase", help="Twice, then with each patch turned towards the first result."
-        ),
-    ] = False,
+    options: dict[str, Any],
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
@@ -48,21 +34,20 @@ def reconstruct(
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    from ptychonyx.runtime import Model, ReconstructionOptions, save_product
+    from ptychonyx.runtime import reconstruct as run
     from ptychonyx.runtime.files import refuse_destroying_inputs
-    from ptychonyx.runtime.formats import check_product_path, save_product
-    from ptychonyx.runtime.model.session import Model
+    from ptychonyx.runtime.formats import check_product_path
+    from ptychonyx.runtime.model.session import read_manifest
     from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
-    from ptychonyx.runtime.reconstruction.reconstruct import reconstruct as run
-    from ptychonyx.runtime.stitching.mosaic import StitchOptions
 
-    refuse_destroying_inputs(
-        [model, *scan_files(scan, patterns)], written=[output, *([plot] if plot else [])]
-    )
+    written = [path for path in (output, plot) if path is not None]
+    refuse_destroying_inputs([model, *scan_files(scan, patterns)], written=written)
     check_product_path(output)
-    batch_size, provider = _batch_setting(batch, model, provider)
+    chosen = ReconstructionOptions(**options).tuned(read_manifest(model)[1])
     with ThreadPoolExecutor(1) as starter:
         starting = starter.submit(
-            Model, model, provider=provider, predictions_at_once=PREDICTIONS_AT_ONCE
+            Model, model, provider=chosen.provider, predictions_at_once=PREDICTIONS_AT_ONCE
         )
         loaded = load_asked(scan, quantity, position_origin, patterns)
         network = starting.result()
@@ -70,40 +55,14 @@ def reconstruct(
         product = run(
             loaded,
             network,
-            batch_size=batch_size,
-            scale=as_scale(scale),
-            stitching=StitchOptions(align_phase=align_phase),
-            residual_patterns=residual_patterns,
+            chosen,
             progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
         )
         save_product(product, output)
     if plot is not None:
-        from ptychonyx.runtime.plot import plot_object
-
-        plot_object(
-            product.object_,
-            plot,
-            coverage=product.coverage,
-            disagreement=product.disagreement,
-            residuals=_residual_points(product),
-            pixel_size_m=product.pixel_size_m,
-            title=product.name,
-        )
-    assert product.coverage is not None
-    share = 100 * float((product.coverage > 0).mean())
-    say(
-        f"Wrote {output}: {product.num_patterns_used} of {loaded.num_patterns} patterns, "
-        f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, on "
-        f"{network.provider}, {product.metadata['total_s']:.2f} s."
-    )
-    if "residual" in product.metadata:
-        say(
-            f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
-            f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
-        )
-    if product.metadata["probe_source"] == "estimated":
-        say("Note: neither scan nor model has a probe; the stored one is an estimate.")
+        _plot(product, plot)
+    _say_what_came_out(product, output, loaded.num_patterns, network.provider)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
 
@@ -120,25 +79,34 @@ def reconstruct_folder(
     output_folder: Annotated[
         Path, typer.Option("--output-directory", "-o", help="Folder that gets product.h5.")
     ],
+    options: dict[str, Any],
     event_file: Annotated[
-        Path | None, typer.Option(help="File for events: one JSON object a line.")
+        Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
 
-    **Example:** `ptychonyx reconstruct-folder -i input -o output --event-file events.ndjson`
+    Options win over those in settings.ini.
+
+    **Example:** `ptychonyx reconstruct-folder -i input -o output --events events.ndjson`
     """
     from ptychonyx.runtime.files import refuse_destroying_inputs
+    from ptychonyx.runtime.formats.ptychodus_scan import PRODUCT
     from ptychonyx.runtime.reconstruction.folder import open_events
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
     if event_file is not None:
-        written = [event_file, output_folder / "product.h5"]
-        refuse_destroying_inputs([input_folder], written=written)
+        refuse_destroying_inputs([input_folder], written=[event_file, output_folder / PRODUCT])
     with stop_on_signal() as stopped, open_events(event_file) as events:
-        product = run(input_folder, output_folder, events=events, should_stop=lambda: bool(stopped))
+        product = run(
+            input_folder,
+            output_folder,
+            changes=options,
+            events=events,
+            should_stop=lambda: bool(stopped),
+        )
     say(
-        f"Wrote {output_folder / 'product.h5'}: {product.num_patterns_used} of "
+        f"Wrote {output_folder / PRODUCT}: {product.num_patterns_used} of "
         f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s."
     )
     if not product.complete:
@@ -147,13 +115,14 @@ def reconstruct_folder(
 
 def reconstruct_many(
     scans: Annotated[list[Path], typer.Argument(help="Scans, as for `reconstruct`.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model file.")],
+    model: ModelPath,
     output_folder: Annotated[
         Path,
         typer.Option(
             "--output-directory", "-o", help="Gets a product for each scan, and a report."
         ),
     ],
+    options: dict[str, Any],
     dask: Annotated[
         str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
     ] = "local",
@@ -163,12 +132,6 @@ def reconstruct_many(
     split_patterns: Annotated[
         int, typer.Option(help="Scans with more patterns are split among workers.")
     ] = 20_000,
-    provider: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, openvino.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Patterns in one call of the network.")] = 64,
-    scale: Annotated[str, typer.Option(help="Input scale: scan, trained, or a number.")] = "scan",
-    residual_patterns: Annotated[
-        int, typer.Option(help="Patterns on which each object is tested; 0: none.")
-    ] = 256,
     quantity: Quantity = None,
     position_origin: Origin = None,
 ) -> None:
@@ -176,18 +139,9 @@ def reconstruct_many(
 
     **Example:** `ptychonyx reconstruct-many scans/*.npz --model model.onnx -o products --workers 4`
     """
+    from ptychonyx.runtime import ReconstructionOptions
     from ptychonyx.runtime.fleet.fleet import reconstruct_many as run
-    from ptychonyx.runtime.fleet.tasks import FleetOptions
 
-    options = FleetOptions(
-        quantity=quantity,
-        position_origin=position_origin,
-        scale=as_scale(scale),
-        batch_size=batch,
-        residual_patterns=residual_patterns,
-        provider=provider,
-        split_patterns=split_patterns,
-    )
     with stop_on_signal() as stopped, progress_bar("Reconstructing", len(scans)) as show:
         fleet = run(
             scans,
@@ -195,7 +149,10 @@ def reconstruct_many(
             output_folder,
             dask=dask,
             num_workers=workers,
-            options=options,
+            quantity=quantity,
+            position_origin=position_origin,
+            split_patterns=split_patterns,
+            options=ReconstructionOptions(**options),
             progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
         )
@@ -211,6 +168,20 @@ def reconstruct_many(
         raise typer.Exit(1)
 
 
+def _plot(product: Product, path: Path) -> None:
+    from ptychonyx.runtime.plot import plot_object
+
+    plot_object(
+        product.object_,
+        path,
+        coverage=product.coverage,
+        disagreement=product.disagreement,
+        residuals=_residual_points(product),
+        pixel_size_m=product.pixel_size_m,
+        title=product.name,
+    )
+
+
 def _residual_points(
     product: Product,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
@@ -220,20 +191,18 @@ def _residual_points(
     return centers_px, product.pattern_residuals
 
 
-def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
-    """Return batch size and provider for what was typed."""
-    if text != "auto":
-        try:
-            return int(text), provider
-        except ValueError:
-            raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
-    from ptychonyx.runtime.model.session import read_manifest
-    from ptychonyx.runtime.model.tuning import recall
-
-    found = recall(read_manifest(model)[1], provider)
-    if found is None:
-        raise ValueError(
-            f"`--batch auto` needs to know this machine; measure it once with "
-            f"`ptychonyx benchmark {model}`, or give a number."
+def _say_what_came_out(product: Product, output: Path, num_patterns: int, provider: str) -> None:
+    assert product.coverage is not None
+    share = 100 * float((product.coverage > 0).mean())
+    say(
+        f"Wrote {output}: {product.num_patterns_used} of {num_patterns} patterns, {share:.0f} % of "
+        f"{product.object_.shape[0]}×{product.object_.shape[1]} covered, on {provider}, "
+        f"{product.metadata['total_s']:.2f} s."
+    )
+    if "residual" in product.metadata:
+        say(
+            f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
+            f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
         )
-    return found.batch_size, found.provider
+    if product.metadata["probe_source"] == "estimated":
+        say("Note: neither scan nor model has a probe; the stored one is an estimate.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import words
 from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
 from .terminal import as_text, print_table, say
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A scan or a model file.")],
+    file: Annotated[Path, typer.Argument(exists=True, help="A scan or a model file.")],
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
@@ -48,23 +49,24 @@ def simulate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="An .npz file, or a folder for Ptychodus files.")
     ],
-    object_name: Annotated[
-        str,
-        typer.Option(
-            "--object", help="lines, blurred_lines, dead_leaves, gaussian_random_field, natural."
-        ),
-    ] = "lines",
-    probe: Annotated[str, typer.Option(help="focused or gaussian.")] = "focused",
-    positions: Annotated[str, typer.Option(help="raster, spiral or random.")] = "raster",
+    object_name: Annotated[words.Object, typer.Option("--object", help="Kind of specimen.")] = (
+        "lines"
+    ),
+    probe: Annotated[words.SimulatedProbe, typer.Option(help="Kind of beam.")] = "focused",
+    positions: Annotated[words.Positions, typer.Option(help="Kind of scan.")] = "raster",
     num_patterns: Annotated[int, typer.Option(help="Number of patterns.")] = 500,
     window_px: Annotated[int, typer.Option(help="Side N of the patterns.")] = 64,
     step_px: Annotated[float, typer.Option(help="Mean step of the scan.")] = 6.0,
-    counts: Annotated[float, typer.Option(help="Mean counts of a pattern.")] = 4.4e5,
+    counts_per_pattern: Annotated[float, typer.Option(help="Mean counts of a pattern.")] = 4.4e5,
     num_modes: Annotated[int, typer.Option(help="Incoherent probe modes.")] = 3,
     one_material: Annotated[
         bool, typer.Option("--one-material", help="One thickness gives amplitude and phase.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    format: Annotated[
+        words.ScanFormat | None,
+        typer.Option(help="By default .npz is ptychopinn, a folder ptychodus.", show_default=False),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there already.")
     ] = False,
@@ -91,24 +93,27 @@ def simulate(
         num_patterns=num_patterns,
         window_px=window_px,
         step_px=step_px,
-        counts_per_pattern=counts,
+        counts_per_pattern=counts_per_pattern,
         num_modes=num_modes,
         is_one_material=one_material,
     )
     scan = run(spec, np.random.default_rng(seed))
-    save_scan(scan, output)
+    save_scan(scan, output, format=format)
     say(f"Wrote {output}: {scan.num_patterns} patterns of {window_px}×{window_px}.")
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Product, scan or NPZ with an object.")],
-    b: Annotated[Path, typer.Argument(help="The reference.")],
+    a: Annotated[Path, typer.Argument(exists=True, help="Product, scan or NPZ with an object.")],
+    b: Annotated[Path, typer.Argument(exists=True, help="The reference.")],
     region: Annotated[
         str | None, typer.Option(help='"y0:y1,x0:x1" in pixels of the reference.')
     ] = None,
     scan: Annotated[
         Path | None,
-        typer.Option(help="Their scan: how much of its patterns each object leaves unexplained."),
+        typer.Option(
+            exists=True,
+            help="Their scan: how much of its patterns each object leaves unexplained.",
+        ),
     ] = None,
     quantity: Quantity = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,8 +20,9 @@ INTERRUPTED = 130
 
 
 def say(line: str) -> None:
-    """Print a result to stdout."""
-    sys.stdout.write(f"{line}\n")
+    """Print what was done to stdout, unless only errors are wanted."""
+    if logging.getLogger("ptychonyx").isEnabledFor(logging.WARNING):
+        typer.echo(line)
 
 
 def print_table(title: str, values: dict[str, str]) -> None:
@@ -62,8 +66,11 @@ def as_text(value: object) -> str:
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield what takes the number done so far; nothing is drawn where stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    """Yield what takes the number done so far.
+
+    Nothing is drawn where stderr is not a terminal, or only errors are wanted.
+    """
+    if not sys.stderr.isatty() or not logging.getLogger("ptychonyx").isEnabledFor(logging.WARNING):
         yield lambda done: None
         return
     from rich.progress import Progress
@@ -82,7 +89,7 @@ def error_console() -> Console:
 
 def fail(error: object, code: int) -> NoReturn:
     """Print an error to stderr and end with an exit code."""
-    sys.stderr.write(f"{error}\n")
+    typer.echo(error, err=True)
     sys.exit(code)
 
 

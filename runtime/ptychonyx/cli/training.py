@@ -5,30 +5,42 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from . import words
 from .options import Origin, Quantity, load_asked, scan_files
 from .terminal import say, stop_on_signal
 
 
 def train(
-    scans: Annotated[list[Path], typer.Argument(help="One or several scans.")],
+    scans: Annotated[list[Path], typer.Argument(exists=True, help="One or several scans.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
-    backend: Annotated[str | None, typer.Option(help="tensorflow or pytorch.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML with training settings.")] = None,
-    probe: Annotated[Path | None, typer.Option(help="File whose probe is used instead.")] = None,
-    init_from: Annotated[
-        Path | None, typer.Option(help="Run or weights, of either backend, to start from.")
+    backend: Annotated[words.Backend | None, typer.Option(help="Framework that trains.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(exists=True, help="YAML with training settings.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Delete a run that is already there.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+    ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(exists=True, help="File whose probe is used instead.")
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Run or weights, of either backend, to start from."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete a run that is already there.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the patterns.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Samples in a step, over all devices.")
     ] = None,
     filters: Annotated[float | None, typer.Option(help="F, factor on the widths.")] = None,
-    loss: Annotated[str | None, typer.Option(help="poisson or amplitude.")] = None,
+    loss: Annotated[words.Loss | None, typer.Option(help="What is made small.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="First rate of Adam.")] = None,
     seed: Annotated[int | None, typer.Option(help="Weights and batch order.")] = None,
     quantity: Quantity = None,
@@ -42,12 +54,14 @@ def train(
     devices: Annotated[int, typer.Option(help="GPUs of a node, or processes on CPUs.")] = 1,
     num_nodes: Annotated[int, typer.Option(help="Nodes; srun must start the processes.")] = 1,
     strategy: Annotated[
-        str, typer.Option(help="auto; ddp, fsdp (PyTorch); mirrored, multi_worker_mirrored.")
+        words.Strategy, typer.Option(help="How devices share the work; ddp, fsdp: PyTorch.")
     ] = "auto",
 ) -> None:
     """Train one model from scans; the same command resumes an interrupted run.
 
     **Example:** `ptychonyx train scan.npz --backend pytorch --epochs 50 -o run`
+
+    **Example:** `ptychonyx train scan.npz -o run --set num_merged=4 --set schedule=cosine`
     """
     import os
 
@@ -62,7 +76,7 @@ def train(
 
     from .training_progress import show_training
 
-    overrides = {
+    flags = {
         "backend": backend,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -73,6 +87,7 @@ def train(
         "quantity": quantity,
         "position_origin": position_origin,
     }
+    overrides = _with_settings(flags, set_ or [])
     read = [file for path in scans for file in scan_files(path)]
     read += [path for path in (config, probe, init_from) if path is not None]
     refuse_destroying_inputs(read, emptied=[output] if overwrite else [])
@@ -119,3 +134,21 @@ def train(
         f"validation loss {result.best_validation_loss:.6g}. "
         f"Next: ptychonyx export {output} -o model.onnx"
     )
+
+
+def _with_settings(flags: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Return the values of options together with those of `--set name=value`."""
+    import yaml
+
+    values = dict(flags)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"`--set` is {setting!r}, expected NAME=VALUE, as in num_merged=4.")
+        if values.get(name) is not None:
+            raise ValueError(f"`{name}` is given twice; give it once.")
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(f"`--set` is {setting!r}, whose value is no YAML.") from None
+    return values

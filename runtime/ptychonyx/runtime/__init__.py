@@ -10,7 +10,9 @@ from .formats import save_scan as save_scan
 from .model.session import Model as Model
 from .model.session import read_manifest as read_manifest
 from .product import Product as Product
+from .reconstruction.options import ReconstructionOptions as ReconstructionOptions
 from .reconstruction.reconstruct import reconstruct as reconstruct
+from .reconstruction.reconstruct import reconstruct_in_steps as reconstruct_in_steps
 from .scan import Frame as Frame
 from .scan import Scan as Scan
 from .stitching.mosaic import Canvas as Canvas

@@ -1,12 +1,37 @@
 """Errors a caller may want to catch by class; everything else is ValueError or RuntimeError."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class ScanError(ValueError):
     """A scan file cannot be read, or what it holds is not a usable scan."""
 
 
 class QuantityError(ScanError):
-    """Nobody can tell from the numbers whether patterns are counts or amplitudes; the user must."""
+    """The numbers do not tell whether patterns are counts or amplitudes; the user must.
+
+    Parameters
+    ----------
+    path : Path
+        The scan.
+    largest : float
+        Largest of the sampled values, all of which are whole numbers.
+    """
+
+    CHOICES = ("counts", "amplitude")
+
+    def __init__(self, path: Path, largest: float) -> None:
+        self.path, self.largest = path, largest
+        super().__init__(
+            f"{path}: every sampled value is a whole number (largest {largest:g}), so the patterns "
+            "may be counts, or amplitudes that were rounded; `quantity` must say which."
+        )
+
+    def __reduce__(self) -> tuple[type[QuantityError], tuple[Path, float]]:
+        """Let the error travel between processes."""
+        return QuantityError, (self.path, self.largest)
 
 
 class ManifestError(ValueError):

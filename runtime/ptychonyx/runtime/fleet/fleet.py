@@ -11,18 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import QuantityError
 from ..files import refuse_destroying_inputs
 from ..formats import files_of
-from ..model.providers import check_provider
+from ..formats.options import ScanOptions
 from ..model.session import may_use_gpu, read_manifest
-from ..reconstruction.plan import check_choices
+from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
+from ..scan import Quantity
 from .record import (
     RECORDS,
     Record,
@@ -34,10 +34,11 @@ from .record import (
 )
 from .report import report_paths, write_report
 from .tasks import (
-    FleetOptions,
+    DEFAULT_SPLIT_PATTERNS,
     Order,
     Split,
     finish_parts,
+    make_reference,
     merge_parts,
     reconstruct_scan,
     stitch_part,
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 LOCAL = "local"
-DEFAULT_OPTIONS = FleetOptions()
 WAIT_S = 0.2
-"""How often somebody is asked whether to stop."""
+"""Seconds between two questions whether to stop."""
 CONNECT_S = 30
+DO_NOT_DECIDE = ("provider", "batch_size")
+"""Options that do not decide about a product, but for rounding: another machine may have others."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ def reconstruct_many(
     *,
     dask: str = LOCAL,
     num_workers: int | None = None,
-    options: FleetOptions = DEFAULT_OPTIONS,
+    quantity: str | None = None,
+    position_origin: str | None = None,
+    split_patterns: int = DEFAULT_SPLIT_PATTERNS,
+    options: ReconstructionOptions = DEFAULT_OPTIONS,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Fleet:
@@ -113,7 +118,12 @@ def reconstruct_many(
     num_workers : int, optional
         Of the local ones; by default one for each core, or one alone if it may use a GPU. The cores
         are shared among them.
-    options : FleetOptions
+    quantity, position_origin : str, optional
+        As in `load_scan`, for all scans.
+    split_patterns : int
+        A scan with more patterns is split into parts of at most so many, for several workers.
+    options : ReconstructionOptions
+        For all scans.
     progress : callable, optional
         Called with the number of scans done, and of all.
     should_stop : callable, optional
@@ -131,11 +141,24 @@ def reconstruct_many(
         If Dask is not installed, or no scheduler answers at the address.
     """
     _need_dask()
-    _check(options, dask, num_workers)
+    _check(split_patterns, dask, num_workers)
+    num_threads = 1
     if dask == LOCAL:
-        options, num_workers = _share_cores(options, num_workers)
+        num_threads, num_workers = _share_cores(options.provider, num_workers)
     manifest, digest = read_manifest(model)
-    orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
+    order = Order(
+        name="",
+        scan=Path(),
+        folder=folder.resolve(),
+        fingerprint={},
+        model=model.resolve(),
+        model_digest=digest,
+        scan_options=ScanOptions(cast(Quantity | None, quantity), position_origin),
+        options=options,
+        num_threads=num_threads,
+        split_patterns=split_patterns,
+    )
+    orders = _orders(scans, order)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     done = _finished(orders)
     num_skipped = len(done)
@@ -206,16 +229,10 @@ def _need_dask() -> None:
         ) from error
 
 
-def _check(options: FleetOptions, dask: str, num_workers: int | None) -> None:
+def _check(split_patterns: int, dask: str, num_workers: int | None) -> None:
     """Refuse what cannot work with any scan."""
-    check_provider(options.provider)
-    check_choices(
-        batch_size=options.batch_size,
-        scale=options.scale,
-        residual_patterns=options.residual_patterns,
-    )
-    if options.split_patterns < 1:
-        raise ValueError(f"`split_patterns` is {options.split_patterns}; give 1 or more.")
+    if split_patterns < 1:
+        raise ValueError(f"`split_patterns` is {split_patterns}; give 1 or more.")
     if num_workers is not None and num_workers < 1:
         raise ValueError(f"`num_workers` is {num_workers}; give 1 or more.")
     if num_workers is not None and dask != LOCAL:
@@ -225,31 +242,33 @@ def _check(options: FleetOptions, dask: str, num_workers: int | None) -> None:
         )
 
 
-def _share_cores(options: FleetOptions, num_workers: int | None) -> tuple[FleetOptions, int]:
-    """Return how many workers to start on this machine, and options with the threads of each."""
+def _share_cores(provider: str, num_workers: int | None) -> tuple[int, int]:
+    """Return the threads of each worker, and how many workers to start on this machine."""
     from dask.system import CPU_COUNT
 
     if num_workers is None:
-        num_workers = 1 if may_use_gpu(options.provider) else CPU_COUNT
-    return replace(options, num_threads=max(1, CPU_COUNT // num_workers)), num_workers
+        num_workers = 1 if may_use_gpu(provider) else CPU_COUNT
+    return max(1, CPU_COUNT // num_workers), num_workers
 
 
-def _orders(
-    scans: Sequence[Path], model: Path, digest: str, folder: Path, options: FleetOptions
-) -> list[Order]:
+def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
+    """Return the order of each scan: what all have in common, with its name and fingerprint."""
+    folder = common.folder
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
     refuse_destroying_inputs(
-        [model, *(file for path in paths for file in files_of(path))],
+        [common.model, *(file for path in paths for file in files_of(path))],
         written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
     )
-    choices = {
-        name: getattr(options, name)
-        for name in ("quantity", "position_origin", "scale", "residual_patterns")
-    }
+    choices = asdict(common.scan_options) | asdict(common.options)
+    for name in ("patterns_path", *DO_NOT_DECIDE):
+        del choices[name]
     return [
-        Order(
-            names[path], path, folder, fingerprint_of(path, digest, choices), model, digest, options
+        replace(
+            common,
+            name=names[path],
+            scan=path,
+            fingerprint=fingerprint_of(path, common.model_digest, choices),
         )
         for path in paths
     ]
@@ -303,7 +322,7 @@ def _only_warnings() -> Iterator[None]:
 def _results(
     client: Client, orders: Sequence[Order], should_stop: Callable[[], bool]
 ) -> Iterator[Record]:
-    """Give everything to Dask, and yield a record of each scan as it is done."""
+    """Submit everything to Dask, and yield the record of each scan as it is done."""
     finished: Queue[Future] = Queue()
     running: dict[str, tuple[Order, Future]] = {}
 
@@ -331,12 +350,26 @@ def _results(
 
 
 def _submit_parts(client: Client, order: Order, split: Future, num_patterns: int) -> Future:
-    """Give the parts of a scan to Dask, and their sum as a tree; return its record to be."""
-    num_parts = math.ceil(num_patterns / order.options.split_patterns)
+    """Submit the passes over a split scan; return the future of its record."""
+    reference = None
+    for _ in range(order.options.num_passes - 1):
+        whole = _submit_pass(client, order, split, num_patterns, reference)
+        reference = client.submit(make_reference, split, whole, pure=False, priority=1)
+    whole = _submit_pass(client, order, split, num_patterns, reference)
+    return client.submit(
+        finish_parts, order, split, whole, reference, pure=False, priority=1, retries=1
+    )
+
+
+def _submit_pass(
+    client: Client, order: Order, split: Future, num_patterns: int, reference: Future | None
+) -> Future:
+    """Submit the parts of a scan and the tree that sums them; return the future of their sum."""
+    num_parts = math.ceil(num_patterns / order.split_patterns)
     bounds = [num_patterns * number // num_parts for number in range(num_parts + 1)]
     parts = [
-        client.submit(stitch_part, order, split, start, stop, pure=False, retries=1)
-        for start, stop in pairwise(bounds)
+        client.submit(stitch_part, order, split, *ends, reference, pure=False, retries=1)
+        for ends in pairwise(bounds)
     ]
     while len(parts) > 1:
         # sums before parts: they free memory
@@ -344,7 +377,7 @@ def _submit_parts(client: Client, order: Order, split: Future, num_patterns: int
             client.submit(merge_parts, *pair, pure=False, priority=1) if len(pair) == 2 else pair[0]
             for pair in (parts[start : start + 2] for start in range(0, len(parts), 2))
         ]
-    return client.submit(finish_parts, order, split, parts[0], pure=False, priority=1, retries=1)
+    return parts[0]
 
 
 def _reason(future: Future) -> str:
@@ -358,8 +391,6 @@ def _reason(future: Future) -> str:
             "Every worker that tried it died, probably for want of memory: give workers more, or "
             "split the scan into smaller parts."
         )
-    if isinstance(error, QuantityError):
-        return str(error).replace("COMMAND", "reconstruct-many")
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 

@@ -11,15 +11,18 @@ from threading import Lock
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..formats import load_scan, save_product
+from ..formats.options import ScanOptions
 from ..model.session import Model
 from ..product import Product
+from ..reconstruction.options import ReconstructionOptions
+from ..reconstruction.pipeline import Pipeline
 from ..reconstruction.plan import Plan, plan_reconstruction
-from ..reconstruction.reconstruct import make_product, pipeline_for, reconstruct
-from ..reconstruction.residual import DEFAULT_NUM_PATTERNS
+from ..reconstruction.reconstruct import Outcome, make_product, reconstruct
 from ..scan import Scan
-from ..stitching.mosaic import Mosaic, PartialSums, canvas_for
+from ..stitching.mosaic import Mosaic, PartialSums, Stitched
 from .record import Fingerprint, Record, finished_record, product_path, write_record
 from .report import thumbnail
 
@@ -30,36 +33,26 @@ _opening = Lock()
 
 
 @dataclass(frozen=True)
-class FleetOptions:
-    """What may be chosen for all scans of a fleet.
+class Order:
+    """One scan to be reconstructed: paths that every worker sees, and how.
 
     Attributes
     ----------
-    quantity, position_origin
-        See `formats.load_scan`.
-    scale, batch_size, residual_patterns
-        See `reconstruct.reconstruct`.
-    provider : str
-        See `Model`.
+    name : str
+        Name of the scan in its fleet, and of its product.
+    scan, folder, model : Path
+        The scan, the folder of the products, the model file.
+    fingerprint : dict
+        All that decides the product, see `record.fingerprint_of`.
+    model_digest : str
+        sha256 of the model file.
+    scan_options : ScanOptions
+    options : ReconstructionOptions
     num_threads : int
-        Of one prediction on the CPU.
+        Threads of one prediction on the CPU.
     split_patterns : int
-        A scan with more is split into parts of at most so many.
+        A scan with more patterns is split into parts of at most so many.
     """
-
-    quantity: str | None = None
-    position_origin: str | None = None
-    scale: float | str | None = None
-    batch_size: int = 64
-    residual_patterns: int = DEFAULT_NUM_PATTERNS
-    provider: str = "auto"
-    num_threads: int = 1
-    split_patterns: int = DEFAULT_SPLIT_PATTERNS
-
-
-@dataclass(frozen=True)
-class Order:
-    """One scan to be reconstructed: paths that every worker sees, and how."""
 
     name: str
     scan: Path
@@ -67,7 +60,10 @@ class Order:
     fingerprint: Fingerprint
     model: Path
     model_digest: str
-    options: FleetOptions
+    scan_options: ScanOptions
+    options: ReconstructionOptions
+    num_threads: int = 1
+    split_patterns: int = DEFAULT_SPLIT_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,15 @@ class Part:
     work_s: float
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The object of a first pass over a split scan, and what that pass took."""
+
+    object_: NDArray[np.complex64]
+    infer_s: float
+    work_s: float
+
+
 def reconstruct_scan(order: Order) -> Record | Split:
     """Reconstruct a scan and write product and record, or say how to split it.
 
@@ -100,35 +105,37 @@ def reconstruct_scan(order: Order) -> Record | Split:
     if finished is not None:
         return finished
     started_s = perf_counter()
-    scan, model, options = _load(order), open_model(order), order.options
-    if scan.num_patterns > options.split_patterns:
-        plan = plan_reconstruction(
-            scan,
-            model.manifest,
-            batch_size=options.batch_size,
-            scale=options.scale,
-            residual_patterns=options.residual_patterns,
-        )
+    scan, model = _load(order), open_model(order)
+    options = order.options.tuned(model.digest)
+    if scan.num_patterns > order.split_patterns:
+        plan = plan_reconstruction(scan, model.manifest, options)
         return Split(plan, scan.num_patterns, perf_counter() - started_s)
-    product = reconstruct(
-        scan,
-        model,
-        batch_size=options.batch_size,
-        scale=options.scale,
-        residual_patterns=options.residual_patterns,
-    )
+    product = reconstruct(scan, model, options)
     return _finish(order, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
-def stitch_part(order: Order, split: Split, start: int, stop: int) -> Part:
-    """Predict and stitch the groups from `start` to `stop` (exclusive) of a scan."""
+def stitch_part(
+    order: Order, split: Split, start: int, stop: int, reference: Reference | None = None
+) -> Part:
+    """Predict and stitch the groups from `start` to `stop` (exclusive) of a scan.
+
+    In a second pass, `reference` is the object of the first, to which phases are aligned.
+    """
     started_s = perf_counter()
-    scan, model = _load(order), open_model(order)
-    mosaic = Mosaic(canvas_for(scan), split.plan.weights())
-    pipeline = pipeline_for(scan, model, split.plan, mosaic, part=slice(start, stop))
+    scan, model, plan = _load(order), open_model(order), split.plan
+    known = None if reference is None else reference.object_
+    mosaic = Mosaic(plan.canvas, plan.patch_weights(), reference=known)
+    pipeline = Pipeline(scan, model, plan, mosaic, part=slice(start, stop))
     *_, (num_used, _) = pipeline.run(1, None, None)
     work_s = perf_counter() - started_s
     return Part(mosaic.partial_sums, num_used, 1, pipeline.infer_s, work_s)
+
+
+def make_reference(split: Split, whole: Part) -> Reference:
+    """Return the object of a first pass, from the sum of its parts."""
+    started_s = perf_counter()
+    object_ = _stitched(split, whole).object_
+    return Reference(object_, whole.infer_s, whole.work_s + perf_counter() - started_s)
 
 
 def merge_parts(a: Part, b: Part) -> Part:
@@ -142,27 +149,32 @@ def merge_parts(a: Part, b: Part) -> Part:
     )
 
 
-def finish_parts(order: Order, split: Split, whole: Part) -> Record:
+def finish_parts(
+    order: Order, split: Split, whole: Part, reference: Reference | None = None
+) -> Record:
     """Make the product of a scan from the sum of its parts, and write it with its record."""
     started_s = perf_counter()
     scan, model = _load(order), open_model(order)
-    mosaic = Mosaic(canvas_for(scan), split.plan.weights())
-    mosaic.merge(whole.sums)
-    before_s = split.work_s + whole.work_s
-    product = make_product(
-        scan,
-        model,
-        split.plan,
-        mosaic.finish(),
-        mosaic.canvas,
+    stitched = _stitched(split, whole)
+    first_s = (0.0, 0.0) if reference is None else (reference.infer_s, reference.work_s)
+    before_s = split.work_s + whole.work_s + first_s[1]
+    outcome = Outcome(
+        stitched,
         num_used=whole.num_patterns,
         is_complete=whole.num_patterns == scan.num_patterns,
-        infer_s=whole.infer_s,
+        infer_s=whole.infer_s + first_s[0],
         total_s=before_s + perf_counter() - started_s,
     )
+    product = make_product(scan, model, split.plan, outcome)
     return _finish(
         order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
     )
+
+
+def _stitched(split: Split, whole: Part) -> Stitched:
+    mosaic = Mosaic(split.plan.canvas, split.plan.patch_weights())
+    mosaic.merge(whole.sums)
+    return mosaic.finish()
 
 
 def open_model(order: Order) -> Model:
@@ -174,9 +186,8 @@ def open_model(order: Order) -> Model:
         If the file is no longer the one that the fleet was started with.
     """
     with _opening:  # tasks of one process may ask at the same time
-        return _open(
-            order.model, order.model_digest, order.options.provider, order.options.num_threads
-        )
+        provider = order.options.tuned(order.model_digest).provider
+        return _open(order.model, order.model_digest, provider, order.num_threads)
 
 
 @lru_cache(maxsize=1)
@@ -191,8 +202,8 @@ def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
 
 
 def _load(order: Order) -> Scan:
-    options = order.options
-    return load_scan(order.scan, quantity=options.quantity, position_origin=options.position_origin)
+    choices = order.scan_options
+    return load_scan(order.scan, quantity=choices.quantity, position_origin=choices.position_origin)
 
 
 def _finish(

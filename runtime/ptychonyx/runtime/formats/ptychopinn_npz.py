@@ -242,12 +242,7 @@ def _sniff_quantity(
             f"{path}: all sampled diffraction patterns are zero or not finite in good pixels; "
             "check which array of the file holds the patterns, and the bad pixels."
         )
-    raise QuantityError(
-        f"{path}: every sampled value is a whole number (largest {largest:g}), so the patterns may "
-        "be counts, or amplitudes that were rounded. Say which:\n"
-        f"  ptychonyx COMMAND {path} --quantity counts\n"
-        f"  ptychonyx COMMAND {path} --quantity amplitude"
-    )
+    raise QuantityError(path, float(largest))
 
 
 def _good_values(

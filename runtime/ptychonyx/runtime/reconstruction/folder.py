@@ -1,12 +1,12 @@
-"""One scan in Ptychodus' standard folder in, one product out, with events for whoever started it."""
+"""One scan in Ptychodus' standard folder in, one product out, with events for the caller."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import IO, Any
@@ -15,11 +15,12 @@ from ..errors import ScanError
 from ..files import refuse_destroying_inputs
 from ..formats import load_scan, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
-from ..model.session import Model
+from ..model.session import Model, read_manifest
 from ..product import Product
-from .options import Options, options_from_ini
+from .options import DEFAULT_OPTIONS
 from .pipeline import PREDICTIONS_AT_ONCE
 from .reconstruct import reconstruct
+from .settings import load_options
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
 NUM_PROGRESS_EVENTS = 100
@@ -77,6 +78,7 @@ def reconstruct_folder(
     *,
     events: Events,
     should_stop: Callable[[], bool],
+    changes: Mapping[str, Any] | None = None,
 ) -> Product:
     """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx.
 
@@ -86,6 +88,8 @@ def reconstruct_folder(
     Parameters
     ----------
     input_folder, output_folder : path
+    changes : mapping, optional
+        Fields of `ReconstructionOptions` that win over settings.ini.
     events : Events
         Gets `started`, `progress`, `cancelling` and `finished`.
     should_stop : callable
@@ -100,11 +104,12 @@ def reconstruct_folder(
     """
     _check_folders(input_folder, output_folder)
     settings = input_folder / SETTINGS
-    options = options_from_ini(settings) if settings.is_file() else Options()
+    options = load_options(settings) if settings.is_file() else DEFAULT_OPTIONS
+    options = replace(options, **(changes or {}))
     scan = load_scan(input_folder)
-    model = Model(
-        input_folder / MODEL, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE
-    )
+    model_path = input_folder / MODEL
+    options = options.tuned(read_manifest(model_path)[1])
+    model = Model(model_path, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
@@ -124,9 +129,7 @@ def reconstruct_folder(
             events.emit("cancelling")
         return is_cancelling
 
-    product = reconstruct(
-        scan, model, progress=_report(events), should_stop=stop, **options.arguments()
-    )
+    product = reconstruct(scan, model, options, progress=_report(events), should_stop=stop)
     save_product(product, path)
     events.emit(
         "finished",

@@ -14,6 +14,7 @@ from ..model.session import Model
 from ..scaling import read_amplitudes_of
 from ..scan import Scan
 from ..stitching.mosaic import Mosaic
+from .plan import Plan
 
 PREDICTIONS_AT_ONCE = 2
 """For a model that works in a pipeline only. With 2 cores, a pattern through `cnn`, F = 1, takes 2.48
@@ -21,39 +22,30 @@ ms, and 2.64 ms with one prediction at a time on both."""
 BATCHES_AHEAD = 3
 """Read or predicted before they are stitched: enough to hide a slow disk, and all that is in memory."""
 
+_Ahead = deque[tuple[Future[NDArray[np.float32]], Future[NDArray[np.complex64]]]]
+
 
 class Pipeline:
     """One pass over a scan: batches are read, predicted and stitched by threads of their own.
 
-    Batches are stitched in their order, so the result does not depend on who was faster.
+    Batches are stitched in their order, so the result does not depend on which was faster.
 
     Parameters
     ----------
     scan : Scan
     model : Model
+    plan : Plan
     mosaic : Mosaic
         Gets the patches.
-    scale : float
-        Input scale.
-    batches : list of int64 arrays, shape (B, C)
-        The patterns of each group, batch by batch.
-    corners_px : float64 array, shape (n, 2)
-        Where the patch of each pattern goes.
-
+    part : slice
+        Which of the plan's groups to go through; by default all.
     """
 
     def __init__(
-        self,
-        scan: Scan,
-        model: Model,
-        mosaic: Mosaic,
-        *,
-        scale: float,
-        batches: list[NDArray[np.int64]],
-        corners_px: NDArray[np.float64],
+        self, scan: Scan, model: Model, plan: Plan, mosaic: Mosaic, *, part: slice = slice(None)
     ) -> None:
-        self._scan, self._model, self._mosaic, self._scale = scan, model, mosaic, scale
-        self._batches, self._corners_px = batches, corners_px
+        self._scan, self._model, self._plan, self._mosaic = scan, model, plan, mosaic
+        self._batches = plan.batches(part)
         self._predictions_s: list[float] = []
 
     @property
@@ -80,26 +72,26 @@ class Pipeline:
         num_used, num_batches = 0, len(self._batches)
         ends_step = {-(-num_batches * step // num_steps) for step in range(1, num_steps + 1)}
         at_once = self._model.predictions_at_once
+        waiting = iter(self._batches)
+        ahead: _Ahead = deque()
         with (
             ThreadPoolExecutor(1, "read") as reader,
             ThreadPoolExecutor(at_once, "infer") as network,
         ):
-            ahead: deque[tuple[Future[NDArray[np.float32]], Future[NDArray[np.complex64]]]] = (
-                deque()
-            )
 
-            def start(groups: NDArray[np.int64]) -> None:
-                reading = reader.submit(read_amplitudes_of, self._scan, groups)
-                ahead.append((reading, network.submit(self._infer, reading)))
+            def start_next() -> None:
+                for groups in waiting:
+                    reading = reader.submit(read_amplitudes_of, self._scan, groups)
+                    ahead.append((reading, network.submit(self._infer, reading)))
+                    return
 
             try:
-                for groups in self._batches[:BATCHES_AHEAD]:
-                    start(groups)
+                for _ in range(BATCHES_AHEAD):
+                    start_next()
                 for number, groups in enumerate(self._batches, 1):
                     patches = ahead[0][1].result()
                     ahead.popleft()
-                    for following in self._batches[number + BATCHES_AHEAD - 1 :][:1]:
-                        start(following)
+                    start_next()
                     self._stitch(patches, groups)
                     num_used += len(groups)
                     if progress is not None:
@@ -117,9 +109,10 @@ class Pipeline:
     def _infer(self, reading: Future[NDArray[np.float32]]) -> NDArray[np.complex64]:
         amplitude = reading.result()
         started_s = perf_counter()
-        patches = self._model.predict(amplitude, self._scale)
+        patches = self._model.predict(amplitude, self._plan.scale)
         self._predictions_s.append(perf_counter() - started_s)
         return patches
 
     def _stitch(self, patches: NDArray[np.complex64], groups: NDArray[np.int64]) -> None:
-        self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), self._corners_px[groups.ravel()])
+        corners_px = self._plan.corners_px[groups.ravel()]
+        self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), corners_px)

@@ -24,46 +24,9 @@ FADE_SHARE = 1 / 8
 """Share of a patch's side over which it fades out: a sharp edge would ring through the taps."""
 EVERY = slice(None)
 Slices = tuple[slice, slice, slice]
-PATCH_WEIGHTS = ("probe", "hann")
-SUBPIXEL_METHODS = ("sinc", "nearest")
 NUM_LAYERS = 3
 PATCHES_AT_ONCE = 8
 """Enough to hide Python's own time, and few enough for a core's cache."""
-
-
-@dataclass(frozen=True)
-class StitchOptions:
-    """How patches become an object.
-
-    Attributes
-    ----------
-    weights : "probe" or "hann"
-        What a pixel of a patch counts by: the intensity of the beam there, if the scan or the model
-        has a probe, or a Hann window.
-    subpixel : "sinc" or "nearest"
-        How a patch is brought to fractional pixels: by a windowed sinc, or not at all.
-    align_phase : bool
-        Stitch twice; in the second pass each patch is multiplied by the one phase factor that fits
-        it to the first result. It costs a second pass, and helps where a network leaves the phases
-        of single patterns free.
-
-    Examples
-    --------
-    >>> StitchOptions(weights="gauss")
-    Traceback (most recent call last):
-    ...
-    ValueError: `weights` is 'gauss', expected one of: "probe", "hann".
-    """
-
-    weights: str = "probe"
-    subpixel: str = "sinc"
-    align_phase: bool = False
-
-    def __post_init__(self) -> None:
-        for name, words in (("weights", PATCH_WEIGHTS), ("subpixel", SUBPIXEL_METHODS)):
-            if getattr(self, name) not in words:
-                quoted = ", ".join(f'"{word}"' for word in words)
-                raise ValueError(f"`{name}` is {getattr(self, name)!r}, expected one of: {quoted}.")
 
 
 @dataclass(frozen=True)

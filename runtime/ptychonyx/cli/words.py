@@ -1,0 +1,34 @@
+"""The words that options take, so that they are listed, completed and checked at once.
+
+What knows them, the runtime and training, takes longer to import than `--help` may; a test holds
+these lists against theirs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+
+class Provider(StrEnum):
+    """Execution providers; an enumeration, since an option that repeats takes no other list."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+    OPENVINO = "openvino"
+
+
+PatchWeights = Literal["probe", "hann"]
+Subpixel = Literal["sinc", "nearest"]
+Quantity = Literal["counts", "amplitude"]
+Origin = Literal["corner", "center", "ptychodus"]
+ScanFormat = Literal["ptychopinn", "ptychodus", "ptychodus-training"]
+Backend = Literal["tensorflow", "pytorch"]
+Loss = Literal["poisson", "amplitude", "supervised", "total_variation"]
+Strategy = Literal["auto", "mirrored", "multi_worker_mirrored", "ddp", "fsdp"]
+DerivedPrecision = Literal["float16", "bfloat16", "int8"]
+Object = Literal["lines", "blurred_lines", "dead_leaves", "gaussian_random_field", "natural"]
+SimulatedProbe = Literal["focused", "gaussian"]
+Positions = Literal["raster", "spiral", "random"]

@@ -1,0 +1,75 @@
+"""Our section of a settings file of Ptychodus."""
+
+from __future__ import annotations
+
+import configparser
+import logging
+from pathlib import Path
+from typing import Any
+
+from .options import ReconstructionOptions, option_from_text
+
+SECTION = "Ptychonyx"
+"""Section of Ptychodus' settings file that holds our settings."""
+INI_KEYS = {
+    "provider": "Provider",
+    "batch_size": "BatchSize",
+    "scale": "InputScale",
+    "patch_weights": "PatchWeights",
+    "subpixel": "SubpixelMethod",
+    "align_phase": "AlignPatchPhase",
+    "residual_patterns": "ResidualPatterns",
+}
+"""Field of `ReconstructionOptions` -> its key in a settings file."""
+HOST_KEYS = ("UseSeparateProcess",)
+"""Keys of our section that concern the plugin inside Ptychodus alone."""
+
+_logger = logging.getLogger(__name__)
+
+
+def load_options(path: Path) -> ReconstructionOptions:
+    r"""Read our section of a settings file of Ptychodus.
+
+    What is not there keeps its default; an unknown key is warned about, as Ptychodus does.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a value does not fit its key.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "settings.ini")
+    ...     _ = path.write_text("[Ptychonyx]\nBatchSize = 16\nInputScale = trained\n")
+    ...     load_options(path).batch_size
+    16
+    """
+    section = _read_section(path)
+    known = {key.lower(): name for name, key in INI_KEYS.items()}
+    for key in section:
+        if key not in known and key not in {host_key.lower() for host_key in HOST_KEYS}:
+            _logger.warning("%s: [%s] has no setting %s; it is ignored.", path, SECTION, key)
+    values = {known[key]: text for key, text in section.items() if key in known}
+    options: dict[str, Any] = {}
+    for name, text in values.items():
+        try:
+            options[name] = option_from_text(name, text)
+            ReconstructionOptions(**{name: options[name]})
+        except ValueError as error:
+            raise ValueError(f"{path}: {INI_KEYS[name]} is wrong: {error}") from None
+    return ReconstructionOptions(**options)
+
+
+def _read_section(path: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise ValueError(
+            f"{path} cannot be read as a settings file ({error}); correct or remove it."
+        ) from error
+    if not parser.has_section(SECTION):
+        return {}
+    return {key: text for key, text in parser[SECTION].items() if key not in parser.defaults()}
