@@ -61,8 +61,10 @@ def test_from_scan_to_comparison(backend: str, small_scan: Scan, tmp_path: Path)
     assert backend in ptychonyx("inspect", model)
     half = tmp_path / "half.onnx"
     fewer = ("--precision", "float16", "--calibration", scan, "--quantity", "counts")
-    source = run if backend == "pytorch" else model
-    assert "phase Pearson 1.000" in ptychonyx("export", source, "-o", half, *fewer)
+    assert "export the run to a model file first" in ptychonyx(
+        "export", run, "-o", half, *fewer, code=2
+    )
+    assert "phase Pearson 1.000" in ptychonyx("export", model, "-o", half, *fewer)
     assert "float16" in ptychonyx("inspect", half)
     for source, product in ((scan, "a.h5"), (tmp_path / "folder", "b.npz")):
         extra = ("--quantity", "counts") if source == scan else ()

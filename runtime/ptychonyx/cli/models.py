@@ -30,12 +30,12 @@ def export(
 
     **Example:** `ptychonyx export run -o model.onnx`
 
-    **Example:** `ptychonyx export run -o int8.onnx --precision int8 --calibration scan.npz`
+    **Example:** `ptychonyx export model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
     """
     from ptychonyx.runtime.files import refuse_destroying_inputs
 
     try:
-        from ptychonyx.export import export_precision, export_run
+        from ptychonyx.export import derive_model, export_run
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f'Export needs {error.name}, which is not installed: pip install "ptychonyx[export]"'
@@ -48,13 +48,12 @@ def export(
                 f"`--precision {precision}` is measured on a scan; give the one that the model was "
                 "trained on with `--calibration`."
             )
-        derived = export_precision(
+        derived = derive_model(
             run,
             output,
             precision=precision,
             calibration=load_asked(calibration, quantity, position_origin, None),
             name=name,
-            license=license,
         )
         say(
             f"Wrote {derived.path} ({derived.num_bytes / 1e6:.1f} MB; float32: "
