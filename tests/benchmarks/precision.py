@@ -105,18 +105,21 @@ def untrained_models() -> dict[str, Path]:
     for name in PRECISIONS[1:]:
         paths[name] = MATERIAL / f"cnn-f1-n64-{name}.onnx"
         if not paths[name].exists():
-            from ptychonyx.export import precision
+            from ptychonyx.export import derive_model
 
-            precision.LOWEST_PHASE_PEARSON = 0  # an untrained network sees nothing but noise
-            precision.export_precision(
-                paths["float32"], paths[name], precision=name, calibration=small_scan(64, 100)
+            derive_model(
+                paths["float32"],
+                paths[name],
+                precision=name,
+                calibration=small_scan(64, 100),
+                lowest_phase_pearson=0,  # an untrained network sees nothing but noise
             )
     return paths
 
 
 def score_on_star() -> list[dict[str, Any]]:
     """Return file sizes and correlations of each precision, on the scan it was trained on."""
-    from ptychonyx.export import export_precision, export_run
+    from ptychonyx.export import derive_model, export_run
     from ptychonyx.runtime.comparison.align import align
     from ptychonyx.runtime.comparison.metrics import measure
     from ptychonyx.runtime.formats import load_object, load_scan
@@ -129,7 +132,7 @@ def score_on_star() -> list[dict[str, Any]]:
     scores, whole = [], None
     for name, path in paths.items():
         if name != "float32":
-            export_precision(paths["float32"], path, precision=name, calibration=scan)
+            derive_model(paths["float32"], path, precision=name, calibration=scan)
         product = reconstruct(scan, Model(path, provider="cpu"))
         whole = whole or product
         values = [f"{path.stat().st_size / 1e6:.2f}"]

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from equivalence.cases import BACKENDS, TOLERANCE
 from numpy.typing import NDArray
 
-from ptychonyx.export import export_run
-from ptychonyx.export import run as model_file
+from ptychonyx.export import ExportMismatchError, export_run
+from ptychonyx.export.graph.assemble import with_manifest
 from ptychonyx.export.proof import native_patches
-from ptychonyx.runtime.errors import ExportMismatchError
-from ptychonyx.runtime.model.session import Model
+from ptychonyx.export.run import write_proven
+from ptychonyx.runtime.model.session import Model, read_manifest
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.network.backprojection import backprojection_constants
@@ -154,16 +155,15 @@ def test_same_run_exports_to_the_same_bytes(name: str, tmp_path: Path, exported:
     assert again.read_bytes() == first.read_bytes()
 
 
-def test_a_differing_model_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Export
-) -> None:
-    native = model_file.native_patches
-    monkeypatch.setattr(
-        model_file, "native_patches", lambda *args, **options: native(*args, **options) * 1.001
-    )
-    folder = exported("cnn 64", "pytorch").parent / "run"
-    with pytest.raises(ExportMismatchError, match="no model file was written"):
-        export_run(folder, tmp_path / "model.onnx")
+def test_a_differing_model_is_not_written(tmp_path: Path, exported: Export) -> None:
+    path = exported("cnn 64", "pytorch")
+    manifest = read_manifest(path)[0]
+    proof = manifest.verification
+    altered = dataclasses.replace(proof, object_patches=proof.object_patches * np.float32(1.001))
+    manifest = dataclasses.replace(manifest, verification=altered)
+    model = with_manifest(onnx.load(path), manifest)
+    with pytest.raises(ExportMismatchError, match=r"`object_patches` .* no model file was written"):
+        write_proven(model, manifest, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

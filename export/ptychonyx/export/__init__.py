@@ -1,6 +1,8 @@
-"""Export a trained run, of either backend, to one ONNX file that describes and proves itself."""
+"""Export a trained run to one ONNX file that describes and proves itself, or derive one of fewer bits."""
 
-from .precision import PrecisionReport as PrecisionReport
-from .precision import export_precision as export_precision
+from .errors import ExportMismatchError as ExportMismatchError
+from .errors import PrecisionLossError as PrecisionLossError
+from .precision import DerivedReport as DerivedReport
+from .precision import derive_model as derive_model
 from .run import ExportReport as ExportReport
 from .run import export_run as export_run

@@ -1,17 +1,59 @@
-"""The exported model against the native network it came from."""
+"""The proof of an exported model: test patterns, and what the native network computes for them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.errors import ExportMismatchError
+from ptychonyx.runtime.model.manifest import TOLERANCES, Verification
 from ptychonyx.training.backends import load_backend
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights
 from ptychonyx.training.physics import predict_rate
 
 NUM_TEST_PATTERNS = 2
+
+
+def make_proof(
+    backend: str,
+    architecture: Architecture,
+    weights: Weights,
+    probe: NDArray[np.complex64],
+    *,
+    scale: float,
+    patch_px: int,
+) -> Verification:
+    """Simulate test patterns and let the native network compute their patches.
+
+    Parameters
+    ----------
+    backend : str
+        Framework that runs the network.
+    architecture : Architecture
+    weights : mapping of str to float32 array
+    probe : complex64 array, shape (modes, N, N)
+        In sqrt(counts).
+    scale : float
+        Input scale of the patterns.
+    patch_px : int
+        M.
+
+    Returns
+    -------
+    Verification
+        With a largest difference of 0, since no exported model has been compared yet.
+    """
+    amplitude = draw_test_amplitude(probe, architecture.num_channels, np.random.default_rng(0))
+    patches = native_patches(
+        backend, architecture, weights, amplitude, scale=scale, patch_px=patch_px
+    )
+    return Verification(
+        amplitude=amplitude,
+        scale=scale,
+        object_patches=real_pairs(patches),
+        largest_difference=0.0,
+        tolerance=TOLERANCES["cpu"],
+    )
 
 
 def draw_test_amplitude(
@@ -52,7 +94,7 @@ def native_patches(
     scale: float,
     patch_px: int,
 ) -> NDArray[np.complex64]:
-    """Run the native network and cut the central M×M of its patches.
+    """Run the native network and cut the central M×M from its patches.
 
     Returns
     -------
@@ -66,24 +108,12 @@ def native_patches(
     return patches[..., start : start + patch_px, start : start + patch_px]
 
 
-def check_difference(
-    exported: NDArray[np.complex64], native: NDArray[np.complex64], *, tolerance: float
-) -> float:
-    """Return the largest difference of any real or imaginary part.
-
-    Raises
-    ------
-    ExportMismatchError
-        If it exceeds `tolerance`, or is not a number.
+def real_pairs(patches: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return complex numbers as (real, imaginary) along a new last axis.
 
     Examples
     --------
-    >>> ones = np.ones((1, 1, 2, 2), dtype=np.complex64)
-    >>> check_difference(ones, ones, tolerance=1e-5)
-    0.0
+    >>> real_pairs(np.array([1 + 2j], dtype=np.complex64)).tolist()
+    [[1.0, 2.0]]
     """
-    difference = exported.astype(np.complex128) - native
-    largest = float(max(np.abs(difference.real).max(), np.abs(difference.imag).max()))
-    if not largest <= tolerance:
-        raise ExportMismatchError("object_patches", largest, tolerance)
-    return largest
+    return np.ascontiguousarray(patches).view(np.float32).reshape(*patches.shape, 2)

@@ -40,29 +40,3 @@ class ManifestError(ValueError):
 
 class ProviderError(RuntimeError):
     """An execution provider was asked for by name and did not start."""
-
-
-class PrecisionLossError(RuntimeError):
-    """A model of fewer bits reconstructs something else than the float32 model it comes from."""
-
-
-class ExportMismatchError(RuntimeError):
-    """An exported model computes something else than the network it came from.
-
-    Parameters
-    ----------
-    output_name : str
-        The model output that differs.
-    largest_difference, tolerance : float
-        Largest absolute difference seen, and the largest allowed.
-    """
-
-    def __init__(self, output_name: str, largest_difference: float, tolerance: float) -> None:
-        self.output_name = output_name
-        self.largest_difference = largest_difference
-        self.tolerance = tolerance
-        super().__init__(
-            f"`{output_name}` of the exported model differs from the native network by "
-            f"{largest_difference:.3g}, but at most {tolerance:.3g} is allowed; "
-            "no model file was written."
-        )

@@ -1,4 +1,4 @@
-"""One graph for both backends: canonical names, the common head and tail, the manifest."""
+"""Assemble the whole graph, alike for both backends: input, network, output, manifest."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest
+from ptychonyx.runtime.model.manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAME, Manifest
 from ptychonyx.training.network.weights import Weights
 
 from .backprojection import backprojection_nodes
 from .reduce import reduce_operations
 
 OPSET = 18
-"""The newest that tf2onnx writes."""
+"""Version of the ONNX operators: the newest that tf2onnx writes."""
 IR_VERSION = 10
-"""onnxruntime 1.20 and later read it."""
+"""Version of the file format: onnxruntime 1.20 and later read it."""
 SCALED, BARE_INPUT = "scaled_amplitude", "features"
 BARE_OUTPUTS = ("modulus", "phase")
-INPUT, SCALE, OUTPUT = "amplitude", "scale", "object_patches"
+INPUT, SCALE = INPUT_NAMES
 
 
 def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onnx.ModelProto:
     """Turn a bare network into a model file.
 
-    In front: amplitude · scale, and the back-projection if the network sees one. Behind: A·cos φ
-    and A·sin φ as the last axis. Between, only what the central M×M needs, in as few operations as
-    `reduce` knows. Names are canonical and exporters' notes are removed, so that the same run gives
-    the same bytes and no path of the exporting machine leaks.
+    Before the network, the amplitude is multiplied by the scale, and back-projected if the network
+    reads a back-projection. After it, modulus A and phase φ become A·cos φ and A·sin φ on a new last
+    axis. The network itself is reduced to the operations that the central M×M needs. Names are
+    canonical and the exporter's notes are removed, so that the same run gives the same bytes and no
+    path of the exporting machine leaks.
 
     Parameters
     ----------
     bare : ModelProto
         `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
     manifest : Manifest
-        Says N, C and M, and is written into the model.
+        Gives N, C and M, and is written into the model.
     weights : mapping of str to float32 array
-        Hold the constants of a back-projection.
+        Weights of the network; the constants of a back-projection are among them.
 
     Returns
     -------
@@ -65,51 +66,80 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
             _value(INPUT, ["batch", manifest.num_channels, window_px, window_px]),
             _value(SCALE, [1]),
         ],
-        [_value(OUTPUT, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
+        [_value(OUTPUT_NAME, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
         initializer=[*front_constants, *graph.initializer, _last_axis()],
     )
-    return _described(whole, manifest)
-
-
-def with_manifest(
-    parent: onnx.ModelProto, graph: onnx.GraphProto, manifest: Manifest
-) -> onnx.ModelProto:
-    """Return a model of the parent's inputs and outputs with another graph between them."""
-    between = helper.make_graph(
-        graph.node,
-        parent.graph.name,
-        parent.graph.input,
-        parent.graph.output,
-        initializer=graph.initializer,
-    )
-    return _described(between, manifest)
-
-
-def _described(graph: onnx.GraphProto, manifest: Manifest) -> onnx.ModelProto:
     model = helper.make_model(
-        graph,
+        whole,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ptychonyx",
-        producer_version=manifest.exporter_version,
         domain="ptychography",
         model_version=1,
-        doc_string=f"{manifest.name}: diffraction amplitude to complex object patches. "
-        f"Trained with {manifest.backend}. Metadata `{METADATA_KEY}` holds the manifest.",
     )
-    helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
     onnx.checker.check_model(model, full_check=True)
-    return model
+    return with_manifest(model, manifest)
+
+
+def with_manifest(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+    """Return a copy of a model that carries another manifest; its graph stays as it is."""
+    described = onnx.ModelProto()
+    described.CopyFrom(model)
+    described.producer_version = manifest.exporter_version
+    described.doc_string = (
+        f"{manifest.name}: diffraction amplitude to complex object patches. "
+        f"Trained with {manifest.backend}. Metadata `{METADATA_KEY}` holds the manifest."
+    )
+    helper.set_model_props(described, {METADATA_KEY: manifest.to_json()})
+    return described
+
+
+def with_graph(model: onnx.ModelProto, graph: onnx.GraphProto) -> onnx.ModelProto:
+    """Return a copy of a model with the nodes and constants of another graph.
+
+    Inputs, outputs and the manifest stay as they are; the copy is checked by `onnx.checker`.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    changed.graph.CopyFrom(
+        helper.make_graph(
+            graph.node,
+            model.graph.name,
+            model.graph.input,
+            model.graph.output,
+            initializer=graph.initializer,
+        )
+    )
+    onnx.checker.check_model(changed, full_check=True)
+    return changed
 
 
 def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
     """Rename and reorder a bare graph so that equal networks give equal graphs.
 
-    Nodes come in the order in which a walk from the outputs needs them; tensors are numbered in
-    that order; only the bare inputs and outputs keep their names.
+    Nodes come in the order in which a depth-first walk from the outputs reaches them, and tensors
+    are numbered in that order. Nodes and constants that no output depends on are left out. Only the
+    bare input and outputs keep their names.
     """
-    producers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
+    names = {name: name for name in ("", BARE_INPUT, *BARE_OUTPUTS)}
+    used: list[onnx.TensorProto] = []
+    nodes = []
+    for index, node in enumerate(_ordered(graph)):
+        for source in node.input:
+            if source in constants and source not in names:
+                names[source] = f"constant_{len(used)}"
+                array = numpy_helper.to_array(constants[source])
+                used.append(numpy_helper.from_array(array, names[source]))
+        for place, name in enumerate(node.output):
+            names.setdefault(name, f"value_{index}_{place}")
+        nodes.append(_renamed(node, names, f"{node.op_type}_{index}"))
+    return helper.make_graph(nodes, "bare", [], [], initializer=used)
+
+
+def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes that the outputs depend on, each behind those that it reads."""
+    producers = {name: node for node in graph.node for name in node.output}
     ordered: list[onnx.NodeProto] = []
     seen: set[int] = set()
 
@@ -124,19 +154,7 @@ def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
 
     for output in BARE_OUTPUTS:
         visit(output)
-    names = {name: name for name in ("", BARE_INPUT, *BARE_OUTPUTS)}
-    used: list[onnx.TensorProto] = []
-    nodes = []
-    for index, node in enumerate(ordered):
-        for source in node.input:
-            if source in constants and source not in names:
-                names[source] = f"constant_{len(used)}"
-                array = numpy_helper.to_array(constants[source])
-                used.append(numpy_helper.from_array(array, names[source]))
-        for place, name in enumerate(node.output):
-            names.setdefault(name, f"value_{index}_{place}")
-        nodes.append(_renamed(node, names, f"{node.op_type}_{index}"))
-    return helper.make_graph(nodes, "bare", [], [], initializer=used)
+    return ordered
 
 
 def _renamed(node: onnx.NodeProto, names: dict[str, str], name: str) -> onnx.NodeProto:
@@ -150,6 +168,7 @@ def _renamed(node: onnx.NodeProto, names: dict[str, str], name: str) -> onnx.Nod
 
 
 def _tail() -> list[onnx.NodeProto]:
+    """Return the nodes that turn modulus and phase into real and imaginary part."""
     modulus, phase = BARE_OUTPUTS
     return [
         helper.make_node("Cos", [phase], ["cos_phase"]),
@@ -158,7 +177,7 @@ def _tail() -> list[onnx.NodeProto]:
         helper.make_node("Mul", [modulus, "sin_phase"], ["imaginary_part"]),
         helper.make_node("Unsqueeze", ["real_part", "last_axis"], ["real_last"]),
         helper.make_node("Unsqueeze", ["imaginary_part", "last_axis"], ["imaginary_last"]),
-        helper.make_node("Concat", ["real_last", "imaginary_last"], [OUTPUT], axis=-1),
+        helper.make_node("Concat", ["real_last", "imaginary_last"], [OUTPUT_NAME], axis=-1),
     ]
 
 

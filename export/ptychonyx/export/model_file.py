@@ -1,0 +1,49 @@
+"""The file of an exported model: where it may lie, and how it is tried and written."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import onnx
+
+from ptychonyx.runtime.files import write_atomically
+from ptychonyx.runtime.model.session import Model
+
+
+def check_output(output: Path) -> None:
+    """Refuse a name or place that cannot become a model file.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in .onnx, or the folder does not exist.
+
+    Examples
+    --------
+    >>> check_output(Path("model.pt"))
+    Traceback (most recent call last):
+    ...
+    ValueError: The model file is model.pt; its name must end in .onnx.
+    """
+    if output.suffix != ".onnx":
+        raise ValueError(f"The model file is {output}; its name must end in .onnx.")
+    if not output.parent.is_dir():
+        raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
+
+
+def open_before_writing(model: onnx.ModelProto, output: Path) -> Model:
+    """Open a model on the CPU as it will be opened from its file, before that file exists.
+
+    The session reads a temporary file beside `output`, which is deleted at once.
+    """
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        temporary = Path(folder) / output.name
+        write_model(model, temporary)
+        return Model(temporary, provider="cpu")
+
+
+def write_model(model: onnx.ModelProto, output: Path) -> None:
+    """Write a model file, whole or not at all; equal models give equal bytes."""
+    data = model.SerializeToString(deterministic=True)
+    write_atomically(output, lambda file: file.write(data))
