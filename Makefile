@@ -8,9 +8,9 @@ STAMP := $(VENV)/installed
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
-	@echo "make test    the default tests (under 20 minutes on 2 cores)"
+	@echo "make test    the default tests (under 10 minutes on 2 cores)"
 	@echo "make slow    the tests that take longer"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy, and the arrows between the parts"
 	@echo "make models  train and export the models in models/"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
 	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
@@ -37,6 +37,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=runtime/ptychodus_plugin $(BIN)/lint-imports
 
 models: $(STAMP)
 	$(BIN)/python models/make_models.py
@@ -44,6 +45,7 @@ models: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/performance.py
 	$(BIN)/python tests/benchmarks/scaling.py
+	$(BIN)/python tests/benchmarks/bounds.py
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all
