@@ -11,7 +11,7 @@ from ptychonyx.runtime.comparison.metrics import compare, measure
 
 pytest.importorskip("skimage", reason="scikit-image is not installed")
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "velociprobe_siemens_star"
+DATA = Path(__file__).parents[4] / "shared" / "data" / "velociprobe_siemens_star"
 ORIGIN = {"corner_a": (0, 0), "corner_b": (0, 0)}
 
 
