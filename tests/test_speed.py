@@ -14,7 +14,7 @@ import plain_stitching
 import pytest
 import stitching
 
-from ptychonyx.runtime.stitching.mosaic import patch_weights
+from ptychonyx.runtime.stitching.patches import patch_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

@@ -13,5 +13,5 @@ from .product import Product as Product
 from .reconstruction.reconstruct import reconstruct as reconstruct
 from .scan import Frame as Frame
 from .scan import Scan as Scan
-from .stitching.mosaic import Canvas as Canvas
 from .stitching.mosaic import Mosaic as Mosaic
+from .stitching.patches import Canvas as Canvas

@@ -19,7 +19,8 @@ from ..reconstruction.plan import Plan, plan_reconstruction
 from ..reconstruction.reconstruct import make_product, pipeline_for, reconstruct
 from ..reconstruction.residual import DEFAULT_NUM_PATTERNS
 from ..scan import Scan
-from ..stitching.mosaic import Mosaic, PartialSums, canvas_for
+from ..stitching.mosaic import Mosaic, PartialSums
+from ..stitching.patches import canvas_for
 from .record import Fingerprint, Record, finished_record, product_path, write_record
 from .report import thumbnail
 

@@ -14,7 +14,8 @@ from ..groups import find_groups
 from ..model.manifest import Manifest
 from ..scaling import counts_per_pattern, estimate_probe, probe_in_counts, scale_from_counts
 from ..scan import Scan
-from ..stitching.mosaic import StitchOptions, patch_weights
+from ..stitching.mosaic import StitchOptions
+from ..stitching.patches import patch_weights
 
 _logger = logging.getLogger(__name__)
 

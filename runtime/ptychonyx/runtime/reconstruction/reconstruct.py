@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..model.session import Model
 from ..product import Metadata, Product
 from ..scan import Scan
-from ..stitching.mosaic import Canvas, Mosaic, Stitched, StitchOptions, canvas_for
+from ..stitching.mosaic import Mosaic, Stitched, StitchOptions
+from ..stitching.patches import Canvas, canvas_for
 from .pipeline import Pipeline
 from .plan import DEFAULT_STITCHING, Plan, plan_reconstruction
 from .residual import DEFAULT_NUM_PATTERNS, Residual, measure_residual
