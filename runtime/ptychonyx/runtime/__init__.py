@@ -1,6 +1,6 @@
 """Reconstruct with a trained model: numpy, scipy, h5py and one onnxruntime."""
 
-from .comparison.metrics import compare as compare
+from .comparison.metrics import compare_objects as compare_objects
 from .formats import load_object as load_object
 from .formats import load_probe as load_probe
 from .formats import load_product as load_product

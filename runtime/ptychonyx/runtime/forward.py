@@ -14,9 +14,9 @@ Complex = NDArray[np.complex128]
 def predict_counts(object_: NDArray[np.complexfloating], probe: Complex, corners_px: Real) -> Real:
     """Return the mean counts behind each window of an object, before photon noise.
 
-    Windows at fractional corners are cut with the same windowed sinc that stitches patches. It errs
-    by 0.1 to 0.2 % of an exact Fourier shift for the objects in `simulation`, and by less than
-    0.4 % for a plane wave of up to 0.3 cycles/px along each axis.
+    Windows at fractional corners are cut with the same windowed sinc that stitches patches. It
+    differs from an exact Fourier shift by 0.1 to 0.2 % for the objects in `simulation`, and by less
+    than 0.4 % for a plane wave of up to 0.3 cycles/px along each axis.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def far_field_counts(patches: NDArray[np.complexfloating], probe: Complex) -> Re
     ----------
     patches : complex array, shape (..., N, N)
         Transmission O of the object in each window.
-    probe : complex array, shape (modes, N, N)
+    probe : complex array, shape (modes, N, N), or (modes, ..., N, N) that broadcasts with `patches`
         Incoherent modes P_m in sqrt(counts).
 
     Returns
