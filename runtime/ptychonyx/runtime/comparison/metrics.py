@@ -181,10 +181,22 @@ def nrmse(
 ) -> float:
     """Return ‖a − b‖ / ‖b‖ over the valid pixels.
 
+    Parameters
+    ----------
+    a, b : complex arrays, shape (h, w)
+        The object, and the reference.
+    is_valid : bool array, shape (h, w)
+        Pixels to compare.
+
     Raises
     ------
     ValueError
-        If `b` is 0 there.
+        If `b` is 0 at all of them.
+
+    Examples
+    --------
+    >>> nrmse(np.array([[2j, 5]]), np.array([[1j, 0]]), np.array([[True, False]]))
+    1.0
     """
     norm = np.linalg.norm(b[is_valid])
     if norm == 0:
@@ -202,7 +214,21 @@ def _is_flat(values: NDArray[np.floating[Any]]) -> bool:
 def pearson(
     a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]], is_valid: NDArray[np.bool_]
 ) -> float:
-    """Return the correlation coefficient over the valid pixels; 0 if one image is flat."""
+    """Return the correlation coefficient over the valid pixels; 0 if one image is flat.
+
+    Parameters
+    ----------
+    a, b : real arrays, shape (h, w)
+        Amplitudes or phases of two objects.
+    is_valid : bool array, shape (h, w)
+        Pixels to compare.
+
+    Examples
+    --------
+    >>> image = np.arange(4.0).reshape(2, 2)
+    >>> round(pearson(image, 3 - 2 * image, np.ones((2, 2), bool)), 6)
+    -1.0
+    """
     a, b = a[is_valid], b[is_valid]
     if _is_flat(a) or _is_flat(b):
         return 0.0

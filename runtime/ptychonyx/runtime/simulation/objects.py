@@ -1,4 +1,8 @@
-"""Draw images that look like specimens, for the amplitude and the phase of simulated objects."""
+"""Draw images that look like specimens, for the amplitude and the phase of simulated objects.
+
+Each function takes a shape (height, width) in pixels and a random generator, and returns a float64
+array of that shape. The range of its values is arbitrary; `draw_object` scales it.
+"""
 
 from __future__ import annotations
 

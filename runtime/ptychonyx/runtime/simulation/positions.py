@@ -1,4 +1,8 @@
-"""Make scan positions: float (y, x) in object pixels, relative to any origin."""
+"""Make scan positions.
+
+Each function takes the number of patterns, the mean step in pixels and a random generator, and
+returns float (y, x) in object pixels, relative to any origin.
+"""
 
 from __future__ import annotations
 

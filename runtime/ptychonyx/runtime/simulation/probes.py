@@ -1,4 +1,7 @@
-"""Make probes: incoherent modes with a total power of about 1."""
+"""Make probes: incoherent modes with a total power of about 1.
+
+Each function takes the side N of the window and the number of modes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,12 @@ def focused_probe(window_px: int, num_modes: int) -> Complex:
 
     Returns
     -------
-    complex array, shape (num_modes, window_px, window_px)
+    complex128 array, shape (num_modes, window_px, window_px)
+
+    Raises
+    ------
+    ValueError
+        If more than five modes are asked for.
 
     Examples
     --------
@@ -44,7 +52,12 @@ def gaussian_probe(window_px: int, num_modes: int) -> Complex:
 
     Returns
     -------
-    complex array, shape (num_modes, window_px, window_px)
+    complex128 array, shape (num_modes, window_px, window_px)
+
+    Raises
+    ------
+    ValueError
+        If more than five modes are asked for.
 
     Examples
     --------
