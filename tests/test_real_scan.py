@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import Model, Product, compare, load_object, load_probe, load_scan
+from ptychonyx.runtime import Model, Product, compare_objects, load_object, load_probe, load_scan
 from ptychonyx.runtime.comparison.metrics import Comparison
 from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.training.config.config import load_config
@@ -32,7 +32,7 @@ def reconstructed(folder: Path, star: Path, backend: str) -> Product:
 
 def against_reference(object_, corner_px: tuple[float, float], star: Path) -> Comparison:
     truth = load_object(star / "siemens64_reference_3modes.npz")
-    return compare(
+    return compare_objects(
         object_, truth.object_, corner_a=corner_px, corner_b=truth.corner_px, region=REGION
     )
 

@@ -24,7 +24,7 @@ import numpy as np
 import plain_stitching
 import stitching
 
-from ptychonyx.runtime.stitching.mosaic import patch_weights
+from ptychonyx.runtime.stitching.patches import patch_weights
 
 MODEL = Path(__file__).parents[2] / "models" / "small-pytorch" / "model.onnx"
 HELP = "from ptychonyx.cli import main; main()"

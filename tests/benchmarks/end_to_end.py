@@ -14,7 +14,8 @@ from performance import BUILD, remake, remember, spread, table, write_section
 from ptychonyx.runtime.formats import load_scan
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scaling import input_scale, read_amplitudes
-from ptychonyx.runtime.stitching.mosaic import Mosaic, canvas_for, patch_weights
+from ptychonyx.runtime.stitching.mosaic import Mosaic
+from ptychonyx.runtime.stitching.patches import canvas_for, patch_weights
 
 NUM_TURNS, BATCH = 3, 64
 

@@ -9,7 +9,7 @@ from material import STEP_PX, command, long_scan, run_cold, untrained_model
 from performance import BUILD, remake, remember, table, write_section
 
 from ptychonyx.runtime.formats import load_scan
-from ptychonyx.runtime.stitching.mosaic import canvas_for
+from ptychonyx.runtime.stitching.patches import canvas_for
 
 LENGTHS = (5_000, 50_000)
 

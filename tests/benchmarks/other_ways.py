@@ -16,7 +16,7 @@ from plain_stitching import interpolate_over_canvas, translate_over_canvas
 from ptychonyx.runtime.formats import load_scan
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scaling import input_scale, read_amplitudes
-from ptychonyx.runtime.stitching.mosaic import canvas_for
+from ptychonyx.runtime.stitching.patches import canvas_for
 
 WAYS = {
     "one interpolation over the canvas a patch (as PtychoNN)": interpolate_over_canvas,

@@ -33,8 +33,7 @@ from PIL import Image
 
 from ptychonyx.export import export_run
 from ptychonyx.runtime import Model, load_object, load_probe, load_scan
-from ptychonyx.runtime.comparison.align import align
-from ptychonyx.runtime.comparison.metrics import measure
+from ptychonyx.runtime.comparison.metrics import compare_objects
 from ptychonyx.runtime.formats.placed_object import PlacedObject
 from ptychonyx.runtime.plot import plot_comparison
 from ptychonyx.runtime.reconstruction import reconstruct
@@ -174,7 +173,7 @@ def score(name: str, backend: str, seed: int) -> dict[str, Any]:
     folder = RESULTS / f"{name}-{backend}-{seed}"
     model = Model(folder / "model.onnx", provider="cpu")
     product = reconstruct(data.unseen, model)
-    aligned = align(
+    result = compare_objects(
         product.object_,
         data.truth.object_,
         corner_a=product.object_corner_px,
@@ -182,9 +181,8 @@ def score(name: str, backend: str, seed: int) -> dict[str, Any]:
         mask_a=None if product.coverage is None else product.coverage > 0,
         region=data.region,
     )
-    result = measure(aligned)
-    plot_comparison(aligned, result, folder / "picture.png", names=(backend, "reference"))
-    return dataclasses.asdict(result) | {"residual": product.metadata.get("residual")}
+    plot_comparison(result, folder / "picture.png", names=(backend, "reference"))
+    return result.metrics() | {"residual": product.metadata.get("residual")}
 
 
 def write_row(name: str, backend: str, seed: int, *, only_score: bool = False) -> None:

@@ -18,7 +18,8 @@ import plain_stitching
 from numpy.typing import NDArray
 from performance import FIGURES, remake, remember, spread, table, write_section
 
-from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
+from ptychonyx.runtime.stitching.mosaic import Mosaic
+from ptychonyx.runtime.stitching.patches import Canvas, patch_weights
 
 PATCH_PX, SIDE_PX, EDGE_PX, MARGIN_PX = 64, 320, 64, 24
 NUM_TURNS = 5

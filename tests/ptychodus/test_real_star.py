@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime import load_object, load_scan
-from ptychonyx.runtime.stitching.mosaic import canvas_for
+from ptychonyx.runtime.stitching.patches import canvas_for
 
 from .conftest import MODEL, Environment, standard_folder
 

@@ -33,7 +33,8 @@ from ptychonyx.runtime.model.session import read_manifest
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
+from ptychonyx.runtime.stitching.mosaic import Mosaic
+from ptychonyx.runtime.stitching.patches import Canvas, patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

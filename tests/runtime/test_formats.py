@@ -19,7 +19,7 @@ from ptychonyx.runtime.formats.ptychodus_product import NOMINAL_PIXEL_M
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts, read_amplitudes
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitching.mosaic import cut_patches
+from ptychonyx.runtime.stitching.patches import cut_patches
 
 
 def test_npz_round_trip(small_scan: Scan, tmp_path: Path) -> None:

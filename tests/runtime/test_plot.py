@@ -1,14 +1,15 @@
 """Pictures are written, name what is missing, and load matplotlib only when drawn."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.comparison.align import align
-from ptychonyx.runtime.comparison.metrics import measure
-from ptychonyx.runtime.plot import _phase_cmap, plot_comparison, plot_object, plot_scan
+from ptychonyx.runtime.comparison.metrics import compare_objects
+from ptychonyx.runtime.plot import plot_comparison, plot_object, plot_scan
 from ptychonyx.runtime.scan import Scan
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -54,8 +55,8 @@ def test_object_refuses_what_it_cannot_draw(tmp_path):
 def test_comparison(tmp_path):
     pytest.importorskip("skimage", reason="scikit-image is not installed")
     b = example_object(np.random.default_rng(1))
-    aligned = align(b, b, corner_a=(0, 0), corner_b=(0, 0))
-    plot_comparison(aligned, measure(aligned, pixel_size_m=1e-8), tmp_path / "c.png")
+    comparison = compare_objects(b, b, corner_a=(0, 0), corner_b=(0, 0), pixel_size_m=1e-8)
+    plot_comparison(comparison, tmp_path / "c.png")
     assert is_png(tmp_path / "c.png")
 
 
@@ -75,9 +76,18 @@ def test_scan(tmp_path, quantity, is_rich):
     assert is_png(tmp_path / "scan.png")
 
 
-def test_colours_are_cyclic_only_where_phases_meet():
-    assert _phase_cmap(np.linspace(-3.1, 3.1, 1000)) == "twilight"
-    assert _phase_cmap(np.linspace(-1, 1, 1000)) == "viridis"
+@pytest.mark.parametrize(("largest_rad", "is_cyclic"), [(3.1, True), (1.0, False)])
+def test_phases_that_meet_at_pi_get_one_colour(tmp_path, monkeypatch, largest_rad, is_cyclic):
+    from matplotlib.figure import Figure
+
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    phase = np.tile(np.linspace(-largest_rad, largest_rad, 1000), (8, 1))
+    plot_object(np.exp(1j * phase), tmp_path / "a.png")
+    (drawn,) = (axes for axes in figures[0].axes if axes.get_title() == "phase")
+    (image,) = drawn.images
+    lowest, highest = (np.array(image.to_rgba(value)) for value in (-largest_rad, largest_rad))
+    assert (np.abs(lowest - highest).max() < 0.05) == is_cyclic
 
 
 def test_missing_matplotlib_is_named(tmp_path, monkeypatch):

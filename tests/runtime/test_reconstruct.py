@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from mosaics import stitch_patches
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.model.session import Model
@@ -16,12 +17,8 @@ from ptychonyx.runtime.reconstruction.pipeline import BATCHES_AHEAD
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import input_scale, probe_in_counts
 from ptychonyx.runtime.scan import Frame, Scan
-from ptychonyx.runtime.stitching.mosaic import (
-    Mosaic,
-    canvas_for,
-    patch_weights,
-    stitch_patches,
-)
+from ptychonyx.runtime.stitching.mosaic import Mosaic
+from ptychonyx.runtime.stitching.patches import canvas_for, patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")

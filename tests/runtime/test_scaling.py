@@ -14,6 +14,7 @@ from ptychonyx.runtime.scaling import (
     counts_per_pattern,
     estimate_probe,
     input_scale,
+    mean_pattern,
     probe_in_counts,
     read_amplitudes,
     read_counts,
@@ -40,11 +41,11 @@ def mask_at(*pixels: tuple[int, int], side: int = 8) -> NDArray[np.bool_]:
 
 
 class CountingPatterns:
-    """Patterns that remember how many were asked for at once."""
+    """Patterns that remember how many were read, at once and in all."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self._array, self.shape, self.dtype = array, array.shape, array.dtype
-        self.largest = 0
+        self.largest = self.total = 0
 
     def __len__(self) -> int:
         return len(self._array)
@@ -52,6 +53,7 @@ class CountingPatterns:
     def __getitem__(self, key: slice) -> NDArray[Any]:
         part = self._array[key]
         self.largest = max(self.largest, len(part))
+        self.total += len(part)
         return part
 
 
@@ -112,6 +114,22 @@ def test_mean_counts_is_streamed_and_exact() -> None:
     assert patterns.largest <= READ_BATCH
     assert estimate_probe(make_scan(patterns)).shape == (1, 8, 8)
     assert patterns.largest <= READ_BATCH
+
+
+def test_the_mean_pattern_reads_all_patterns_or_some_of_every_part() -> None:
+    num = 1000
+    counts = np.arange(num, dtype=np.float64)[:, None, None] * np.ones((1, 8, 8))
+    dirty = counts.copy()
+    dirty[:, 2, 3] = np.nan
+    patterns = CountingPatterns(dirty)
+    scan = make_scan(patterns, bad_pixels=mask_at((2, 3)))
+    mean = mean_pattern(scan)
+    assert mean[2, 3] == 0
+    assert mean[0, 0] == (num - 1) / 2
+    assert patterns.total == num
+    some = mean_pattern(scan, num_patterns=100)
+    assert some[0, 0] == pytest.approx((num - 1) / 2, rel=0.02)
+    assert 50 <= patterns.total - num <= 100
 
 
 @pytest.mark.parametrize("bad", [None, mask_at((4, 4))])

@@ -123,13 +123,12 @@ def compare(
 
     **Example:** `ptychonyx compare product.h5 reference.npz --region 50:195,50:195`
     """
-    import dataclasses
     import json
 
-    from ptychonyx.runtime.comparison.align import align
-    from ptychonyx.runtime.comparison.metrics import measure
+    from ptychonyx.runtime import compare_objects
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_object
+    from ptychonyx.runtime.scaling import counts_per_pattern
 
     if plot is not None:
         read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
@@ -138,8 +137,9 @@ def compare(
     residuals = (first.residual, second.residual)
     if scan is not None:
         loaded = load_asked(scan, quantity, None, None)
-        residuals = (_residual(loaded, a, first), _residual(loaded, b, second))
-    aligned = align(
+        counts = counts_per_pattern(loaded)
+        residuals = (_residual(loaded, counts, a, first), _residual(loaded, counts, b, second))
+    result = compare_objects(
         first.object_,
         second.object_,
         corner_a=first.corner_px,
@@ -147,9 +147,9 @@ def compare(
         mask_a=None if first.coverage is None else first.coverage > 0,
         mask_b=None if second.coverage is None else second.coverage > 0,
         region=region,
+        pixel_size_m=second.pixel_size_m or first.pixel_size_m,
     )
-    result = measure(aligned, pixel_size_m=second.pixel_size_m or first.pixel_size_m)
-    values = dataclasses.asdict(result)
+    values = result.metrics()
     values |= dict(zip(("residual", "reference_residual"), residuals, strict=True))
     if json_:
         typer.echo(json.dumps(values))
@@ -160,15 +160,17 @@ def compare(
     if plot is not None:
         from ptychonyx.runtime.plot import plot_comparison
 
-        plot_comparison(aligned, result, plot, names=(a.name, b.name))
+        plot_comparison(result, plot, names=(a.name, b.name))
 
 
-def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
-    """Return what an object with the probe of its own file leaves unexplained, if it has one."""
+def _residual(scan: Scan, counts: float, path: Path, placed: PlacedObject) -> float | None:
+    """Return the share of the patterns that an object leaves unexplained; None without a probe.
+
+    The probe is that of the object's own file.
+    """
     from ptychonyx.runtime.errors import ScanError
     from ptychonyx.runtime.formats import load_probe
     from ptychonyx.runtime.reconstruction.residual import measure_residual
-    from ptychonyx.runtime.scaling import counts_per_pattern
 
     try:
         probe = load_probe(path)
@@ -176,9 +178,9 @@ def _residual(scan: Scan, path: Path, of: PlacedObject) -> float | None:
         return None
     return measure_residual(
         scan,
-        of.object_,
-        object_corner_px=of.corner_px,
+        placed.object_,
+        object_corner_px=placed.corner_px,
         probe=probe,
-        counts_per_pattern=counts_per_pattern(scan),
-        coverage=of.coverage,
+        counts_per_pattern=counts,
+        coverage=placed.coverage,
     ).total

@@ -1,6 +1,6 @@
 """Reconstruct with a trained model: numpy, scipy, h5py and one onnxruntime."""
 
-from .comparison.metrics import compare as compare
+from .comparison.metrics import compare_objects as compare_objects
 from .formats import load_object as load_object
 from .formats import load_probe as load_probe
 from .formats import load_product as load_product
@@ -15,5 +15,5 @@ from .reconstruction.reconstruct import reconstruct as reconstruct
 from .reconstruction.reconstruct import reconstruct_in_steps as reconstruct_in_steps
 from .scan import Frame as Frame
 from .scan import Scan as Scan
-from .stitching.mosaic import Canvas as Canvas
 from .stitching.mosaic import Mosaic as Mosaic
+from .stitching.patches import Canvas as Canvas

@@ -1,4 +1,4 @@
-"""What a scan or a model is, in words."""
+"""Describe a scan or a model in words, for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,30 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .model.manifest import Manifest
-from .scaling import counts_per_pattern, input_scale, probe_in_counts
+from .scaling import counts_per_pattern, probe_in_counts, scale_from_counts
 from .scan import Scan
 
 
 def describe_scan(scan: Scan) -> dict[str, str]:
-    """Return name and value of what a person wants to know of a scan."""
+    """Describe a scan in a few rows; its patterns are read once.
+
+    Returns
+    -------
+    dict
+        Name and text of each row, in the order to print them.
+
+    Raises
+    ------
+    ScanError
+        If all patterns are zero, or a good pixel is negative or not a finite number.
+
+    Examples
+    --------
+    >>> scan = Scan(np.full((3, 8, 8), 4), "counts", np.zeros((3, 2)))
+    >>> rows = describe_scan(scan)
+    >>> rows["dose"], rows["input scale"]
+    ('256 counts per pattern', '0.25')
+    """
     counts = counts_per_pattern(scan)
     missing = {
         "probe": scan.probe,
@@ -25,7 +43,7 @@ def describe_scan(scan: Scan) -> dict[str, str]:
     rows = {
         "patterns": f"{scan.num_patterns} of {side}×{side}, {scan.patterns.dtype}, {scan.quantity}",
         "dose": f"{counts:.4g} counts per pattern",
-        "input scale": f"{input_scale(scan):.5g}",
+        "input scale": f"{scale_from_counts(side, counts):.5g}",
         "positions": _extent(scan),
         "position origin": scan.position_origin,
         "overlap": _overlap(scan),
@@ -48,7 +66,13 @@ def describe_scan(scan: Scan) -> dict[str, str]:
 
 
 def describe_model(manifest: Manifest) -> dict[str, str]:
-    """Return name and value of what a person wants to know of a model."""
+    """Describe a model in a few rows.
+
+    Returns
+    -------
+    dict
+        Name and text of each row, in the order to print them.
+    """
     options = ", ".join(f"{key} {value}" for key, value in manifest.architecture_options.items())
     proof = manifest.verification
     rows = {

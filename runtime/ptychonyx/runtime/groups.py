@@ -1,4 +1,4 @@
-"""Which C neighbouring patterns make one sample: only indexes, no pixels."""
+"""Choose the C neighbouring patterns of each sample: indexes only, no pixels."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from .errors import ScanError
 
 LARGEST_MISS = 0.75
-"""How far a pattern may stand from its place in a block, of a step."""
+"""Largest distance of a pattern from its ideal place in a block, as a fraction of the scan step."""
 NUM_NEAREST = 4
-"""A step is the mean distance of so many nearest neighbours: those of a square raster."""
+"""The scan step is the mean distance to this many neighbours: on a square raster all lie a step away."""
 
 
 def default_max_distance_px(window_px: int) -> float:
-    """Return how far the others may lie from the pattern whose group it is, by default: N/4.
+    """Return the default for the largest distance from a pattern to others of its group: N/4.
 
     Examples
     --------
@@ -31,34 +31,35 @@ def find_groups(
     max_distance_px: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Give every pattern a group: itself and C − 1 neighbours, which together make a square block.
+    """Give every pattern a group: itself and C − 1 neighbours that make a square block with it.
 
-    A network takes a group as channels, and learns far better if a channel always means the same
-    place: so members come in reading order, row by row. A pattern takes part in several blocks, for
-    example as its upper left or its lower right corner; which one it is given is drawn. Where there is
-    no block, as at the ends of a spiral, its nearest neighbours make the group. No index is ever
-    repeated to fill a group.
+    The patterns of a group are the channels of a network, which learns far better if a channel
+    always means the same place in the block. So the members of a group come in reading order, row
+    by row. A pattern belongs to several blocks, for example as the upper left corner of one and the
+    lower right corner of another; one of them is drawn at random. A pattern that belongs to no
+    block, as at the ends of a spiral, is grouped with its nearest neighbours. All members of a
+    group differ.
 
     Parameters
     ----------
     corners_px : float64 array, shape (n, 2)
         Top-left pixel (y, x) of each pattern's window.
     num_channels : int
-        C; 4 makes blocks of 2×2, 9 of 3×3.
+        Number C of patterns in a group; 4 makes blocks of 2×2, 9 of 3×3.
     max_distance_px : float
-        Largest distance of the others from pattern i in group i.
+        Largest distance, in pixels, from a pattern to the other members of its group.
     rng : numpy.random.Generator
-        Draws among the blocks; the same generator gives the same groups.
+        Draws one of the blocks of each pattern; the same state gives the same groups.
 
     Returns
     -------
     int64 array, shape (n, C)
-        Pattern indexes; row i contains i, so every pattern is covered.
+        Pattern indexes. Row i is the group of pattern i, and contains i.
 
     Raises
     ------
     ScanError
-        If a pattern has too few neighbours; names it, and the distance that would do.
+        If a pattern has too few neighbours; the message names it, and a distance that suffices.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def find_groups(
     blocks = _blocks(corners_px, num_channels, step_px)
     reach_px = np.linalg.norm(corners_px[blocks][:, None] - corners_px[blocks][:, :, None], axis=-1)
     block, place = np.nonzero(reach_px.max(axis=2, initial=0) <= max_distance_px)
-    drawn = rng.permutation(len(block))  # the last one written stays
+    drawn = rng.permutation(len(block))  # of several blocks of a pattern, the last one stays
     groups[blocks[block, place][drawn]] = blocks[block][drawn]
     return _in_reading_order(corners_px, groups)
 
@@ -91,13 +92,13 @@ def find_groups(
 def _blocks(
     corners_px: NDArray[np.float64], num_channels: int, step_px: float
 ) -> NDArray[np.int64]:
-    """Return the square blocks (k, C) of which a pattern is the first."""
-    from scipy.spatial import cKDTree  # 0.1 s of import, which only groups shall pay
+    """Return the square blocks (k, C) as pattern indexes; each pattern is the first of at most one."""
+    from scipy.spatial import cKDTree  # 0.1 s of import, needed only for groups
 
     side = int(np.ceil(np.sqrt(num_channels)))
     places_px = np.indices((side, side)).reshape(2, -1).T[:num_channels] * step_px
     missed_px, found = cKDTree(corners_px).query(corners_px[:, None] + places_px)
-    found[:, 0] = np.arange(len(corners_px))  # also where others stand on the same spot
+    found[:, 0] = np.arange(len(corners_px))  # itself, also where others lie on the same spot
     in_order = np.sort(found, axis=1)
     is_block = (in_order[:, 1:] != in_order[:, :-1]).all(axis=1)
     is_block &= missed_px.max(axis=1) <= LARGEST_MISS * step_px
@@ -120,11 +121,11 @@ def _nearest(
     corners_px: NDArray[np.float64], num: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return distances and indexes (n, num) of the nearest other patterns, nearest first."""
-    from scipy.spatial import cKDTree  # 0.1 s of import, which only groups shall pay
+    from scipy.spatial import cKDTree  # 0.1 s of import, needed only for groups
 
     num = min(num, len(corners_px) - 1)
     distances, indexes = cKDTree(corners_px).query(corners_px, k=num + 1)
-    # A pattern finds itself, though not always first: others may stand on the same spot.
+    # A pattern finds itself, but not always first: others may lie on the same spot.
     is_self = indexes == np.arange(len(corners_px))[:, None]
     is_self[~is_self.any(axis=1), -1] = True
     shape = (len(corners_px), num)

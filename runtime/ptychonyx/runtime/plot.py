@@ -1,4 +1,4 @@
-"""Pictures of objects, comparisons and scans. Matplotlib is loaded only when one is drawn."""
+"""Draw objects, comparisons and scans. Matplotlib is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .comparison.align import Aligned
 from .comparison.metrics import Comparison
+from .comparison.region import clipped_limits, known_box, without_common_phase
+from .scaling import mean_pattern
 from .scan import Scan
 
-# Enough for a smooth mean pattern without reading a whole large file.
+# Enough for a smooth mean pattern, few enough not to read a whole large file.
 _NUM_MEAN_PATTERNS = 512
 _NUM_PROBE_MODES = 4
-# Colour limits leave out this share of pixels at each end, so that single hot pixels do not decide.
-_CLIPPED_PERCENT = 0.5
-# Phases that fill more of the circle than this meet their own other end: the colours must too.
+# Phases that span more of the circle than this are drawn with cyclic colours, equal at −π and π.
 _CYCLIC_SPAN_RAD = 1.6 * np.pi
 _DPI = 150
 _PANEL_IN = 3.6
@@ -39,7 +38,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class _Points:
-    """Values at window centers (y, x), joined by the path of the scan if `has_path`."""
+    """Hold values at window centers (y, x) to draw, joined by the path of the scan if `has_path`."""
 
     title: str
     centers_px: NDArray[np.float64]
@@ -60,21 +59,22 @@ def plot_object(
     pixel_size_m: float | None = None,
     title: str = "",
 ) -> None:
-    """Draw amplitude and phase of an object, with what else is known of it.
+    """Draw amplitude and phase of an object, and those maps of it that are given.
 
     Parameters
     ----------
     object_ : complex array, shape (H, W)
-        Object transmission; its mean phase is taken out for the picture.
+        Transmission; the picture shows it without its common phase.
     path : path
         Picture to write; the suffix (.png, .pdf, .svg) decides the format.
     coverage : int array, shape (H, W), or None
-        Patches at each pixel; where 0, the picture stays empty, and it is cut to the rest.
+        Patches at each pixel. The picture is cut to the covered pixels, and stays empty where the
+        coverage is 0.
     disagreement : float array, shape (H, W), or None
         Variance of the overlapping patches; drawn as standard deviation.
     residuals : (float array, shape (n, 2), float array, shape (n,)), or None
-        Window centers (y, x) in pixels of the object, and the share of each pattern that it leaves
-        unexplained; NaN is not drawn.
+        Window centers (y, x) in pixels of the object, and the share of each pattern that the object
+        leaves unexplained; NaN is not drawn.
     pixel_size_m : float or None
         Side of a pixel, for axes in µm; else they are in pixels.
     title : str
@@ -98,9 +98,8 @@ def plot_object(
             "`coverage` is 0 everywhere, so there is nothing to draw; at least one covered pixel "
             "is needed: check the corners."
         )
-    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
-    box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-    corner_px = (box[0].start, box[1].start)
+    region = known_box(known)
+    box, corner_px = region.slices, (region.y0, region.x0)
     amplitude, phase = _amplitude_and_phase(object_, known)
     panels: list[_Image | _Points] = [
         _image("amplitude", amplitude[box], "gray", "", corner_px, pixel_size_m),
@@ -125,7 +124,6 @@ def plot_object(
 
 
 def plot_comparison(
-    aligned: Aligned,
     comparison: Comparison,
     path: str | PathLike[str],
     *,
@@ -136,26 +134,25 @@ def plot_comparison(
 
     Parameters
     ----------
-    aligned : Aligned
-        From `compare.align`.
     comparison : Comparison
-        From `compare.measure`; its numbers head the panels.
+        From `compare_objects`; its metrics are written above the panels.
     path : path
         Picture to write; the suffix decides the format.
     pixel_size_m : float or None
         Side of a pixel, for axes in µm; else they are in pixels.
     names : (str, str)
-        What the first object and the reference are called.
+        Names of the first object and of the reference, for the titles.
 
     Raises
     ------
     RuntimeError
         If matplotlib is not installed.
     """
+    aligned = comparison.aligned
     corner_px = (aligned.region.y0, aligned.region.x0)
     known = aligned.is_valid
-    turn = np.exp(-1j * np.angle(aligned.b[known].sum()))
-    a, b = aligned.a * turn, aligned.b * turn
+    a = without_common_phase(aligned.a, known, reference=aligned.b)
+    b = without_common_phase(aligned.b, known)
     phase_cmap = _phase_cmap(_hidden(np.angle(b), known))
     rows = []
     for quantity, of_a, of_b, difference, cmap, unit, score in (
@@ -164,8 +161,8 @@ def plot_comparison(
         ("phase", np.angle(a), np.angle(b), np.angle(a * np.conj(b)), phase_cmap, "rad",
          (comparison.phase_pearson, comparison.phase_ssim)),
     ):  # fmt: skip
-        limits = _limits(_hidden(of_b, known))
-        largest = max(abs(limit) for limit in _limits(_hidden(difference, known))) or 1.0
+        limits = clipped_limits(_hidden(of_b, known))
+        largest = max(abs(limit) for limit in clipped_limits(_hidden(difference, known))) or 1.0
         rows.append(
             [
                 _image(f"{name}: {quantity}", _hidden(values, known), cmap, unit, corner_px,
@@ -191,12 +188,12 @@ def plot_comparison(
 
 
 def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
-    """Draw what a scan holds: mean pattern, positions, probe modes, object.
+    """Draw the mean pattern, positions, probe modes and object of a scan.
 
     Parameters
     ----------
     scan : Scan
-        At most 512 of its patterns, spread over the scan, are read.
+        About 512 of its patterns, spread over the scan, are read for their mean.
     path : path
         Picture to write; the suffix decides the format.
 
@@ -206,7 +203,7 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
         If matplotlib is not installed.
     """
     pixel_size_m = scan.pixel_size_m
-    counts = np.log10(_mean_counts(scan) + 0.1)
+    counts = np.log10(_mean_counts(scan) + 0.1)  # 0.1: without it, no counts would be −∞
     centers_px, order = scan.corners_px + scan.window_px / 2, np.arange(scan.num_patterns)
     panels: list[_Image | _Points] = [
         _image("mean pattern", counts, "magma", "log₁₀ counts", (0, 0), None),
@@ -218,13 +215,13 @@ def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
         known = np.isfinite(scan.object_) & (scan.object_ != 0)
         amplitude, phase = _amplitude_and_phase(scan.object_, known)
         corner = scan.object_corner_px
-        # The rim that only the beam's tails saw would otherwise set the colours.
+        # Only these set the colours: the rim, which the beam hardly lit, has arbitrary values.
         lit = _between_window_centers(scan)
         panels += [
             _image("object: amplitude", amplitude, "gray", "", corner, pixel_size_m,
-                   _limits(amplitude[lit])),
+                   clipped_limits(amplitude[lit])),
             _image("object: phase", phase, _phase_cmap(phase[lit]), "rad", corner, pixel_size_m,
-                   _limits(phase[lit])),
+                   clipped_limits(phase[lit])),
         ]  # fmt: skip
     if scan.probe is not None:
         power = (np.abs(scan.probe) ** 2).sum(axis=(1, 2))
@@ -247,42 +244,24 @@ def _between_window_centers(scan: Scan) -> tuple[slice, slice]:
 
 
 def _mean_counts(scan: Scan) -> NDArray[np.float64]:
-    chunk = min(32, scan.num_patterns)
-    num_chunks = max(1, min(scan.num_patterns, _NUM_MEAN_PATTERNS) // chunk)
-    total, num_read = np.zeros((scan.window_px, scan.window_px)), 0
-    for start in np.linspace(0, scan.num_patterns - chunk, num_chunks).astype(int):
-        patterns = np.asarray(scan.patterns[int(start) : int(start) + chunk], np.float64)
-        total += (patterns**2 if scan.quantity == "amplitude" else patterns).sum(axis=0)
-        num_read += len(patterns)
-    mean: NDArray[np.float64] = total / num_read
+    mean = mean_pattern(scan, num_patterns=_NUM_MEAN_PATTERNS)
     return mean if scan.bad_pixels is None else _hidden(mean, ~scan.bad_pixels)
 
 
 def _amplitude_and_phase(
     object_: NDArray[Any], known: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    turn = np.exp(-1j * np.angle(object_[known].sum()))
-    return _hidden(np.abs(object_), known), _hidden(np.angle(object_ * turn), known)
+    phase = np.angle(without_common_phase(object_, known))
+    return _hidden(np.abs(object_), known), _hidden(phase, known)
 
 
 def _hidden(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.where(known, values.astype(np.float64), np.nan)
 
 
-def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    if not np.isfinite(values).any():
-        return 0.0, 1.0
-    low, high = np.nanpercentile(values, (_CLIPPED_PERCENT, 100 - _CLIPPED_PERCENT))
-    return float(low), float(high)
-
-
-def _spans_circle(phase: NDArray[np.float64]) -> bool:
-    low, high = _limits(phase)
-    return high - low > _CYCLIC_SPAN_RAD
-
-
 def _phase_cmap(phase: NDArray[np.float64]) -> str:
-    return "twilight" if _spans_circle(phase) else "viridis"
+    low, high = clipped_limits(phase)
+    return "twilight" if high - low > _CYCLIC_SPAN_RAD else "viridis"
 
 
 def _image(
@@ -300,7 +279,7 @@ def _image(
     extent = (left * scale, right * scale, bottom * scale, top * scale)
     if cmap == "twilight":
         limits = (-np.pi, np.pi)
-    return _Image(title, values, cmap, unit, limits or _limits(values), extent, axis_unit)
+    return _Image(title, values, cmap, unit, limits or clipped_limits(values), extent, axis_unit)
 
 
 def _draw(

@@ -1,4 +1,4 @@
-"""Counts, cleaned and scaled: the only place where bad pixels, dose and probe power are handled."""
+"""Read counts and scale them: the only place where bad pixels, dose and probe power are handled."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from .errors import ScanError
 from .scan import Scan
 
 READ_BATCH = 256
+"""Number of patterns in memory at once."""
+RUN = 32
+"""Neighbouring patterns read together where only some are: files store them in chunks."""
 PROBE_RATIO_RANGE = (0.5, 4.0)
-"""A probe whose power is within this range of the mean counts is in count units already."""
+"""A probe is taken to be in sqrt(counts) if its power over the mean counts lies in this range."""
 
 
 def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
@@ -19,16 +22,18 @@ def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     Parameters
     ----------
     scan : Scan
-        Where to read; patterns `start` to `stop` (exclusive).
+        Scan to read from.
+    start, stop : int
+        First pattern, and the one after the last.
 
     Returns
     -------
-    float32 array, shape (stop - start, N, N)
+    float32 array, shape (stop − start, N, N)
 
     Raises
     ------
     ScanError
-        If a good pixel is negative or not a number; names the pattern.
+        If a good pixel is negative or not a finite number; the message names the pattern.
 
     Examples
     --------
@@ -45,18 +50,20 @@ def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
 def read_amplitudes(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     """Read patterns as amplitudes, the square root of counts, with bad pixels set to 0.
 
-    Same arguments, result and errors as `read_counts`.
+    Arguments, shape and errors are those of `read_counts`.
     """
     return _as_amplitudes(scan, slice(start, stop))
 
 
 def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Read the amplitudes of any patterns, in any order and number, each from the file once.
+    """Read the amplitudes of any patterns, in any order; each is read from the file only once.
 
     Parameters
     ----------
     scan : Scan
+        Scan to read from.
     indexes : int64 array, any shape
+        Pattern indexes; one may occur more than once.
 
     Returns
     -------
@@ -65,7 +72,7 @@ def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.flo
     Raises
     ------
     ScanError
-        As `read_counts`.
+        If a good pixel is negative or not a finite number; the message names the pattern.
 
     Examples
     --------
@@ -78,13 +85,13 @@ def read_amplitudes_of(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.flo
     start, stop = int(needed[0]), int(needed[-1]) + 1
     is_range = stop - start == len(needed)
     amplitudes = _as_amplitudes(scan, slice(start, stop) if is_range else needed)
-    if np.array_equal(needed, indexes.ravel()):  # as they come: no need to copy them into order
+    if np.array_equal(needed, indexes.ravel()):  # already in order: no copy is needed
         return amplitudes.reshape(*indexes.shape, *amplitudes.shape[1:])
     return amplitudes[places.reshape(indexes.shape)]
 
 
 def counts_per_pattern(scan: Scan) -> float:
-    """Return the mean over patterns of their total counts, in float64.
+    """Return the total counts of a pattern, averaged over the scan in float64.
 
     Raises
     ------
@@ -108,10 +115,44 @@ def counts_per_pattern(scan: Scan) -> float:
     return total / scan.num_patterns
 
 
+def mean_pattern(scan: Scan, *, num_patterns: int | None = None) -> NDArray[np.float64]:
+    """Return the mean counts of each detector pixel; bad pixels are 0.
+
+    Parameters
+    ----------
+    scan : Scan
+        Scan to read from.
+    num_patterns : int or None
+        About how many patterns to read, in short runs spread evenly over the scan; None: all.
+
+    Returns
+    -------
+    float64 array, shape (N, N)
+
+    Raises
+    ------
+    ScanError
+        If a good pixel is negative or not a finite number; the message names the pattern.
+
+    Examples
+    --------
+    >>> patterns = np.array([[[1, 2], [3, 4]], [[3, 2], [1, 0]]], dtype=np.uint16)
+    >>> mean_pattern(Scan(patterns, "counts", np.zeros((2, 2))))
+    array([[2., 2.],
+           [2., 2.]])
+    """
+    total, num_read = np.zeros((scan.window_px, scan.window_px)), 0
+    for start, stop in _runs(scan.num_patterns, num_patterns):
+        total += read_counts(scan, start, stop).sum(axis=0, dtype=np.float64)
+        num_read += stop - start
+    return total / num_read
+
+
 def input_scale(scan: Scan) -> float:
     """Return the scan's one input scale, sqrt((N/2)² / mean counts of a pattern).
 
-    It brings any dose to the same range and keeps ratios between patterns, which carry absorption.
+    This brings a scan of any dose to the same range. It keeps the ratios between patterns, which
+    tell how much the object absorbs.
 
     Raises
     ------
@@ -127,7 +168,14 @@ def input_scale(scan: Scan) -> float:
 
 
 def scale_from_counts(window_px: int, counts: float) -> float:
-    """Return the input scale of N×N patterns with this mean of total counts.
+    """Return the input scale of a scan from the mean counts of its patterns.
+
+    Parameters
+    ----------
+    window_px : int
+        Side N of the patterns.
+    counts : float
+        As from `counts_per_pattern`.
 
     Examples
     --------
@@ -140,17 +188,25 @@ def scale_from_counts(window_px: int, counts: float) -> float:
 def probe_in_counts(
     probe: NDArray[np.complex64], counts: float
 ) -> tuple[NDArray[np.complex64], float]:
-    """Bring a probe to sqrt(counts), unless it is there already.
+    """Bring a probe to sqrt(counts), unless it is in this unit already.
 
-    q = Σ|P|² / mean counts. Within 0.5 ≤ q ≤ 4 the probe is kept: its power is a measurement.
-    Outside, its unit is another one, and it is scaled to q = 1. The object is then a transmission
-    of order 1.
+    The power of a probe is compared with the counts: q = Σ|P|² / mean counts of a pattern. For
+    0.5 ≤ q ≤ 4 the probe is kept: its power is taken as measured. Else the probe is in another unit
+    and is scaled to q = 1. Either way the object is a transmission of order 1.
+
+    Parameters
+    ----------
+    probe : complex array, shape (modes, N, N)
+        Incoherent modes, in any unit.
+    counts : float
+        As from `counts_per_pattern`.
 
     Returns
     -------
     probe : complex64 array, shape (modes, N, N)
+        In sqrt(counts).
     q : float
-        As found.
+        Ratio before any scaling.
 
     Raises
     ------
@@ -173,10 +229,10 @@ def probe_in_counts(
 
 
 def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
-    """Guess a one-mode probe from the mean pattern, for a scan that has none.
+    """Estimate a one-mode probe from the mean pattern, for a scan that has none.
 
-    The far field is taken as the square root of the mean counts with a flat phase: a focused,
-    uncurved beam of the right size. Whoever uses it must say so.
+    The far field is taken as the square root of the mean counts with a flat phase. The result is a
+    focused beam of the right size, without curvature: a caller that uses it should tell the user.
 
     Returns
     -------
@@ -188,13 +244,18 @@ def estimate_probe(scan: Scan) -> NDArray[np.complex64]:
     >>> float(np.sum(np.abs(estimate_probe(scan)) ** 2))
     256.0
     """
-    total = np.zeros((scan.window_px, scan.window_px))
-    for start in range(0, scan.num_patterns, READ_BATCH):
-        stop = min(start + READ_BATCH, scan.num_patterns)
-        total += read_counts(scan, start, stop).sum(axis=0, dtype=np.float64)
-    far_field = np.sqrt(total / scan.num_patterns)
+    far_field = np.sqrt(mean_pattern(scan))
     probe = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(far_field), norm="ortho"))
     return probe[None].astype(np.complex64)
+
+
+def _runs(num: int, wanted: int | None) -> list[tuple[int, int]]:
+    """Return start and stop of the runs of patterns to read: all, or about `wanted` of them."""
+    if wanted is None or num <= wanted:
+        return [(start, min(start + READ_BATCH, num)) for start in range(0, num, READ_BATCH)]
+    run = min(RUN, wanted)
+    starts = np.linspace(0, num - run, wanted // run).astype(int).tolist()
+    return [(start, start + run) for start in starts]
 
 
 def _as_amplitudes(scan: Scan, key: slice | NDArray[np.int64]) -> NDArray[np.float32]:

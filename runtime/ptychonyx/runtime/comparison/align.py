@@ -1,4 +1,4 @@
-"""Put two objects on one grid, free of what ptychography cannot determine.
+"""Put two objects on one pixel grid and remove what ptychography cannot determine.
 
 Diffraction patterns fix an object only up to a complex factor, a linear phase ramp and a common
 shift. All three are fitted and removed, on the complex arrays.
@@ -6,66 +6,52 @@ shift. All three are fitted and removed, on the complex arrays.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Registration to 1/100 px: a hundredth of a pixel moves the star's phase Pearson by less than 1e-4.
+from .region import Region, known_box, parse_region
+
+# Registration to 1/100 px: a hundredth of a pixel changes the Siemens star's phase Pearson by less
+# than 1e-4.
 _UPSAMPLING = 100
-# Each pass registers what the pass before has moved and freed of its ramp; the taper of the first
-# pass pulls the shift towards 0 and later ones undo that. More than four never changed a digit.
+# Each pass registers the object as the pass before has moved it and removed its ramp. The taper of
+# the first pass makes the shift too small and later passes correct that; more than four never
+# changed a digit.
 _NUM_REGISTRATIONS = 4
-# A smaller gain in squared misfit is what the best of many shifts of pure noise brings.
+# A shift is kept only if it lowers the squared misfit by more than this: the best of many shifts of
+# pure noise lowers it by less.
 _SMALLEST_GAIN = 0.01
-# Real neighbourhood, faded out, around what a Fourier shift moves: nothing wraps into the region.
-# 32 px is where a wider margin no longer changed any metric of the Siemens star.
+# Neighbourhood, faded out, around the region that a Fourier shift moves, so that nothing wraps around
+# into the region. With more than 32 px no metric of the Siemens star changed.
 _MARGIN_PX = 32
-# Standard deviation, relative to an amplitude or to one radian, below which an image is flat:
-# ten times the rounding of complex64.
 FLAT = 1e-6
+"""Standard deviation, relative to an amplitude or to one radian, below which an image counts as flat:
+ten times the rounding of complex64."""
 # Side of the SSIM window of Wang et al., IEEE Trans. Image Process. 13, 600 (2004), as scikit-image
 # has it; also the smallest region worth a metric.
 _SMALLEST_REGION_PX = 7
 _GAUSS_NEWTON_STEPS = 30
 
 
-class Region(NamedTuple):
-    """Rows y0 to y1 and columns x0 to x1 (ends excluded) of an array."""
-
-    y0: int
-    y1: int
-    x0: int
-    x1: int
-
-    def __str__(self) -> str:
-        """Return the text `parse_region` reads."""
-        return f"{self.y0}:{self.y1},{self.x0}:{self.x1}"
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns as slices."""
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-
 @dataclass(frozen=True)
 class Aligned:
-    """Two objects on one pixel grid, scale, phase ramp and shift removed.
+    """Hold two objects on one pixel grid, with scale, phase ramp and shift removed.
 
     Attributes
     ----------
     a, b : complex128 arrays, shape (h, w)
-        The first object made to fit, and the reference, both cut to the region.
+        The first object, fitted to the reference, and the reference; both cut to the region.
     is_valid : bool array, shape (h, w)
         Pixels known in both.
     region : Region
-        Where it was cut, in pixels of the whole reference.
+        Where both were cut, in pixels of the whole reference.
     shift_px : (float, float)
-        How far (y, x) the first object was moved beyond what the corners say.
+        Distance (y, x) that the first object was moved in addition to the offset of its corner.
     """
 
     a: NDArray[np.complex128]
@@ -73,44 +59,6 @@ class Aligned:
     is_valid: NDArray[np.bool_]
     region: Region
     shift_px: tuple[float, float]
-
-
-def parse_region(text: str) -> Region:
-    """Read a region such as `50:195,60:180`: rows, then columns, ends excluded.
-
-    Parameters
-    ----------
-    text : str
-        `y0:y1,x0:x1`, whole pixels, not negative.
-
-    Returns
-    -------
-    Region
-        The same four numbers.
-
-    Raises
-    ------
-    ValueError
-        If the text reads otherwise, or holds no pixel.
-
-    Examples
-    --------
-    >>> parse_region("50:195,60:180")
-    Region(y0=50, y1=195, x0=60, x1=180)
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*", text)
-    if match is None:
-        raise ValueError(
-            f"`region` is {text!r}, expected rows and columns as y0:y1,x0:x1 in whole pixels: "
-            "write for example 50:195,60:180."
-        )
-    region = Region(*(int(number) for number in match.groups()))
-    if region.y0 >= region.y1 or region.x0 >= region.x1:
-        raise ValueError(
-            f"`region` is {text!r}, which holds no pixel; y0 < y1 and x0 < x1 are needed: "
-            "swap or widen the bounds."
-        )
-    return region
 
 
 def align(
@@ -130,16 +78,16 @@ def align(
     a, b : complex arrays, shapes (Ha, Wa) and (Hb, Wb)
         The object, and the reference.
     corner_a, corner_b : (float, float)
-        Top-left pixel (y, x) of each in one common frame; need not be whole.
+        Top-left pixel (y, x) of each object in one common frame; need not be whole.
     region : Region, str or None
-        Part to compare, in pixels of `b`. None: the bounding box of what both cover.
+        Part to compare, in pixels of `b`. None: the bounding box of the pixels known in both.
     mask_a, mask_b : bool arrays of the shapes of `a` and `b`, or None
         True where an object is known (covered). None: everywhere.
 
     Returns
     -------
     Aligned
-        Both objects cut to the region. A shift is kept only if it makes the objects more alike.
+        Both objects cut to the region. The first one is moved only if that makes them more alike.
 
     Raises
     ------
@@ -212,25 +160,20 @@ def _bounding_box(covered: NDArray[np.bool_], a: NDArray[Any], b: NDArray[Any]) 
             f"The objects have no known pixel in common: `a` has shape {a.shape}, `b` {b.shape}; "
             "both must lie in one frame: check the corners and masks."
         )
-    rows = np.flatnonzero(covered.any(axis=1))
-    columns = np.flatnonzero(covered.any(axis=0))
-    return _large_enough(
-        Region(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-    )
+    return _large_enough(known_box(covered))
 
 
 def _large_enough(region: Region) -> Region:
-    shape = (region.y1 - region.y0, region.x1 - region.x0)
-    if min(shape) < _SMALLEST_REGION_PX:
+    if min(region.shape) < _SMALLEST_REGION_PX:
         raise ValueError(
-            f"Region {region} has shape {shape}; at least {_SMALLEST_REGION_PX}×"
+            f"Region {region} has shape {region.shape}; at least {_SMALLEST_REGION_PX}×"
             f"{_SMALLEST_REGION_PX} pixels are needed to compare: choose a larger region."
         )
     return region
 
 
 def _filled(object_: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.complex128]:
-    """Put the mean where nothing is known, so that a shift does not ring at the border."""
+    """Replace unknown pixels by the mean of the known ones, so that a shift does not ring there."""
     known: NDArray[np.complex128] = object_.astype(np.complex128)
     return np.where(mask, known, known[mask].mean() if mask.any() else 0)
 
@@ -238,44 +181,45 @@ def _filled(object_: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.comple
 def _resampled(
     object_: NDArray[np.complex128], start: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.complex128]:
-    """Sample a window whose top-left pixel is at `start`; mirrored beyond the array."""
+    """Sample a window of the object whose top-left pixel is at `start`, between pixels if need be."""
     whole = np.floor(start).astype(np.int64)
     fraction = start - whole
-    rows, columns = (
-        _mirrored(first + np.arange(-_MARGIN_PX, length + _MARGIN_PX), size)
-        for first, length, size in zip(whole, shape, object_.shape, strict=True)
-    )
-    block = object_[rows[:, None], columns[None, :]]
+    block = _mirrored_block(object_, whole - _MARGIN_PX, np.array(shape) + 2 * _MARGIN_PX)
     if fraction.any():
         block = _fourier_shifted(block, fraction)
     return block[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
 
 
-def _mirrored(indexes: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    period = max(2 * (size - 1), 1)
-    inside: NDArray[np.int64] = np.minimum(indexes % period, period - indexes % period)
-    return inside
+def _mirrored_block(
+    object_: NDArray[np.complex128], first: NDArray[np.int64], shape: NDArray[np.int64]
+) -> NDArray[np.complex128]:
+    """Cut a block at whole pixels; beyond the array it is mirrored at the outermost pixels."""
+    size = np.array(object_.shape)
+    low, high = np.clip(first, 0, size - 1), np.clip(first + shape, 1, size)
+    inside = object_[low[0] : high[0], low[1] : high[1]]
+    missing = np.stack([low - first, first + shape - high], axis=1)
+    return np.pad(inside, missing, mode="reflect")
 
 
 def _fourier_shifted(
     block: NDArray[np.complex128], fraction: NDArray[np.float64]
 ) -> NDArray[np.complex128]:
+    """Move the content of a block by −`fraction`; its deviation from the mean fades out around."""
+    from scipy import ndimage  # 0.2 s of import, needed only when objects are compared
+
     fade = np.sin(np.pi / 2 * (np.arange(_MARGIN_PX) + 0.5) / _MARGIN_PX) ** 2
     inner = [np.ones(side - 2 * _MARGIN_PX) for side in block.shape]
     taper = np.outer(*(np.concatenate([fade, ones, fade[::-1]]) for ones in inner))
-    fy, fx = (np.fft.fftfreq(side) for side in block.shape)
-    wave = np.exp(2j * np.pi * (fy[:, None] * fraction[0] + fx[None, :] * fraction[1]))
     mean = block.mean()
-    shifted: NDArray[np.complex128] = (
-        np.fft.ifft2(np.fft.fft2((block - mean) * taper) * wave) + mean
-    )
+    spectrum = ndimage.fourier_shift(np.fft.fft2((block - mean) * taper), -fraction)
+    shifted: NDArray[np.complex128] = np.fft.ifft2(spectrum) + mean
     return shifted
 
 
 def _resampled_mask(
     mask: NDArray[np.bool_], start: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    from scipy import ndimage  # 0.2 s of import, which only comparing shall pay
+    from scipy import ndimage  # 0.2 s of import, needed only when objects are compared
 
     share = ndimage.affine_transform(
         mask.astype(np.float64),
@@ -285,7 +229,7 @@ def _resampled_mask(
         order=1,
         mode="grid-constant",
     )
-    # Half a pixel beyond the border is still extrapolated by less than a pixel.
+    # A pixel counts as known if it lies at most half a pixel outside of the known ones.
     is_known: NDArray[np.bool_] = share >= 0.5
     return is_known
 
@@ -321,18 +265,18 @@ def _registered(
 
 
 def _misfit(aligned: Aligned, is_valid: NDArray[np.bool_]) -> float:
-    """Residual over the same pixels for every shift; a lost pixel counts as wholly wrong."""
+    """Return Σ|a − b|² over the same pixels for every shift; where `a` was moved away, a is 0."""
     residual = np.where(aligned.is_valid, aligned.a - aligned.b, aligned.b)
     return float((np.abs(residual[is_valid]) ** 2).sum())
 
 
 def _shift_between(aligned: Aligned) -> NDArray[np.float64]:
-    """Shift (y, x) that moves `a` onto `b`, from their tapered deviations from the mean."""
+    """Return the shift (y, x) that moves `a` onto `b`, found from their tapered deviations."""
     a = tapered_deviation(aligned.a, aligned.is_valid)
     b = tapered_deviation(aligned.b, aligned.is_valid)
     if min(np.linalg.norm(a), np.linalg.norm(b)) <= FLAT * np.linalg.norm(aligned.b):
         return np.zeros(2)
-    # Not the whitened variant: beyond the resolution of a reconstruction there is only noise.
+    # Without whitening: it would amplify the noise beyond the resolution of the reconstruction.
     shift = need_skimage("registration").phase_cross_correlation(
         b, a, upsample_factor=_UPSAMPLING, normalization=None
     )[0]
@@ -342,7 +286,24 @@ def _shift_between(aligned: Aligned) -> NDArray[np.float64]:
 def tapered_deviation(
     object_: NDArray[np.complex128], is_valid: NDArray[np.bool_]
 ) -> NDArray[np.complex128]:
-    """Return what is left without the mean, faded out towards the border of the region."""
+    """Return the deviation of an object from its mean, faded out towards the border.
+
+    Parameters
+    ----------
+    object_ : complex128 array, shape (h, w)
+        Transmission.
+    is_valid : bool array, shape (h, w)
+        Pixels of the mean; the others become 0.
+
+    Returns
+    -------
+    complex128 array, shape (h, w)
+
+    Examples
+    --------
+    >>> tapered_deviation(np.array([[1, 3 + 0j]]), np.array([[True, True]])).real.round(2)
+    array([[-0.75,  0.75]])
+    """
     deviation: NDArray[np.complex128] = np.where(is_valid, object_ - object_[is_valid].mean(), 0)
     height, width = object_.shape
     taper = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
@@ -355,8 +316,9 @@ def _fit_scale_and_ramp(
 ) -> NDArray[np.complex128]:
     """Return a·s·exp(i(qy·y + qx·x)) with the s, qy and qx that bring it closest to b.
 
-    For any ramp q the best residual falls as |Σ conj(a)·b·exp(−iq·x)| grows, so the highest peak
-    of that Fourier transform starts a Gauss-Newton fit inside the right fringe.
+    For each ramp q the smallest possible residual falls as |Σ conj(a)·b·exp(−iq·x)| grows. So the
+    highest peak of this Fourier transform is a starting point from which the Gauss-Newton fit
+    converges to the best ramp, not to a neighbouring fringe.
     """
     power = float((np.abs(a[is_valid]) ** 2).sum())
     if power == 0:
@@ -376,6 +338,7 @@ def _fit_scale_and_ramp(
 def _refined(
     fitted: NDArray[np.complex128], b: NDArray[np.complex128], is_valid: NDArray[np.bool_]
 ) -> NDArray[np.complex128]:
+    """Fit amplitude, phase and ramp by Gauss-Newton steps, as long as the misfit falls."""
     axes = [np.linspace(-1, 1, side) for side in b.shape]
     y, x = np.meshgrid(*axes, indexing="ij")
     misfit = np.linalg.norm((fitted - b)[is_valid])

@@ -1,19 +1,20 @@
-"""Metrics between two objects, once what ptychography cannot determine is removed."""
+"""Measure how alike two objects are, after removing what ptychography cannot determine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .align import FLAT, Aligned, Region, align, need_skimage, tapered_deviation
+from .align import FLAT, Aligned, align, need_skimage, tapered_deviation
+from .region import Region, without_common_phase
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How alike two objects are, the second one being the reference.
+    """Hold how alike two objects are; the second one is the reference.
 
     Attributes
     ----------
@@ -22,8 +23,8 @@ class Comparison:
     amplitude_pearson, phase_pearson : float
         Correlation coefficients; 0 if one image is flat.
     amplitude_ssim, phase_ssim : float
-        Structural similarity with the reference's own range of values; phases are counted from the
-        reference's lowest.
+        Structural similarity, with the reference's own range of values; its lowest phase counts
+        as 0.
     phase_mae_rad : float
         Mean absolute phase difference, wrapped to at most π.
     frc_half_bit_px : float
@@ -32,11 +33,13 @@ class Comparison:
     frc_half_bit_nm : float or None
         The same in nanometres, if the pixel size is known.
     shift_px : (float, float)
-        How far (y, x) the first object was moved beyond what the corners say.
+        Distance (y, x) that the first object was moved in addition to the offset of its corner.
     region : str
         Rows and columns compared, `y0:y1,x0:x1` in pixels of the reference.
     num_pixels : int
         Number of pixels compared.
+    aligned : Aligned
+        The two objects as they were compared, for a picture.
     """
 
     complex_nrmse: float
@@ -50,9 +53,14 @@ class Comparison:
     shift_px: tuple[float, float]
     region: str
     num_pixels: int
+    aligned: Aligned = field(repr=False, compare=False)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return every metric by its name, without the objects: plain values that JSON can hold."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "aligned"}
 
 
-def compare(
+def compare_objects(
     a: NDArray[np.complexfloating[Any, Any]],
     b: NDArray[np.complexfloating[Any, Any]],
     *,
@@ -65,19 +73,25 @@ def compare(
 ) -> Comparison:
     """Measure how well one object agrees with a reference.
 
-    The same as `measure(align(...))`.
+    Scale, phase ramp and shift between the two are removed first. This is `measure(align(...))`.
 
     Parameters
     ----------
-    a, b, corner_a, corner_b, region, mask_a, mask_b
-        As in `align`.
+    a, b : complex arrays, shapes (Ha, Wa) and (Hb, Wb)
+        The object, and the reference.
+    corner_a, corner_b : (float, float)
+        Top-left pixel (y, x) of each object in one common frame; need not be whole.
+    region : Region, str or None
+        Part to compare, in pixels of `b`. None: the bounding box of the pixels known in both.
+    mask_a, mask_b : bool arrays of the shapes of `a` and `b`, or None
+        True where an object is known (covered). None: everywhere.
     pixel_size_m : float or None
         Side of a pixel, for the resolution in nanometres.
 
     Returns
     -------
     Comparison
-        The metrics, and the region they hold for.
+        The metrics, and the region that they hold for.
 
     Raises
     ------
@@ -91,7 +105,7 @@ def compare(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> b = np.exp(1j * rng.normal(0, 0.3, (32, 32)))
-    >>> result = compare(2j * b, b, corner_a=(5, 5), corner_b=(5, 5))
+    >>> result = compare_objects(2j * b, b, corner_a=(5, 5), corner_b=(5, 5))
     >>> round(result.complex_nrmse, 6), round(result.phase_pearson, 6), result.region
     (0.0, 1.0, '0:32,0:32')
     """
@@ -120,7 +134,8 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     Returns
     -------
     Comparison
-        The metrics. SSIM and ring correlation see pixels that are not valid as equal in both.
+        The metrics. For SSIM and ring correlation, pixels that are not valid are filled with equal
+        values in both objects.
 
     Raises
     ------
@@ -136,11 +151,11 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     20.0
     """
     is_valid = aligned.is_valid
-    # One common rotation keeps the phases away from ±π without unwrapping them.
-    turn = np.exp(-1j * np.angle(aligned.b[is_valid].sum()))
-    a, b = aligned.a * turn, aligned.b * turn
+    a = without_common_phase(aligned.a, is_valid, reference=aligned.b)
+    b = without_common_phase(aligned.b, is_valid)
     phase_a, phase_b = np.angle(a), np.angle(b)
-    # SSIM compares local means by their ratio, as of images from 0 up; the zero of a phase is free.
+    # SSIM compares ratios of local means, which depend on where zero is. The zero of a phase is free:
+    # here the reference's lowest phase is 0, as the lowest brightness of an image.
     lowest = float(phase_b[is_valid].min())
     frc_px = _half_bit_period_px(a, b, is_valid)
     return Comparison(
@@ -155,6 +170,7 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
         shift_px=aligned.shift_px,
         region=str(aligned.region),
         num_pixels=int(is_valid.sum()),
+        aligned=aligned,
     )
 
 
@@ -165,10 +181,22 @@ def nrmse(
 ) -> float:
     """Return ‖a − b‖ / ‖b‖ over the valid pixels.
 
+    Parameters
+    ----------
+    a, b : complex arrays, shape (h, w)
+        The object, and the reference.
+    is_valid : bool array, shape (h, w)
+        Pixels to compare.
+
     Raises
     ------
     ValueError
-        If `b` is 0 there.
+        If `b` is 0 at all of them.
+
+    Examples
+    --------
+    >>> nrmse(np.array([[2j, 5]]), np.array([[1j, 0]]), np.array([[True, False]]))
+    1.0
     """
     norm = np.linalg.norm(b[is_valid])
     if norm == 0:
@@ -186,7 +214,21 @@ def _is_flat(values: NDArray[np.floating[Any]]) -> bool:
 def pearson(
     a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]], is_valid: NDArray[np.bool_]
 ) -> float:
-    """Return the correlation coefficient over the valid pixels; 0 if one image is flat."""
+    """Return the correlation coefficient over the valid pixels; 0 if one image is flat.
+
+    Parameters
+    ----------
+    a, b : real arrays, shape (h, w)
+        Amplitudes or phases of two objects.
+    is_valid : bool array, shape (h, w)
+        Pixels to compare.
+
+    Examples
+    --------
+    >>> image = np.arange(4.0).reshape(2, 2)
+    >>> round(pearson(image, 3 - 2 * image, np.ones((2, 2), bool)), 6)
+    -1.0
+    """
     a, b = a[is_valid], b[is_valid]
     if _is_flat(a) or _is_flat(b):
         return 0.0
@@ -195,7 +237,7 @@ def pearson(
 
 def _ssim(a: NDArray[np.float64], b: NDArray[np.float64], is_valid: NDArray[np.bool_]) -> float:
     known = b[is_valid]
-    # A flat reference has no range of its own: one unit of amplitude or phase is taken.
+    # A flat reference has no range of values: one unit of amplitude or phase stands in.
     data_range = 1.0 if _is_flat(known) else float(np.ptp(known))
     filler = known.mean()
     _, similarity = need_skimage("metrics").structural_similarity(
@@ -210,7 +252,7 @@ def _ssim(a: NDArray[np.float64], b: NDArray[np.float64], is_valid: NDArray[np.b
 def _half_bit_period_px(
     a: NDArray[np.complex128], b: NDArray[np.complex128], is_valid: NDArray[np.bool_]
 ) -> float:
-    """Period where the ring correlation falls below the half-bit threshold.
+    """Return the period where the ring correlation first falls below the half-bit threshold.
 
     Threshold: van Heel and Schatz, J. Struct. Biol. 151, 250 (2005), equation 17 for half a bit.
     """
@@ -230,7 +272,7 @@ def _half_bit_period_px(
     correlation = np.divide(common, power, out=np.zeros(num_rings), where=power > 0)
     root = np.sqrt(per_ring(np.ones(a.shape)))
     threshold = (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
-    # Ring 0 is the mean, which was taken out.
+    # Ring 0 is left out: it holds the mean, which is 0 in both.
     excess = (correlation - threshold)[1:]
     below = np.flatnonzero(excess < 0)
     if len(below) == 0:

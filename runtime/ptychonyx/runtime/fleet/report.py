@@ -1,4 +1,4 @@
-"""One page about a fleet, for people and as JSON."""
+"""Write the report of a fleet: one page for people, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..comparison.region import clipped_limits, known_box, without_common_phase
 from ..files import write_text
 from .record import Record, product_path
 
 THUMBNAIL_PX = 80
-_CLIPPED_PERCENT = 0.5  # at each end, so that single hot pixels do not decide
 _TEMPLATE = Path(__file__).with_suffix(".html")
 _ORDER = ("failed", "waiting", "done")
 
 
 def thumbnail(object_: NDArray[np.complex64], known: NDArray[np.bool_]) -> str:
-    """Draw a small grey picture of an object: its phase, or its amplitude if that varies more.
+    """Draw a small grey picture of an object's phase, or of its amplitude if that varies more.
 
     Parameters
     ----------
     object_ : complex64 array, shape (H, W)
+        Transmission.
     known : bool array, shape (H, W)
-        Covered pixels; the picture is cut to them, and clear elsewhere.
+        Covered pixels. The picture is cut to them; other pixels are transparent.
 
     Returns
     -------
     str
-        A PNG as a `data:` address; empty if nothing is known.
+        A PNG as a `data:` address; "" if no pixel is known.
 
     Examples
     --------
@@ -46,16 +47,14 @@ def thumbnail(object_: NDArray[np.complex64], known: NDArray[np.bool_]) -> str:
         return ""
     from PIL import Image
 
-    rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    box = known_box(known).slices
     object_, known = object_[box], known[box]
-    mean = object_[known].sum()
-    phase = np.angle(object_ * np.exp(-1j * np.angle(mean)))
+    phase = np.angle(without_common_phase(object_, known))
     amplitude = np.abs(object_)
     relative = amplitude / amplitude[known].mean()
     values = phase if phase[known].std() >= relative[known].std() else amplitude
-    low, high = np.percentile(values[known], (_CLIPPED_PERCENT, 100 - _CLIPPED_PERCENT))
-    grey = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
+    low, high = clipped_limits(values[known])
+    grey = np.clip((values - low) / max(high - low, float(np.finfo(np.float32).tiny)), 0, 1)
     picture = Image.fromarray((255 * np.stack([grey, known], axis=-1)).astype(np.uint8), "LA")
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = io.BytesIO()
@@ -64,15 +63,16 @@ def thumbnail(object_: NDArray[np.complex64], known: NDArray[np.bool_]) -> str:
 
 
 def write_report(records: Sequence[Record], folder: Path, *, model_name: str) -> None:
-    """Write report.html, which needs no other file, and report.json; failures come first.
+    """Write report.html and report.json, with the failures first. The page needs no other file.
 
     Parameters
     ----------
     records : sequence of Record
+        One for each scan.
     folder : path
-        That of the products.
+        Folder of the products, where the report is written too.
     model_name : str
-        As in its manifest.
+        Name of the model in its manifest.
     """
     from jinja2 import Environment
 
@@ -96,7 +96,7 @@ def write_report(records: Sequence[Record], folder: Path, *, model_name: str) ->
 
 
 def report_paths(folder: Path) -> tuple[Path, Path]:
-    """Return where the report is written, as JSON and as a page."""
+    """Return the paths of report.json and report.html in a folder of products."""
     return folder / "report.json", folder / "report.html"
 
 

@@ -14,7 +14,7 @@ from ..model.manifest import Manifest
 from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..scaling import counts_per_pattern, scale_from_counts
 from ..scan import Scan
-from ..stitching.mosaic import Canvas, canvas_for, patch_weights
+from ..stitching.patches import Canvas, canvas_for, patch_weights
 from .options import ReconstructionOptions
 
 _logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Does an object explain the measured patterns? The check that needs no truth."""
+"""Measure how well an object explains the measured patterns: a check that needs no truth."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..comparison.region import spread_indexes
 from ..forward import predict_counts
 from ..scaling import probe_in_counts, read_amplitudes_of
 from ..scan import Scan
 from ..stitching.shift import NUM_TAPS
 
 BATCH = 64
+"""Number of patterns in memory at once."""
 DEFAULT_NUM_PATTERNS = 256
-"""Enough for three digits; all patterns of a large scan would take longer than reconstructing it."""
+"""Enough for three digits; on all patterns of a large scan, this would outlast the reconstruction."""
 
 
 @dataclass(frozen=True)
 class Residual:
-    """How much of the measured amplitude an object leaves unexplained.
+    """Hold how much of the measured amplitude an object leaves unexplained.
 
     Attributes
     ----------
     total : float
-        Σ(√rate − √counts)² / Σ counts over good pixels of the patterns looked at; 0 is perfect.
+        Σ(√rate − √counts)² / Σ counts over the good pixels of all compared patterns; 0 is perfect.
     per_pattern : float32 array, shape (n,)
-        The same for each pattern of the scan; NaN for those that were not looked at.
+        The same for each pattern of the scan alone; NaN for patterns that were not compared.
     num_patterns : int
-        How many were.
+        Number of compared patterns.
     """
 
     total: float
@@ -46,23 +48,25 @@ def measure_residual(
     coverage: NDArray[np.int32] | None = None,
     num_patterns: int = DEFAULT_NUM_PATTERNS,
 ) -> Residual:
-    """Compare the patterns that an object gives behind a probe with those measured.
+    """Compare the patterns that an object and a probe predict with the measured ones.
 
     Parameters
     ----------
     scan : Scan
+        Measured patterns and their corners.
     object_ : complex64 array, shape (H, W)
         Transmission.
     object_corner_px : (float, float)
         Its top-left pixel (y, x) in the scan's frame.
     probe : complex64 array, shape (modes, N, N)
-        Brought to sqrt(counts), if it is in another unit.
+        Incoherent modes in any unit; see `scaling.probe_in_counts`.
     counts_per_pattern : float
-        Of a pattern of the scan, as `scaling.counts_per_pattern` gives it.
+        Mean total counts of a pattern, as from `scaling.counts_per_pattern`.
     coverage : int array, shape (H, W), or None
-        Where it is 0, and beyond the object, the mean of the covered object is assumed.
+        Number of patches at each pixel. Where it is 0, and beyond the object, the mean of the
+        covered object is assumed. None: all pixels are covered.
     num_patterns : int
-        Looked at, evenly spread over the scan; all if the scan has no more.
+        How many patterns to compare, evenly spread over the scan; all if the scan has no more.
 
     Returns
     -------
@@ -97,8 +101,7 @@ def measure_residual(
         raise ValueError(f"`num_patterns` is {num_patterns}; give 1 or more.")
     counted, _ = probe_in_counts(probe, counts_per_pattern)
     padded, shift = _padded(scan, object_, object_corner_px, coverage)
-    count = min(num_patterns, scan.num_patterns)
-    chosen = np.linspace(0, scan.num_patterns - 1, count).round().astype(np.int64)
+    chosen = spread_indexes(scan.num_patterns, num_patterns)
     unexplained, measured = np.zeros(len(chosen)), np.zeros(len(chosen))
     for start in range(0, len(chosen), BATCH):
         part = slice(start, start + BATCH)
@@ -123,7 +126,10 @@ def _padded(
     object_corner_px: tuple[float, float],
     coverage: NDArray[np.int32] | None,
 ) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Return the object, without holes and around every window, and what turns corners into its."""
+    """Fill holes and pad the object so that every window lies inside.
+
+    Also return the shift (y, x) from corners of the scan to pixels of the padded object.
+    """
     known = np.ones(object_.shape, np.bool_) if coverage is None else coverage > 0
     filler = object_[known].mean() if known.any() else 1.0
     corners_px = scan.corners_px - np.array(object_corner_px)

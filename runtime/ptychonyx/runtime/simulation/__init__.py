@@ -1,1 +1,1 @@
-"""Scans with their truth, drawn and computed."""
+"""Simulate scans whose object and probe are known."""

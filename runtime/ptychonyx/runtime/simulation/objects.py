@@ -1,4 +1,8 @@
-"""Images that look like specimens: what a simulated object's amplitude and phase are drawn from."""
+"""Draw images that look like specimens, for the amplitude and the phase of simulated objects.
+
+Each function takes a shape (height, width) in pixels and a random generator, and returns a float64
+array of that shape. The range of its values is arbitrary; `draw_object` scales it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ Real = NDArray[np.float64]
 BLURS_PX = (1, 5, 10)
 BLUR_WEIGHTS = (1.0, 2.0, 5.0)
 LINE_DENSITY = 0.26
-"""Share of the pixels that a line crosses, of thin lines from edge to edge."""
+"""Number of lines in `blurred_lines` for each pixel of its mean side: 26 lines on 100×100 pixels."""
 
 
 def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
@@ -42,9 +46,9 @@ def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
 
 
 def blurred_lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
-    """Draw thin lines from edge to edge, seen sharp and through blurs of 5 and 10 px at once.
+    """Draw thin lines from edge to edge, as the sum of blurs by 1, 5 and 10 px.
 
-    Fine lines on slow, strong changes: the kind of specimen that PtychoPINN was published with
+    The result has fine lines on slow, strong changes, like the specimens of the PtychoPINN paper
     (Hoidn et al., Scientific Reports 13, 22789 (2023)).
 
     Examples
@@ -69,7 +73,7 @@ def blurred_lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
 
 
 def dead_leaves(shape: tuple[int, int], rng: np.random.Generator) -> Real:
-    """Draw overlapping disks with the size statistics of natural scenes (radius^-3).
+    """Draw overlapping disks whose sizes are distributed as in natural scenes: density ∝ radius⁻³.
 
     Examples
     --------
@@ -134,7 +138,7 @@ def natural(shape: tuple[int, int], rng: np.random.Generator) -> Real:
 
 
 def _box(middle: Real, reach: Real, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns that a shape around `middle` can touch."""
+    """Return the rows and columns that lie within `reach` of `middle`."""
     low = np.clip(np.floor(middle - reach), 0, shape).astype(int).tolist()
     high = np.clip(np.ceil(middle + reach) + 1, 0, shape).astype(int).tolist()
     return slice(low[0], high[0]), slice(low[1], high[1])
@@ -147,4 +151,4 @@ OBJECTS: dict[str, Callable[[tuple[int, int], np.random.Generator], Real]] = {
     "gaussian_random_field": gaussian_random_field,
     "natural": natural,
 }
-"""Name -> function of shape and rng, giving an image in any range of values."""
+"""Functions that draw an image from its shape and an rng, by name; its values have any range."""

@@ -1,4 +1,8 @@
-"""Where a simulated beam goes: float (y, x) positions in object pixels, from any origin."""
+"""Make scan positions.
+
+Each function takes the number of patterns, the mean step in pixels and a random generator, and
+returns float (y, x) in object pixels, relative to any origin.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ from numpy.typing import NDArray
 Real = NDArray[np.float64]
 
 JITTER = 0.2
-"""Largest displacement from the raster, of a step: breaks the grid's periodic artefacts."""
+"""Largest displacement from the raster as a fraction of a step: it breaks up periodic artefacts."""
 
 
 def raster(num_patterns: int, step_px: float, rng: np.random.Generator) -> Real:
-    """Place positions on a square grid, row by row, each displaced by up to a fifth of a step.
+    """Place positions on a square grid, row by row, each displaced at random by up to 0.2 steps.
 
     Returns
     -------
@@ -70,4 +74,4 @@ POSITIONS: dict[str, Callable[[int, float, np.random.Generator], Real]] = {
     "spiral": spiral,
     "random": random_positions,
 }
-"""Name -> function of the number of patterns, the mean step and the rng."""
+"""Functions of the number of patterns, the mean step in pixels and an rng, by name."""

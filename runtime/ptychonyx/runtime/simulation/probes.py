@@ -1,4 +1,7 @@
-"""Beams to simulate with, as incoherent modes of total power about 1."""
+"""Make probes: incoherent modes with a total power of about 1.
+
+Each function takes the side N of the window and the number of modes.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,26 @@ from numpy.typing import NDArray
 Complex = NDArray[np.complex128]
 
 LENS_CUTOFF = 0.12
-"""Edge of the lens' pupil in cycles/px, softened over a few hundredths of that."""
+"""Radius of the lens' pupil in cycles/px; its edge is softened over a few hundredths of a cycle/px."""
 DEFOCUS = 2.2
-"""Curvature over the pupil; with the cutoff it sets the width of the beam, about N/2."""
+"""Quadratic phase over the pupil; with the cutoff it makes the beam about N/2 wide."""
 MODE_POWER_RATIO = 1 / 3
-"""Power of each mode over that of the one before: 69, 23 and 8 % for three modes."""
+"""Ratio of the powers of a mode and the mode before: three modes have 69, 23 and 8 %."""
 
 
 def focused_probe(window_px: int, num_modes: int) -> Complex:
-    """Return the beam of a round lens, out of focus: curved, about N/2 wide, partly coherent.
+    """Return the beam of a round lens out of focus: about N/2 wide, with a curved phase.
 
-    Further modes are the first one times Hermite-like factors.
+    Further modes are the first one multiplied by Hermite-like polynomials.
 
     Returns
     -------
-    complex array, shape (num_modes, window_px, window_px)
+    complex128 array, shape (num_modes, window_px, window_px)
+
+    Raises
+    ------
+    ValueError
+        If more than five modes are asked for.
 
     Examples
     --------
@@ -44,7 +52,12 @@ def gaussian_probe(window_px: int, num_modes: int) -> Complex:
 
     Returns
     -------
-    complex array, shape (num_modes, window_px, window_px)
+    complex128 array, shape (num_modes, window_px, window_px)
+
+    Raises
+    ------
+    ValueError
+        If more than five modes are asked for.
 
     Examples
     --------
@@ -77,4 +90,4 @@ PROBES: dict[str, Callable[[int, int], Complex]] = {
     "focused": focused_probe,
     "gaussian": gaussian_probe,
 }
-"""Name -> function of window side N and number of modes; the simulation sets the dose."""
+"""Functions of the window side N and the number of modes, by name; the simulation sets the dose."""

@@ -1,4 +1,4 @@
-"""Objects, probes, positions and photon noise -> a scan with its truth."""
+"""Simulate a scan from an object, a probe, positions and photon noise."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DETECTOR_DISTANCE_M = 2.0
 PIXEL_SIZE_M = 28e-9
 SIMULATION_BATCH = 256
 MARGIN_PX = NUM_TAPS
-"""Object around the outermost windows, so that no window needs pixels that are not there."""
+"""Smallest margin of object around the outermost windows: their shifts read pixels beyond them."""
 MAX_COUNTS_PER_PATTERN = 1e9
-"""Counts are uint32: all of them on one pixel, through an object that doubles them, still fit."""
+"""Largest dose. Counts are uint32, which still hold twice this dose on a single pixel."""
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -30,7 +30,7 @@ Complex = NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class SimulationOptions:
-    """What to simulate.
+    """Describe a scan to simulate.
 
     Attributes
     ----------
@@ -41,24 +41,25 @@ class SimulationOptions:
     positions_name : str
         One of `POSITIONS`.
     num_patterns : int
-        n; a raster rounds it up to full rows, of which the first n are kept.
+        Number n of patterns; a raster takes the first n positions of its rows.
     window_px : int
-        N.
+        Side N of the patterns; even.
     step_px : float
         Mean distance between neighbouring positions.
     counts_per_pattern : float
         Dose: mean total counts of a pattern through vacuum.
     num_modes : int
-        Incoherent probe modes.
+        Number of incoherent probe modes.
     amplitude_range : (float, float)
-        Of the object.
+        Lowest and highest amplitude of the object.
     phase_range_rad : (float, float)
+        Lowest and highest phase of the object.
     is_one_material : bool
-        Whether one thickness gives both absorption and phase, as in a specimen of one material;
-        else each is drawn apart.
+        Whether one drawn thickness gives both amplitude and phase, as in a specimen of one
+        material; else amplitude and phase are drawn independently.
     margins_px : ((int, int), (int, int))
-        Object around the outermost windows, ((top, bottom), (left, right)). Unequal ones put the
-        scan off the canvas' center and make the canvas oblong.
+        Pixels of object around the outermost windows, as ((top, bottom), (left, right)). Unequal
+        margins put the scan off the canvas' center and make the canvas oblong.
     """
 
     object_name: str = "lines"
@@ -110,23 +111,24 @@ def simulate_scan(
     *,
     probe: NDArray[np.complexfloating] | None = None,
 ) -> Scan:
-    """Simulate a scan with truth.
+    """Simulate a scan whose object and probe are known.
 
-    I = Poisson(Σ_m |fftshift F(P_m · O)|²), F orthonormal, so Σ|P|² is the dose in counts.
+    The counts are I = Poisson(Σ_m |fftshift F(P_m · O)|²). F is orthonormal, so Σ|P|² is the dose.
 
     Parameters
     ----------
     spec : SimulationOptions
+        What to simulate.
     rng : numpy.random.Generator
         The only source of randomness.
     probe : complex array, shape (modes, N, N), optional
-        A beam from elsewhere, such as a file, instead of `spec.probe_name` and `spec.num_modes`.
-        It is scaled to the dose.
+        Probe from elsewhere, such as a file, to use instead of `spec.probe_name` and
+        `spec.num_modes`. It is scaled to the dose.
 
     Returns
     -------
     Scan
-        Counts, with object (truth), probe, energy, distance and frame.
+        Counts, with the true object and probe, energy, distance and frame.
 
     Raises
     ------
@@ -169,11 +171,20 @@ def simulate_scan(
 def draw_object(
     spec: SimulationOptions, shape: tuple[int, int], rng: np.random.Generator
 ) -> Complex:
-    """Draw amplitude and phase images and scale them to their ranges.
+    """Draw the amplitude and phase of an object and scale them to their ranges.
 
-    Where the amplitude image is bright the object absorbs. Of one material, with thickness t from 0
-    to 1, the amplitude is high·(low/high)^t and the phase falls in proportion to t (Beer and
-    Lambert; its refractive index is below that of vacuum).
+    Bright pixels of the image that is drawn for the amplitude absorb most. For one material the
+    image is the thickness t, from 0 to 1: the amplitude is high·(low/high)^t (Beer and Lambert), and
+    the phase falls in proportion to t (the refractive index for X-rays is below that of vacuum).
+
+    Parameters
+    ----------
+    spec : SimulationOptions
+        Name of the object, its ranges, and whether it is of one material.
+    shape : (int, int)
+        Height and width (H, W) in pixels.
+    rng : numpy.random.Generator
+        The only source of randomness.
 
     Returns
     -------
@@ -201,21 +212,23 @@ def draw_object(
 def diffract(
     object_: Complex, probe: Complex, corners_px: Real, rng: np.random.Generator
 ) -> NDArray[np.uint32]:
-    """Count photons behind each window of an object.
+    """Draw the photon counts behind each window of an object.
 
     Parameters
     ----------
     object_ : complex array, shape (H, W)
+        Transmission.
     probe : complex array, shape (modes, N, N)
-        In sqrt(counts).
+        Incoherent modes in sqrt(counts).
     corners_px : float64 array, shape (n, 2)
         Top-left pixel (y, x) of each window in the object.
     rng : numpy.random.Generator
+        The only source of randomness.
 
     Returns
     -------
     uint32 array, shape (n, N, N)
-        DC at [N//2, N//2].
+        Counts with Poisson noise, with DC at [N//2, N//2].
     """
     patterns = np.empty((len(corners_px), *probe.shape[1:]), dtype=np.uint32)
     for batch in _batches(len(corners_px)):

@@ -1,1 +1,1 @@
-"""Patches in, an object out."""
+"""Stitch overlapping patches into an object; `patches.py` draws canvas, window, patch and corner."""

@@ -1,10 +1,10 @@
-"""Patches and corners in; object, coverage and disagreement out.
+"""Average overlapping patches into an object, with its coverage and its disagreement.
 
 A patch at a fractional corner is weighted, shifted onto the canvas' pixels by a windowed sinc of
 eight taps along each axis, and summed; the finished sum is divided by the summed weights, which go
-through the same shift. Against band-limited truth (plane waves up to 0.35 cycles/px, 28 overlaps,
-Hann weights) a bilinear scatter errs by 21 %, the same divided by its mean transfer function by
-3.6 %, and this by 0.4 %: it needs no such division.
+through the same shift. Measured against band-limited truth (plane waves up to 0.35 cycles/px, 28
+overlaps, Hann weights), a bilinear scatter errs by 21 %, a bilinear scatter divided by its mean
+transfer function by 3.6 %, and this by 0.4 %, without such a division.
 """
 
 from __future__ import annotations
@@ -14,41 +14,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Scan
-from .shift import NUM_BEFORE, NUM_TAPS, Shifter, shift_matrices, shift_taps
+from .patches import Canvas
+from .shift import NUM_BEFORE, Shifter, shift_taps
 from .summed_weights import SummedWeights
 
 WEIGHT_FLOOR = 1e-3
-"""Of the largest weight: a pixel with less than this is as good as unseen."""
-FADE_SHARE = 1 / 8
-"""Share of a patch's side over which it fades out: a sharp edge would ring through the taps."""
+"""Pixels whose summed weight is below this fraction of the largest patch weight count as uncovered."""
 EVERY = slice(None)
 Slices = tuple[slice, slice, slice]
 NUM_LAYERS = 3
 PATCHES_AT_ONCE = 8
-"""Enough to hide Python's own time, and few enough for a core's cache."""
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """Where an object lies: its shape, and its top-left pixel (y, x) in the scan's frame."""
-
-    shape: tuple[int, int]
-    corner_px: tuple[int, int]
+"""Enough that Python's own time does not matter, and few enough to fit a core's cache."""
 
 
 @dataclass(frozen=True)
 class PartialSums:
-    """What a mosaic has summed so far: arrays that can be kept, sent, and added to another's.
+    """Hold what a mosaic has summed so far: arrays that can be kept, sent, and added.
 
     Attributes
     ----------
     rows : float32 array, shape (H, 3, W)
-        Σw·Re q, Σw·Im q, Σw|q|² of each row, one after the other.
+        For each row of the canvas Σw·Re q, Σw·Im q and Σw|q|², over the patches q with weights w.
     corners : float64 array, shape (H + M − 1, W + M − 1)
-        Taps of all corners, from which the summed weights follow.
+        Taps of all corners, from which the summed weights follow; see `SummedWeights`.
     changes : int32 array, shape (H + 1, W + 1)
-        Of the coverage, along y and x.
+        Differences of the coverage along y and x; see `SummedWeights`.
     """
 
     rows: NDArray[np.float32]
@@ -63,16 +53,16 @@ class PartialSums:
 
 @dataclass(frozen=True)
 class Stitched:
-    """A finished mosaic.
+    """Hold a finished mosaic.
 
     Attributes
     ----------
     object_ : complex64 array, shape (H, W)
-        0 where `coverage` is 0.
+        Weighted mean Σwq/Σw of the patches q at each pixel; 0 where `coverage` is 0.
     coverage : int32 array, shape (H, W)
-        Number of patches at each pixel.
+        Number of patches at each pixel; 0 tells a pixel without any from vacuum.
     disagreement : float32 array, shape (H, W)
-        Σw|q|²/Σw − |Σwq/Σw|²: weighted variance of the overlapping patches.
+        Weighted variance of the overlapping patches, Σw|q|²/Σw − |Σwq/Σw|².
     """
 
     object_: NDArray[np.complex64]
@@ -80,68 +70,21 @@ class Stitched:
     disagreement: NDArray[np.float32]
 
 
-def canvas_for(scan: Scan) -> Canvas:
-    """Return the canvas of a scan.
-
-    The file's own canvas if it has one; else the extent of the object in the file if every window
-    lies inside; else the bounding box of the windows.
-
-    Examples
-    --------
-    >>> corners_px = np.array([[0.5, 2.0], [3.0, 7.25]])
-    >>> canvas_for(Scan(np.ones((2, 4, 4)), "counts", corners_px))
-    Canvas(shape=(7, 10), corner_px=(0, 2))
-    """
-    if scan.frame is not None:
-        return Canvas(scan.frame.canvas_shape, (0, 0))
-    low = np.floor(scan.corners_px.min(axis=0)).astype(int)
-    high = np.ceil(scan.corners_px.max(axis=0)).astype(int) + scan.window_px
-    if scan.object_ is not None:
-        start = np.floor(np.array(scan.object_corner_px)).astype(int)
-        if np.all(start <= low) and np.all(start + np.array(scan.object_.shape) >= high):
-            low, high = start, start + np.array(scan.object_.shape)
-    height, width = (high - low).tolist()
-    return Canvas((height, width), (int(low[0]), int(low[1])))
-
-
-def patch_weights(probe: NDArray[np.complex64] | None, patch_px: int) -> NDArray[np.float64]:
-    """Return how much each pixel of an M×M patch counts.
-
-    Σ_m|P_m|², center-cropped: where the beam was bright, the patch is known best. Without a probe,
-    a Hann window. Either fades out over the outermost pixels.
-
-    Returns
-    -------
-    float64 array, shape (M, M)
-        At most 1.
-    """
-    if probe is None:
-        window = np.hanning(patch_px + 2)[1:-1]
-        weights = np.outer(window, window)
-    else:
-        start = (probe.shape[-1] - patch_px) // 2
-        inside = probe[:, start : start + patch_px, start : start + patch_px]
-        weights = np.sum(np.abs(inside.astype(np.complex128)) ** 2, axis=0)
-    from_edge = np.minimum(np.arange(patch_px), np.arange(patch_px)[::-1]) + 1.0
-    fade = np.sin(np.pi / 2 * np.clip(from_edge / (patch_px * FADE_SHARE + 1), 0, 1)) ** 2
-    weights = weights * np.outer(fade, fade)
-    return np.asarray(weights / weights.max())
-
-
 class Mosaic:
     """Average overlapping patches into one object.
 
-    Order does not matter, and patches may come in any number of batches. What leaves the canvas is
-    clipped.
+    Each pixel is the weighted mean of the patches that cover it. Their order does not matter, and
+    they may come in any number of batches. Parts of a patch beyond the canvas are left out.
 
     Parameters
     ----------
     canvas : Canvas
         Where the object lies.
     weights : float64 array, shape (M, M)
-        How much each pixel of a patch counts.
+        Weight of each pixel of a patch, as from `patch_weights`.
     reference : complex array, shape (H, W), optional
-        An object on this canvas; each patch is turned by the one phase that fits it best.
+        An object on this canvas. Each patch is multiplied by the one phase factor that fits it best
+        to the reference.
 
     Examples
     --------
@@ -183,7 +126,7 @@ class Mosaic:
         Raises
         ------
         ValueError
-            If the shapes do not fit, or a patch is not finite.
+            If the shapes do not fit, or a patch holds a value that is not a finite number.
         """
         shape = (len(corners_px), *self._squares.shape[2:])
         if patches.shape != shape or corners_px.shape[1:] != (2,):
@@ -206,23 +149,29 @@ class Mosaic:
                 target, source = _overlap(self.canvas.shape, block.shape, y, x)
                 inside = block[source]
                 if self._reference is not None:
-                    _turn_towards(self._reference[target[::2]], inside)
+                    _align_phase(self._reference[target[::2]], inside)
                 self._rows[target] += inside
 
     @property
     def partial_sums(self) -> PartialSums:
-        """What was summed so far; not a copy."""
+        """Sums of the patches added so far; views, not copies."""
         return PartialSums(self._rows, self._summed_weights.corners, self._summed_weights.changes)
 
     def merge(self, sums: PartialSums) -> None:
-        """Add what another mosaic, with the same canvas and weights, has summed.
+        """Add the sums of another mosaic that has the same canvas and weights.
 
-        Parts of a scan can so be stitched apart; only rounding tells their sum from the whole.
+        With it, parts of a scan can be stitched apart. Their sum differs from the whole by rounding
+        only.
+
+        Parameters
+        ----------
+        sums : PartialSums
+            From the other mosaic.
 
         Raises
         ------
         ValueError
-            If it has another canvas, or patches of another size.
+            If the other mosaic has a canvas or patches of another size.
 
         Examples
         --------
@@ -253,14 +202,14 @@ class Mosaic:
         layers *= self._weights
 
     def finish(self) -> Stitched:
-        """Divide by the summed weights.
+        """Divide the sums by the summed weights and return the result.
 
-        More patches may be added afterwards, and the mosaic finished again.
+        The mosaic stays as it is: more patches may be added, and the mosaic finished again.
         """
         object_ = np.zeros(self.canvas.shape, np.complex64)
         disagreement = np.zeros(self.canvas.shape, np.float32)
         coverage = self._summed_weights.coverage()
-        for rows, weight in self._summed_weights.weights():
+        for rows, weight in self._summed_weights.by_rows():
             covered = (coverage[rows] > 0) & (weight > WEIGHT_FLOOR * self._largest_weight)
             coverage[rows][~covered] = 0
             divisor = np.where(covered, weight, np.inf)
@@ -269,70 +218,6 @@ class Mosaic:
             variance = power - np.square(real) - np.square(imaginary)
             disagreement[rows] = np.clip(variance, 0, None)
         return Stitched(object_, coverage, disagreement)
-
-
-def stitch_patches(
-    patches: NDArray[np.complex64],
-    corners_px: NDArray[np.float64],
-    *,
-    canvas: Canvas,
-    weights: NDArray[np.float64],
-) -> Stitched:
-    """Stitch all patches at once; see `Mosaic`."""
-    mosaic = Mosaic(canvas, weights)
-    mosaic.add(patches, corners_px)
-    return mosaic.finish()
-
-
-def cut_patches(
-    object_: NDArray[np.complexfloating], corners_px: NDArray[np.float64], patch_px: int
-) -> NDArray[np.complex128]:
-    """Cut M×M patches at float corners: the adjoint of the scatter.
-
-    Parameters
-    ----------
-    object_ : complex array, shape (H, W)
-    corners_px : float64 array, shape (k, 2)
-        (y, x) in the object's own pixels.
-
-    Returns
-    -------
-    complex128 array, shape (k, M, M)
-
-    Raises
-    ------
-    ValueError
-        If a patch, or a tap that it needs, leaves the object.
-
-    Examples
-    --------
-    >>> object_ = np.arange(16.0).reshape(4, 4)
-    >>> cut_patches(object_, np.array([[1.0, 2.0]]), 2)[0]
-    array([[ 6.,  7.],
-           [10., 11.]])
-    """
-    whole = np.floor(corners_px).astype(np.int64)
-    fractions = corners_px - whole
-    before, after = NUM_BEFORE, NUM_TAPS - 1 - NUM_BEFORE
-    is_fractional = fractions > 0
-    low = whole - before * is_fractional
-    high = whole + patch_px + after * is_fractional
-    outside = np.flatnonzero((low < 0).any(axis=1) | (high > object_.shape).any(axis=1))
-    if len(outside):
-        index = int(outside[0])
-        y, x = corners_px[index].tolist()
-        raise ValueError(
-            f"Patch {index} at (y, x) = ({y:g}, {x:g}) with its {before} + {after} pixels of margin "
-            f"leaves the object of shape {object_.shape}; enlarge the object."
-        )
-    reach = whole[:, :, None] + np.arange(-before, patch_px + after)
-    # a corner on a whole pixel reaches beyond the object with taps of 0 only
-    rows, columns = (reach[:, axis].clip(0, object_.shape[axis] - 1) for axis in range(2))
-    wide = object_[rows[:, :, None], columns[:, None, :]]
-    taps = shift_taps(fractions)
-    down = shift_matrices(taps[:, 0], patch_px).swapaxes(-1, -2)
-    patches: NDArray[np.complex128] = down @ wide @ shift_matrices(taps[:, 1], patch_px)
-    return patches
 
 
 def _check_finite(patches: NDArray[np.complex64]) -> None:
@@ -350,7 +235,10 @@ def _check_finite(patches: NDArray[np.complex64]) -> None:
 def _overlap(
     canvas: tuple[int, int], block: tuple[int, ...], y: int, x: int
 ) -> tuple[Slices, Slices]:
-    """Return where a (rows, layers, columns) block at (y, x) meets a canvas: of that, and of itself."""
+    """Return the common part of a canvas and a (rows, layers, columns) block at (y, x), as slices.
+
+    The first three slices index the canvas, the others the block.
+    """
     height, _, width = block
     bottom, right = y + height, x + width
     if y >= 0 and x >= 0 and bottom <= canvas[0] and right <= canvas[1]:
@@ -364,10 +252,11 @@ def _overlap(
     )
 
 
-def _turn_towards(reference: NDArray[np.complex64], block: NDArray[np.float32]) -> None:
-    """Turn Σw·Re q and Σw·Im q of a patch by the phase of its dot product with the object there.
+def _align_phase(reference: NDArray[np.complex64], block: NDArray[np.float32]) -> None:
+    """Multiply a patch, in place, by the one phase factor that fits it best to a reference.
 
-    A patch that meets nothing of the object stays as it is.
+    `block` holds Σw·Re q and Σw·Im q of the patch in its first two layers. A patch that lies where
+    the reference is 0 stays as it is.
     """
     patch = block[:, 0] + 1j * block[:, 1]
     overlap = np.vdot(patch, reference)

@@ -1,8 +1,9 @@
-"""The sub-pixel shift: a windowed sinc of eight taps along each axis, here and nowhere else.
+"""Shift patches by fractions of a pixel: a windowed sinc of eight taps along each axis.
 
-As a matrix product the shift is faster than as a sum of eight moved copies, though most of what it
-multiplies is zero. Each product takes only as many rows or columns as keep it small: the zeros far
-from the diagonal stay out, and the BLAS works on one core, since other stages need the rest.
+All sub-pixel shifts of the runtime go through this file. As a matrix product the shift is faster
+than as a sum of eight moved copies, although most entries of the matrices are zero. The product is
+made in small blocks along the diagonal: this skips most of the zeros, and it keeps the BLAS on one
+core, since other stages need the other cores.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 
 NUM_TAPS = 8
 NUM_BEFORE = NUM_TAPS // 2 - 1
-"""Pixels that a shifted patch reaches beyond its whole-pixel corner."""
+"""Rows and columns of taps before the whole-pixel corner of a shifted patch; the others follow it."""
 TAPER = 5.0
-"""Kaiser parameter of the taps; 3, 4, 6 and 7 were measured to be worse."""
+"""Parameter β of the Kaiser window on the taps; 3, 4, 6 and 7 were measured to be worse."""
 BLOCK_PX = 16
-"""Side of the products' blocks; 24 and 32 are as fast, and larger ones start a BLAS's threads."""
+"""Side of the products' blocks; 24 and 32 are as fast, and larger ones make a BLAS start threads."""
 
 
 def shift_taps(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,12 +28,13 @@ def shift_taps(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
     Parameters
     ----------
     fractions : float64 array, any shape
-        At least 0 and below 1.
+        Shift in pixels, at least 0 and below 1.
 
     Returns
     -------
     float64 array, shape (*fractions.shape, taps)
-        Tap t belongs to pixel t − `NUM_BEFORE`. They sum to 1; a fraction of 0 gives exactly 0 and 1.
+        Tap t belongs to pixel t − `NUM_BEFORE`. The taps of one shift sum to 1; for a fraction of 0
+        one tap is exactly 1 and the others exactly 0.
 
     Examples
     --------
@@ -51,7 +53,14 @@ def shift_taps(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
 def shift_matrices(taps: NDArray[np.float64], patch_px: int) -> NDArray[np.float64]:
     """Return the matrices (k, M + taps − 1, M) that shift one axis of a patch.
 
-    Row j is pixel j − `NUM_BEFORE` relative to the whole-pixel corner.
+    Row j gives pixel j − `NUM_BEFORE` relative to the whole-pixel corner.
+
+    Parameters
+    ----------
+    taps : float64 array, shape (k, taps)
+        As from `shift_taps`.
+    patch_px : int
+        Side M of the patch along this axis.
 
     Examples
     --------
@@ -67,21 +76,21 @@ def shift_matrices(taps: NDArray[np.float64], patch_px: int) -> NDArray[np.float
 
 
 class Shifter:
-    """Shift the layers of a few patches, in memory that is used again and again.
+    """Shift the layers of a few patches at once, in memory that is allocated only once.
 
     Parameters
     ----------
     num_patches : int
-        At most, at once. A few fit a core's cache, which is what makes it fast.
+        Largest number of patches in one call. A few fit a core's cache, and so are fast.
     num_layers : int
-        L: what of each patch is shifted, such as real and imaginary part.
+        Number L of real images of each patch that are shifted, such as real and imaginary part.
     patch_shape : (int, int)
-        Height and width, (h, w).
+        Height and width (h, w) of a patch.
 
     Attributes
     ----------
     layers : float32 array, shape (num_patches, h, L, w)
-        To be filled before `shift`.
+        Images to shift; the caller fills it before each `shift`.
 
     Examples
     --------
@@ -104,18 +113,18 @@ class Shifter:
         self._shifted = np.empty((num_patches, taller, num_layers, wider), np.float32)
 
     def shift(self, taps: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Shift the first of `layers`, by (y, x).
+        """Shift the first k patches in `layers`.
 
         Parameters
         ----------
         taps : float64 array, shape (k, 2, taps)
-            Of each patch along y and x.
+            Taps of each patch along y and along x, as from `shift_taps`.
 
         Returns
         -------
         float32 array, shape (k, h + taps − 1, L, w + taps − 1)
-            Pixel (0, 0) lies `NUM_BEFORE` above and left of the whole-pixel corner. Overwritten by
-            the next call.
+            Pixel (0, 0) lies `NUM_BEFORE` pixels above and left of the whole-pixel corner. The next
+            call overwrites this array.
         """
         count = len(taps)
         down, across = self._down[:count], self._across[:count]
@@ -141,7 +150,7 @@ class Shifter:
 
 
 def _blocks(after_px: int, before_px: int) -> Iterator[tuple[slice, slice]]:
-    """Yield pixels after the shift, and those before it that they are made of."""
+    """Yield blocks of pixels after the shift, each with the pixels before it that it depends on."""
     for start in range(0, after_px, BLOCK_PX):
         end = min(start + BLOCK_PX, after_px)
         yield slice(start, end), slice(max(start - NUM_TAPS + 1, 0), min(end, before_px))

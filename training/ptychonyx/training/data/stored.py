@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.scaling import read_amplitudes_of
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitching.mosaic import cut_patches
+from ptychonyx.runtime.stitching.patches import cut_patches
 
 BATCHES_AHEAD = 2
 """Made while the network is busy; more would only use memory."""

@@ -1,4 +1,4 @@
-"""What can be chosen about stitching, and products that appear while the work goes on."""
+"""Choices of a reconstruction, and products that appear while the work goes on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct, reconstruct_in_steps
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.stitching.mosaic import (
-    Canvas,
-    Mosaic,
-    patch_weights,
-    stitch_patches,
-)
+from ptychonyx.runtime.stitching.patches import patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -81,31 +76,6 @@ def test_stopping_in_the_first_of_two_passes_ends_both(scan, model):
         should_stop=lambda: True,
     )
     assert (product.complete, product.num_patterns_used) == (False, 10)
-
-
-def test_aligning_takes_out_one_phase_a_patch():
-    rng = np.random.default_rng(0)
-    truth = rng.uniform(0.5, 1, (40, 50)) * np.exp(1j * rng.uniform(-0.5, 0.5, (40, 50)))
-    # corners reach over every edge
-    corners_px = rng.integers(-3, (35, 45), (300, 2)).astype(np.float64)
-    padded = np.pad(truth, 8, constant_values=1)
-    cut = [padded[y : y + 8, x : x + 8] for y, x in (corners_px + 8).astype(int)]
-    phases = np.exp(1j * rng.normal(0, 0.6, (300, 1, 1)))
-    patches = (np.stack(cut) * phases).astype(np.complex64)
-    canvas, weights = Canvas(truth.shape, (0, 0)), np.ones((8, 8))
-    first = stitch_patches(patches, corners_px, canvas=canvas, weights=weights)
-    mosaic = Mosaic(canvas, weights, reference=first.object_)
-    mosaic.add(patches, corners_px)
-    second = mosaic.finish()
-    seen = first.coverage > 3
-
-    def amplitude(stitched):
-        return np.abs(stitched.object_)[seen].mean() / np.abs(truth)[seen].mean()
-
-    # phases scattered by 0.6 rad cost 1 − exp(−0.6²/2) of the amplitude, less with few overlaps
-    assert amplitude(first) < 0.89
-    assert amplitude(second) > 0.98
-    assert second.disagreement[seen].mean() < 0.1 * first.disagreement[seen].mean()
 
 
 def test_nearest_puts_patches_on_whole_pixels(scan, model):

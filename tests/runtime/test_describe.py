@@ -1,0 +1,36 @@
+"""A scan is described from one reading of its patterns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychonyx.runtime.describe import describe_scan
+from ptychonyx.runtime.scan import Scan
+
+
+class ReadOnce:
+    """Patterns that may be read once only."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+        self._was_read = np.zeros(len(array), np.bool_)
+
+    def __getitem__(self, key: slice | NDArray[np.int64]) -> NDArray[Any]:
+        assert not self._was_read[key].any(), "a pattern was read twice"
+        self._was_read[key] = True
+        return self._array[key]
+
+
+def test_a_description_reads_each_pattern_once_and_names_dose_and_scale() -> None:
+    corners_px = 4.0 * np.indices((3, 3)).reshape(2, -1).T
+    patterns = ReadOnce(np.full((9, 16, 16), 4, np.uint16))
+    probe = np.full((1, 16, 16), 2, np.complex64)
+    rows = describe_scan(Scan(patterns, "counts", corners_px, probe=probe))
+    assert rows["dose"] == "1024 counts per pattern"
+    assert rows["input scale"] == "0.25"
+    assert rows["overlap"] == "median step 4.00 px, linear overlap 75 %"
+    assert rows["probe"].endswith("power / counts = 1")
+    assert rows["missing"].startswith("object, pixel size")
