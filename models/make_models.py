@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BACKENDS = ("tensorflow", "pytorch")
-LICENCE = "BSD-3-Clause"
+LICENSE = "BSD-3-Clause"
 COUNTS = ("--quantity", "counts")
 TRAINING = ("lines", "lines", "dead_leaves", "dead_leaves")
 HELD_OUT = "dead_leaves"
@@ -51,12 +51,12 @@ def main() -> None:
             settings = ("--backend", backend, "--config", HERE / "small.yaml")
             ptychonyx("train", *training, *settings, "-o", run)
             model = home / "model.onnx"
-            naming = ("--name", f"small-{backend}", "--license", LICENCE)
+            naming = ("--name", f"small-{backend}", "--license", LICENSE)
             ptychonyx("export", run, "-o", model, *naming)
             product = folder / f"{backend}.h5"
             ptychonyx("reconstruct", unseen, *COUNTS, "-m", model, "-o", product)
             scores = json.loads(ptychonyx("compare", product, unseen, "--json"))
-            card = CARD.format(backend=backend, license=LICENCE, **scores)
+            card = CARD.format(backend=backend, license=LICENSE, **scores)
             (home / "README.md").write_text(card)
             print(home, {key: scores[key] for key in ("phase_pearson", "amplitude_pearson")})
 

@@ -19,7 +19,13 @@ FRAMEWORK_VERSION = torch.__version__
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network: features in, modulus and phase (batch, C, N, N) out."""
+    """Export the bare network as an ONNX graph.
+
+    Returns
+    -------
+    ModelProto
+        `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
+    """
     network = build_network(architecture)
     set_weights(network, weights)
     window_px = architecture.window_px

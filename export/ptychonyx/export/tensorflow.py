@@ -37,7 +37,13 @@ class _Upsample(keras.layers.Layer):
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network: features in, modulus and phase (batch, C, N, N) out."""
+    """Export the bare network as an ONNX graph.
+
+    Returns
+    -------
+    ModelProto
+        `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
+    """
     network = build_network(architecture, upsample=_Upsample)
     set_weights(network, weights)
     shape = (None, architecture.num_features, architecture.window_px, architecture.window_px)

@@ -1,1 +1,1 @@
-"""The exported graph: put together, and made smaller."""
+"""The exported graph: assembled, reduced to what its output needs, converted to fewer bits."""

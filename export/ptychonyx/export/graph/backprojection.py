@@ -1,8 +1,8 @@
 """The back-projection as nodes of the model file, the same for both backends.
 
-ONNX has a Fourier transform, but not every provider computes it; matrix products are everywhere.
-With W[r, k] = exp(2πi·r·(k − N/2)/N)/√N, the wave at the object is W·(a·u)·Wᵀ; real and imaginary
-parts stand one above the other.
+ONNX has a Fourier transform, but not every provider computes it; every provider computes matrix
+products. With W[r, k] = exp(2πi·r·(k − N/2)/N)/√N, amplitudes a and spectrum u of a mode give its
+exit wave W·(a·u)·Wᵀ. The real part of an image lies above its imaginary part, as 2N rows.
 """
 
 from __future__ import annotations
@@ -22,36 +22,23 @@ Constants = list[onnx.TensorProto]
 
 
 def backprojection_nodes(scaled: str, features: str, weights: Weights) -> tuple[Nodes, Constants]:
-    """Return what makes features (batch, 3C, N, N) of scaled amplitudes (batch, C, N, N).
+    """Return the nodes that turn scaled amplitudes into the features of the network.
+
+    Parameters
+    ----------
+    scaled, features : str
+        Names of the input (batch, C, N, N) and the output (batch, 3C, N, N).
+    weights : mapping of str to float32 array
+        Weights of the network; the constants of a back-projection are among them.
 
     Returns
     -------
     (list of NodeProto, list of TensorProto)
-        Nodes and initialisers; empty for a network that sees no back-projection.
+        Nodes and initialisers; empty for a network that reads no back-projection.
     """
     if SPECTRUM not in weights:
         return [], []
-    spectrum, object_ = weights[SPECTRUM], weights[OBJECT]
-    modes, _, side, _ = spectrum.shape
-    across, down = _transforms(side)
-    arrays = {
-        "spectrum": spectrum.reshape(modes, 2 * side, side),
-        "down": down,
-        "across": across,
-        "object_real": object_[:, 0],
-        "object_imaginary": object_[:, 1],
-        "mode_axis": np.array([2]),
-        "image_axes": np.array([3, 4]),
-        "twice": np.array([1, 1, 1, 2, 1]),
-        "upper_left": np.array([0, 0]),
-        "upper_right": np.array([0, side]),
-        "lower_left": np.array([side, 0]),
-        "middle": np.array([side, side]),
-        "lower_middle": np.array([2 * side, side]),
-        "right_middle": np.array([side, 2 * side]),
-        "end": np.array([2 * side, 2 * side]),
-        "features_shape": np.array([0, -1, side, side]),
-    }
+    arrays = _arrays(weights[SPECTRUM], weights[OBJECT])
     nodes = [
         _node("Unsqueeze", [scaled, "mode_axis"], "one_mode"),
         _node("Tile", ["one_mode", "twice"], "doubled"),
@@ -76,8 +63,32 @@ def backprojection_nodes(scaled: str, features: str, weights: Weights) -> tuple[
     return nodes, [numpy_helper.from_array(array, name) for name, array in arrays.items()]
 
 
+def _arrays(spectrum: NDArray[np.float32], object_: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return the initialisers by name: spectrum, object, transforms, and the shapes of the cuts."""
+    modes, _, side, _ = spectrum.shape
+    across, down = _transforms(side)
+    return {
+        "spectrum": spectrum.reshape(modes, 2 * side, side),
+        "down": down,
+        "across": across,
+        "object_real": object_[:, 0],
+        "object_imaginary": object_[:, 1],
+        "mode_axis": np.array([2]),
+        "image_axes": np.array([3, 4]),
+        "twice": np.array([1, 1, 1, 2, 1]),
+        "upper_left": np.array([0, 0]),
+        "upper_right": np.array([0, side]),
+        "lower_left": np.array([side, 0]),
+        "middle": np.array([side, side]),
+        "lower_middle": np.array([2 * side, side]),
+        "right_middle": np.array([side, 2 * side]),
+        "end": np.array([2 * side, 2 * side]),
+        "features_shape": np.array([0, -1, side, side]),
+    }
+
+
 def _times(part: str, operator: str, first: tuple[str, str], second: tuple[str, str]) -> Nodes:
-    """Return a part of wave · object, summed over the modes."""
+    """Return the nodes of the real or imaginary part of wave · object, summed over the modes."""
     return [
         _node("Mul", [*first], f"{part}_first"),
         _node("Mul", [*second], f"{part}_second"),
@@ -87,7 +98,7 @@ def _times(part: str, operator: str, first: tuple[str, str], second: tuple[str, 
 
 
 def _transforms(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return Wᵀ as (N, 2N), real and imaginary part side by side, and W as (2N, 2N), as blocks."""
+    """Return Wᵀ as its real part beside its imaginary part (N, 2N), and W as real blocks (2N, 2N)."""
     turns = np.outer(np.arange(side), np.arange(side) - side // 2) / side
     wave = np.exp(2j * np.pi * turns) / np.sqrt(side)
     across = np.concatenate([wave.real.T, wave.imag.T], axis=1)

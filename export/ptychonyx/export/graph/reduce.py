@@ -2,15 +2,17 @@
 
 Three things are left out, none of which changes the result:
 
-- pixels and channels that do not reach the central M×M;
+- pixels and channels outside of the receptive field of the central M×M;
 - products with equal pixels: a 3×3 convolution after an upsampling reads every pixel four times.
   As in a polyphase filter, taps on equal pixels are added beforehand, and each of the four results
   of a pixel costs 2×2 products instead of 3×3;
-- what is zero in the central M×M, as the border of `ptychopinn`.
+- tensors that are zero in the central M×M, as the border of `ptychopinn`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,29 +21,30 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .receptive_field import Region, Source, refuse
+from .receptive_field import BareGraph, Region, refuse
 
-LATER_TAPS = np.array([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=np.float64)
-"""Of two neighbours j and j + 1 before upsampling, who is under each of the three taps that make
-pixel 2j + 1 (first) and pixel 2j + 2 (second) after it."""
+POLYPHASE_TAPS = np.array([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=np.float64)
+"""`[phase, neighbour, tap]` is 1 where that tap of a 3-tap kernel reads that neighbour, j or j + 1 of
+the pixels before the upsampling. Phase 0 makes pixel 2j + 1 after it, phase 1 pixel 2j + 2."""
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A tensor of the new graph, and which part of the old one it holds.
+class _Part:
+    """A tensor of the new graph, and the region of the bare graph's tensor that it holds.
 
-    Interleaving is put off: of `is_phases`, the channels hold the four images of every other pixel.
+    If `is_polyphase`, its channels hold the four sub-images of a 2× upsampling, one after the other
+    and not interleaved yet: elementwise nodes can be computed before that.
     """
 
     name: str
     region: Region
-    is_phases: bool = False
+    is_polyphase: bool = False
 
 
 def reduce_operations(
     graph: onnx.GraphProto, *, num_channels: int, window_px: int, patch_px: int
 ) -> onnx.GraphProto:
-    """Return a graph with the central M×M of every output, for fewer operations.
+    """Return a graph that computes the central M×M of every output in fewer operations.
 
     Parameters
     ----------
@@ -53,163 +56,165 @@ def reduce_operations(
     Raises
     ------
     RuntimeError
-        If an operator is not among those whose reach is known here.
+        If the receptive field of an operator is not known.
     """
-    source = Source(graph, window_px)
+    bare = BareGraph(graph, window_px)
     start = (window_px - patch_px) // 2
     wanted = Region((0, num_channels), (start, start + patch_px))
-    writer = _Writer(source, source.needs(wanted))
-    for output in source.outputs:
-        writer.finish(output, wanted)
+    writer = _Writer(bare, bare.receptive_field(wanted))
+    for output in bare.outputs:
+        writer.write_output(output, wanted)
     return helper.make_graph(writer.nodes, "reduced", [], [], initializer=writer.constants)
 
 
 class _Writer:
-    """Writes the nodes of the new graph; each tensor once, from the outputs back."""
+    """Writes the nodes of the new graph: each tensor once, when it is first asked for.
 
-    def __init__(self, source: Source, needs: dict[str, Region]) -> None:
+    Parameters
+    ----------
+    bare : BareGraph
+        The bare network.
+    needs : dict of str to Region
+        Region of each of its tensors that the outputs depend on.
+    """
+
+    def __init__(self, bare: BareGraph, needs: dict[str, Region]) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._source, self._needs = source, needs
-        self._done: dict[str, _Held] = {}
-        self._parts: dict[tuple[str, Region], _Held] = {}
+        self._bare, self._needs = bare, needs
+        self._written: dict[str, _Part] = {}
+        self._cuts: dict[tuple[str, Region], _Part] = {}
 
-    def finish(self, output: str, wanted: Region) -> None:
-        """Write an output under its own name."""
-        name = self._part(self._source.name(output), wanted).name
+    def write_output(self, output: str, wanted: Region) -> None:
+        """Write the wanted region of an output under the output's own name."""
+        name = self._exactly(self._bare.name(output), wanted).name
         for node in self.nodes:
             node.input[:] = [output if each == name else each for each in node.input]
             node.output[:] = [output if each == name else each for each in node.output]
 
-    def _hold(self, name: str) -> _Held:
-        """Return what is needed of a tensor, written on the first call."""
-        if name not in self._done:
-            node = self._source.producers.get(name)
+    def _at_least(self, name: str) -> _Part:
+        """Return a part that holds the region that is needed of a tensor."""
+        if name not in self._written:
+            node = self._bare.producers.get(name)
             if node is None:
-                side_px, channels = self._source.side_px(name), self._source.num_channels[name]
-                self._done[name] = _Held(name, Region((0, channels), (0, side_px)))
+                side_px, channels = self._bare.side_px(name), self._bare.num_channels[name]
+                self._written[name] = _Part(name, Region((0, channels), (0, side_px)))
             else:
-                write = {
-                    "Concat": self._concatenate,
-                    "Conv": self._convolve,
-                    "MaxPool": self._pool,
-                    "Pad": self._pad,
-                    "Resize": self._upsample,
-                }
-                self._done[name] = write.get(node.op_type, self._apply)(node)
-        return self._done[name]
+                write = WRITERS.get(node.op_type, _Writer._write_elementwise)
+                self._written[name] = write(self, node)
+        return self._written[name]
 
-    def _part(self, name: str, region: Region) -> _Held:
-        """Return exactly this part of a tensor, as an image."""
-        held = self._hold(name)
-        if held.is_phases:
-            interleaved = self._node("DepthToSpace", [held.name], blocksize=2, mode="DCR")
-            held = self._done[name] = _Held(interleaved, held.region)
-        if held.region == region:
-            return held
-        if (name, region) not in self._parts:
-            limits = [
-                (axis, part[0] - whole[0], part[1] - whole[0])
-                for axis, whole, part in (
-                    (1, held.region.channels, region.channels),
-                    (2, held.region.pixels, region.pixels),
-                    (3, held.region.pixels, region.pixels),
-                )
-                if whole != part
-            ]
-            numbers = np.array(limits, dtype=np.int64).T
-            axis, start, stop = (self._constant(row) for row in numbers)
-            cut = self._node("Slice", [held.name, start, stop, axis])
-            self._parts[name, region] = _Held(cut, region)
-        return self._parts[name, region]
+    def _exactly(self, name: str, region: Region) -> _Part:
+        """Return a part that holds this region of a tensor and no more, interleaved."""
+        part = self._at_least(name)
+        if part.is_polyphase:
+            interleaved = self._node("DepthToSpace", [part.name], blocksize=2, mode="DCR")
+            part = self._written[name] = _Part(interleaved, part.region)
+        if part.region == region:
+            return part
+        if (name, region) not in self._cuts:
+            self._cuts[name, region] = self._cut(part, region)
+        return self._cuts[name, region]
 
-    def _convolve(self, node: onnx.NodeProto) -> _Held:
-        need, side_px = self._needs[node.output[0]], self._source.side_px(node.output[0])
-        _, _, is_doubled = self._source.read_by(node)
-        ((name, reach),) = self._source.reach(node, need)
+    def _cut(self, part: _Part, region: Region) -> _Part:
+        held = part.region
+        limits = [
+            (axis, wanted[0] - whole[0], wanted[1] - whole[0])
+            for axis, whole, wanted in (
+                (1, held.channels, region.channels),
+                (2, held.pixels, region.pixels),
+                (3, held.pixels, region.pixels),
+            )
+            if whole != wanted
+        ]
+        axis, start, stop = (self._constant(row) for row in np.array(limits, dtype=np.int64).T)
+        return _Part(self._node("Slice", [part.name, start, stop, axis]), region)
+
+    def _input(self, node: onnx.NodeProto) -> tuple[_Part, Region]:
+        """Return the only input of a node, cut to the region that is needed, and that region."""
+        ((name, region),) = self._bare.inputs(node, self._needs[node.output[0]])
+        return self._exactly(name, region), region
+
+    def _write_convolution(self, node: onnx.NodeProto) -> _Part:
+        need, side_px = self._needs[node.output[0]], self._bare.side_px(node.output[0])
         first, last = need.channels
-        weight, *bias = (
-            self._source.constants[each][first:last] for each in node.input[1:] if each
-        )
+        weight, *bias = (self._bare.constants[each][first:last] for each in node.input[1:] if each)
         if weight.shape[2:] != (3, 3):
             refuse(node, f"a kernel of {weight.shape[2:]}")
+        part, region = self._input(node)
+        # zeros around the image, only where the region touches its edge
         before, after = int(need.pixels[0] == 0), int(need.pixels[1] == side_px)
         pixels = need.pixels
-        if is_doubled:
+        is_upsampled = self._bare.convolution_input(node).is_upsampled
+        if is_upsampled:
             weight, bias = polyphase(weight), [np.tile(each, 4) for each in bias]
-            start, stop = reach.pixels
+            start, stop = region.pixels
             pixels = (2 * (start - before) + 1, 2 * (stop + after) - 1)
         result = self._node(
             "Conv",
-            [self._part(name, reach).name, *map(self._constant, (weight, *bias))],
+            [part.name, *map(self._constant, (weight, *bias))],
             kernel_shape=weight.shape[2:],
             pads=[before, before, after, after],
         )
-        return _Held(result, Region(need.channels, pixels), is_phases=is_doubled)
+        return _Part(result, Region(need.channels, pixels), is_polyphase=is_upsampled)
 
-    def _pool(self, node: onnx.NodeProto) -> _Held:
-        need = self._needs[node.output[0]]
-        ((name, reach),) = self._source.reach(node, need)
-        part = self._part(name, reach).name
-        return _Held(self._node("MaxPool", [part], kernel_shape=[2, 2], strides=[2, 2]), need)
+    def _write_pooling(self, node: onnx.NodeProto) -> _Part:
+        part, _ = self._input(node)
+        result = self._node("MaxPool", [part.name], kernel_shape=[2, 2], strides=[2, 2])
+        return _Part(result, self._needs[node.output[0]])
 
-    def _concatenate(self, node: onnx.NodeProto) -> _Held:
+    def _write_concatenation(self, node: onnx.NodeProto) -> _Part:
         need = self._needs[node.output[0]]
-        parts = [self._part(*each).name for each in self._source.reach(node, need)]
-        return _Held(self._node("Concat", parts, axis=1), need)
+        parts = [self._exactly(*each).name for each in self._bare.inputs(node, need)]
+        return _Part(self._node("Concat", parts, axis=1), need)
 
-    def _upsample(self, node: onnx.NodeProto) -> _Held:
-        """Upsample what something else than one convolution reads, as behind a skip connection."""
-        need = self._needs[node.output[0]]
-        ((name, reach),) = self._source.reach(node, need)
+    def _write_upsampling(self, node: onnx.NodeProto) -> _Part:
+        """Upsample for another reader than one convolution, as behind a skip connection."""
+        part, region = self._input(node)
         scales = self._constant(np.array([1, 1, 2, 2], dtype=np.float32))
         result = self._node(
             "Resize",
-            [self._part(name, reach).name, "", scales],
+            [part.name, "", scales],
             mode="nearest",
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
-        start, stop = reach.pixels
-        return _Held(result, Region(need.channels, (2 * start, 2 * stop)))
+        start, stop = region.pixels
+        return _Part(result, Region(region.channels, (2 * start, 2 * stop)))
 
-    def _pad(self, node: onnx.NodeProto) -> _Held:
-        need, pad_px = self._needs[node.output[0]], self._source.pad_px(node)
-        ((name, reach),) = self._source.reach(node, need)
-        part = self._part(name, reach)
-        before = reach.pixels[0] + pad_px - need.pixels[0]
-        after = need.pixels[1] - reach.pixels[1] - pad_px
+    def _write_padding(self, node: onnx.NodeProto) -> _Part:
+        need, pad_px = self._needs[node.output[0]], self._bare.pad_px(node)
+        part, region = self._input(node)
+        before = region.pixels[0] + pad_px - need.pixels[0]
+        after = need.pixels[1] - region.pixels[1] - pad_px
         if not before and not after:
-            return _Held(part.name, need)
+            return _Part(part.name, need)
         widths = np.array([0, 0, before, before, 0, 0, after, after], dtype=np.int64)
-        return _Held(self._node("Pad", [part.name, self._constant(widths)]), need)
+        return _Part(self._node("Pad", [part.name, self._constant(widths)]), need)
 
-    def _apply(self, node: onnx.NodeProto) -> _Held:
+    def _write_elementwise(self, node: onnx.NodeProto) -> _Part:
+        """Write a node whose inputs and output have the same pixels."""
         need = self._needs[node.output[0]]
-        names = [name for name, _ in self._source.reach(node, need)]
+        names = [name for name, _ in self._bare.inputs(node, need)]
         if not names:
             refuse(node, "a place that is not in front of a convolution")
-        held = [self._hold(name) for name in names]
-        mask = self._source.mask(node)
-        alike = all(
-            (each.region, each.is_phases) == (held[0].region, held[0].is_phases) for each in held
-        )
-        if mask is not None or not alike:
-            held = [self._part(name, need) for name in names]
-        if node.op_type == "Add" and len(held) == 1:
-            return held[0]
-        results = dict(zip(names, held, strict=True))
+        parts, mask = [self._at_least(name) for name in names], self._bare.mask(node)
+        shapes = {(part.region, part.is_polyphase) for part in parts}
+        if mask is not None or len(shapes) > 1:
+            parts = [self._exactly(name, need) for name in names]
+        if node.op_type == "Add" and len(parts) == 1:
+            return parts[0]  # the other summands are zero here
+        part_names = {name: part.name for name, part in zip(names, parts, strict=True)}
         inputs = []
         for name in node.input:
-            array = self._source.constants.get(name)
+            array = self._bare.constants.get(name)
             if array is None:
-                inputs.append(results[self._source.name(name)].name)
+                inputs.append(part_names[self._bare.name(name)])
             elif mask is not None and array.size == mask.size:
                 inputs.append(self._constant(mask[slice(*need.pixels), slice(*need.pixels)]))
             else:
                 inputs.append(self._constant(array))
-        result = self._node(node.op_type, inputs)
-        return _Held(result, held[0].region, held[0].is_phases)
+        return dataclasses.replace(parts[0], name=self._node(node.op_type, inputs))
 
     def _node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"reduced_{len(self.nodes)}"
@@ -222,11 +227,21 @@ class _Writer:
         return name
 
 
+WRITERS: dict[str, Callable[[_Writer, onnx.NodeProto], _Part]] = {
+    "Concat": _Writer._write_concatenation,
+    "Conv": _Writer._write_convolution,
+    "MaxPool": _Writer._write_pooling,
+    "Pad": _Writer._write_padding,
+    "Resize": _Writer._write_upsampling,
+}
+"""Operator -> method that writes it; all others are elementwise."""
+
+
 def polyphase(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn a 3×3 kernel after an upsampling into four 2×2 kernels before it.
 
-    Of an image of L×L pixels, without padding, the four results interleave to the 2L − 2 rows and
-    columns that upsampling and the 3×3 kernel give.
+    Without padding, an image of L×L pixels gives four results of L − 1 rows and columns. Interleaved,
+    they are the 2L − 2 rows and columns that the 3×3 kernel gives for the upsampled image.
 
     Parameters
     ----------
@@ -246,7 +261,7 @@ def polyphase(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     phases = [
         np.einsum("oiyx,ly,mx->oilm", weight.astype(np.float64), rows, columns)
-        for rows in LATER_TAPS
-        for columns in LATER_TAPS
+        for rows in POLYPHASE_TAPS
+        for columns in POLYPHASE_TAPS
     ]
     return np.concatenate(phases).astype(np.float32)
