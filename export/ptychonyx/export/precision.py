@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 
 from ptychonyx.runtime.comparison.metrics import nrmse, pearson
+from ptychonyx.runtime.comparison.region import spread_indexes, without_common_phase
 from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest, Verification
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
-from ptychonyx.runtime.scaling import counts_per_pattern, read_amplitudes_of, scale_from_counts
+from ptychonyx.runtime.scaling import read_amplitudes_of
 from ptychonyx.runtime.scan import Scan
 
 from .errors import PrecisionLossError
@@ -103,7 +104,8 @@ def derive_model(
     check_output(output)
     parent = _open_parent(Path(source))
     before = reconstruct(calibration, parent, WITHOUT_RESIDUAL)
-    batches = _calibration_batches(calibration, parent.manifest)
+    scale = float(before.metadata["input_scale"])
+    batches = _calibration_batches(calibration, scale, parent.manifest)
     whole = onnx.load(parent.path)
     model = with_graph(whole, CONVERSIONS[precision](whole, batches))
     derivation: dict[str, Any] = {
@@ -142,7 +144,7 @@ def _open_parent(source: Path) -> Model:
     return parent
 
 
-def _calibration_batches(scan: Scan, manifest: Manifest) -> list[Inputs]:
+def _calibration_batches(scan: Scan, scale: float, manifest: Manifest) -> list[Inputs]:
     """Return groups of patterns, spread evenly over a scan, as batches of inputs of the graph."""
     groups = find_groups(
         scan.corners_px,
@@ -150,15 +152,12 @@ def _calibration_batches(scan: Scan, manifest: Manifest) -> list[Inputs]:
         max_distance_px=manifest.max_distance_px,
         rng=np.random.default_rng(0),
     )
-    num = min(len(groups), NUM_CALIBRATION_SAMPLES)
-    chosen = groups[np.linspace(0, len(groups) - 1, num).round().astype(np.int64)]
+    chosen = groups[spread_indexes(len(groups), NUM_CALIBRATION_SAMPLES)]
     amplitude = read_amplitudes_of(scan, chosen)
-    scale = np.array(
-        [scale_from_counts(scan.window_px, counts_per_pattern(scan))], dtype=np.float32
-    )
+    scales = np.array([scale], dtype=np.float32)
     return [
-        {AMPLITUDE: amplitude[start : start + BATCH], SCALE: scale}
-        for start in range(0, num, BATCH)
+        {AMPLITUDE: amplitude[start : start + BATCH], SCALE: scales}
+        for start in range(0, len(chosen), BATCH)
     ]
 
 
@@ -171,8 +170,10 @@ def _difference(after: Product, before: Product) -> dict[str, float]:
     assert before.coverage is not None
     usual = np.median(before.coverage[before.coverage > 0])
     is_valid = before.coverage >= usual / 2
-    turn = np.exp(-1j * np.angle(before.object_[is_valid].sum(dtype=np.complex128)))
-    a, b = after.object_ * turn, before.object_ * turn
+    a, b = (
+        without_common_phase(product.object_, is_valid, reference=before.object_)
+        for product in (after, before)
+    )
     return {
         "phase_pearson": pearson(np.angle(a), np.angle(b), is_valid),
         "amplitude_pearson": pearson(np.abs(a), np.abs(b), is_valid),
