@@ -27,7 +27,7 @@ from ptychonyx.runtime.fleet.record import (
 )
 from ptychonyx.runtime.fleet.tasks import FleetOptions, Order, Split
 from ptychonyx.runtime.formats import load_product, save_scan
-from ptychonyx.runtime.model.session import read_manifest
+from ptychonyx.runtime.model.model_file import open_model_file
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.runtime.stitching.mosaic import Canvas, Mosaic, patch_weights
@@ -61,7 +61,7 @@ def order(scan_path: Path, model: Path, tmp_path: Path) -> Order:
 
 
 def make_order(scan: Path, model: Path, folder: Path, name: str, options: FleetOptions) -> Order:
-    digest = read_manifest(model)[1]
+    digest = open_model_file(model).digest
     return Order(name, scan, folder, fingerprint_of(scan, digest, {}), model, digest, options)
 
 

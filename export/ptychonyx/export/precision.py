@@ -30,8 +30,9 @@ from onnxruntime.quantization import (
 from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.errors import PrecisionLossError
 from ptychonyx.runtime.groups import find_groups
-from ptychonyx.runtime.model.manifest import PRECISIONS, Manifest, Verification
+from ptychonyx.runtime.model.manifest import PRECISIONS, Manifest
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.verification import Verification
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import counts_per_pattern, read_amplitudes_of, scale_from_counts

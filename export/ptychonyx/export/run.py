@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 
 from ptychonyx.runtime.groups import default_max_distance_px
-from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, TOLERANCES, Manifest, Verification
+from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.verification import TOLERANCES, Verification
 from ptychonyx.training.backends import require_backend
 from ptychonyx.training.config.config import PTYCHOPINN_ONLY
 from ptychonyx.training.network.architecture import Architecture
@@ -180,7 +181,7 @@ def _write_verified(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         temporary = Path(folder) / output.name
         write_model(assemble(bare, manifest, weights), temporary)
-        exported = Model(temporary, provider="cpu").predict(
+        exported = Model(temporary, provider="cpu", predictions_at_once=1).predict(
             verification.amplitude, verification.scale
         )
         native = verification.object_patches.view(np.complex64)[..., 0]

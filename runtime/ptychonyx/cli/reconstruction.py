@@ -51,7 +51,6 @@ def reconstruct(
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import check_product_path, save_product
     from ptychonyx.runtime.model.session import Model
-    from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
     from ptychonyx.runtime.reconstruction.reconstruct import reconstruct as run
     from ptychonyx.runtime.stitching.mosaic import StitchOptions
 
@@ -61,9 +60,7 @@ def reconstruct(
     check_product_path(output)
     batch_size, provider = _batch_setting(batch, model, provider)
     with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(
-            Model, model, provider=provider, predictions_at_once=PREDICTIONS_AT_ONCE
-        )
+        starting = starter.submit(Model, model, provider=provider)
         loaded = load_asked(scan, quantity, position_origin, patterns)
         network = starting.result()
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
@@ -227,10 +224,10 @@ def _batch_setting(text: str, model: Path, provider: str) -> tuple[int, str]:
             return int(text), provider
         except ValueError:
             raise ValueError(f"`--batch` is {text!r}, expected auto or a number.") from None
-    from ptychonyx.runtime.model.session import read_manifest
+    from ptychonyx.runtime.model.model_file import open_model_file
     from ptychonyx.runtime.model.tuning import recall
 
-    found = recall(read_manifest(model)[1], provider)
+    found = recall(open_model_file(model).digest, provider)
     if found is None:
         raise ValueError(
             f"`--batch auto` needs to know this machine; measure it once with "

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import QuantityError
 from ..files import refuse_destroying_inputs
 from ..formats import files_of
+from ..model.model_file import open_model_file
 from ..model.providers import check_provider
-from ..model.session import may_use_gpu, read_manifest
+from ..model.start import may_use_gpu
 from ..reconstruction.plan import check_choices
 from .record import (
     RECORDS,
@@ -134,8 +135,8 @@ def reconstruct_many(
     _check(options, dask, num_workers)
     if dask == LOCAL:
         options, num_workers = _share_cores(options, num_workers)
-    manifest, digest = read_manifest(model)
-    orders = _orders(scans, model.resolve(), digest, folder.resolve(), options)
+    file = open_model_file(model)
+    orders = _orders(scans, model.resolve(), file.digest, folder.resolve(), options)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     done = _finished(orders)
     num_skipped = len(done)
@@ -152,7 +153,7 @@ def reconstruct_many(
         remove_leftovers(folder, [order.name for order in todo])
     done |= _finished(todo)  # also what was finished when nobody listened any more
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
-    write_report(records, folder, model_name=manifest.name)
+    write_report(records, folder, model_name=file.manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
 
 

@@ -18,7 +18,6 @@ from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.session import Model
 from ..product import Product
 from .options import Options, options_from_ini
-from .pipeline import PREDICTIONS_AT_ONCE
 from .reconstruct import reconstruct
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
@@ -102,9 +101,7 @@ def reconstruct_folder(
     settings = input_folder / SETTINGS
     options = options_from_ini(settings) if settings.is_file() else Options()
     scan = load_scan(input_folder)
-    model = Model(
-        input_folder / MODEL, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE
-    )
+    model = Model(input_folder / MODEL, provider=options.provider)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
