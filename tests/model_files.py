@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest, Verification
+from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest
+from ptychonyx.runtime.model.verification import Verification
 
 FACTOR = 1 + 0.5j
 

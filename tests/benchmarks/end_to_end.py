@@ -12,7 +12,9 @@ from material import command, long_scan, run_cold, untrained_model
 from performance import BUILD, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.formats import load_scan
+from ptychonyx.runtime.model.model_file import open_model_file
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.start import import_onnxruntime, start_session
 from ptychonyx.runtime.scaling import input_scale, read_amplitudes
 from ptychonyx.runtime.stitching.mosaic import Mosaic
 from ptychonyx.runtime.stitching.patches import canvas_for, patch_weights
@@ -28,9 +30,10 @@ def reconstruct_cold(folder: Path, model: Path) -> float:
 
 def network_alone(folder: Path, model_path: Path) -> float:
     """Return the time of `session.run` alone, over the batches of the same scan, on all cores."""
-    scan, model = load_scan(folder), Model(model_path, provider="cpu")
+    scan = load_scan(folder)
     scale, seconds = input_scale(scan), 0.0
-    session, scales = model._session, np.array([scale], np.float32)
+    _, session = start_session(import_onnxruntime(), open_model_file(model_path), "cpu")
+    scales = np.array([scale], np.float32)
     for start in range(0, scan.num_patterns, BATCH):
         stop = min(start + BATCH, scan.num_patterns)
         amplitude = read_amplitudes(scan, start, stop)[:, None]
@@ -48,7 +51,7 @@ def turn(folder: Path, model: Path) -> dict[str, float]:
 
 def stages(folder: Path, model_path: Path, num_patterns: int) -> dict[str, float]:
     """Return what each stage takes alone, in µs a pattern: the bounds of the pipeline."""
-    scan, model = load_scan(folder), Model(model_path, provider="cpu")
+    scan, model = load_scan(folder), Model(model_path, provider="cpu", predictions_at_once=1)
     patch_px = model.manifest.patch_px
     mosaic = Mosaic(canvas_for(scan), patch_weights(scan.probe, patch_px))
     corners_px = scan.corners_px + (scan.window_px - patch_px) // 2

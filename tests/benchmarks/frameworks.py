@@ -11,8 +11,8 @@ from fairness import start_again_fairly, take_turns
 from material import untrained_model
 from performance import remake, remember, spread, table, write_section
 
+from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.model.tuning import num_cores
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import draw_weights
 
@@ -64,7 +64,8 @@ def amplitudes(batch: int) -> np.ndarray:
 
 
 def all_variants() -> dict[str, Predict]:
-    model = Model(untrained_model("cnn-f1-n64", filters=1.0, window_px=64), provider="cpu")
+    path = untrained_model("cnn-f1-n64", filters=1.0, window_px=64)
+    model = Model(path, provider="cpu", predictions_at_once=1)
     runtime = {RUNTIME: lambda amplitude: model.predict(amplitude, SCALE)}
     architecture = Architecture(window_px=64)
     weights = draw_weights(architecture, np.random.default_rng(0))

@@ -14,9 +14,9 @@ from fairness import start_again_fairly, take_turns
 from material import untrained_model
 from performance import remake, remember, spread, table, write_section
 
-from ptychonyx.runtime.model.matmul import SIDE, MatrixProduct
+from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.model.tuning import num_cores
+from ptychonyx.runtime.model.tuning import SIDE, MatrixProduct
 
 WINDOWS, BATCHES, TURNS = (64, 128), (1, 4, 16, 64, 256), 7
 SCALE = 0.05
@@ -61,6 +61,7 @@ def measure(window_px: int, batch: int) -> Callable[[], dict[str, list[float]]]:
         model = Model(
             untrained_model(f"cnn-f1-n{window_px}", filters=1.0, window_px=window_px),
             provider="cpu",
+            predictions_at_once=1,
         )
         amplitude = amplitudes(window_px, batch)
         a, b = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=np.float32)
@@ -72,7 +73,7 @@ def measure(window_px: int, batch: int) -> Callable[[], dict[str, list[float]]]:
             "numpy": lambda: a @ b,
             "onnxruntime": product.run,
         }
-        work = dict.fromkeys(calls, MatrixProduct.OPERATIONS) | {"network": batch * operations}
+        work = dict.fromkeys(calls, product.num_operations) | {"network": batch * operations}
         seconds = take_turns(calls, num_turns=TURNS)
         rates = {
             name: [work[name] / each / 1e9 for each in values] for name, values in seconds.items()
@@ -128,7 +129,7 @@ def profile() -> dict[str, Any]:
     )
     return {
         "nodes": [stage(node, batch) for node in nodes.values()],
-        "peak": MatrixProduct.OPERATIONS / min(seconds["product"]) / 1e9,
+        "peak": product.num_operations / min(seconds["product"]) / 1e9,
         "bandwidth": 2 * source.nbytes / min(seconds["copy"]) / 1e9,
     }
 

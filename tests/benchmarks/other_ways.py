@@ -28,7 +28,7 @@ LENGTHS = (500, 2_000)
 def plain_way(place: Callable[..., None], folder: Path, model_path: Path) -> float:
     """Return the time of a loop over frames, each stitched over the whole canvas; imports apart."""
     started = time.perf_counter()
-    scan, model = load_scan(folder), Model(model_path, provider="cpu")
+    scan, model = load_scan(folder), Model(model_path, provider="cpu", predictions_at_once=1)
     amplitude = read_amplitudes(scan, 0, scan.num_patterns)[:, None]
     scale, canvas = input_scale(scan), canvas_for(scan)
     margin_px = (scan.window_px - model.manifest.patch_px) // 2

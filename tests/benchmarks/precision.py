@@ -7,6 +7,7 @@ with `ptychonyx[openvino]`, and its rows join the table.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from material import MATERIAL, small_scan, untrained_model
 from performance import ROOT, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.errors import ProviderError
+from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.model.tuning import num_cores
 
 STAR_SETTINGS = {
     "backend": "pytorch",
@@ -88,8 +89,9 @@ def speed_of(provider: str, batch: int) -> dict[str, list[float]] | None:
 def rates(provider: str, batch: int) -> dict[str, list[float]]:
     """Return patterns a second of each precision, and of float32 on the CPU in the same turns."""
     paths = untrained_models()
-    models = {name: Model(path, provider=provider) for name, path in paths.items()}
-    models["cpu float32"] = Model(paths["float32"], provider="cpu")
+    open_model = partial(Model, predictions_at_once=1)
+    models = {name: open_model(path, provider=provider) for name, path in paths.items()}
+    models["cpu float32"] = open_model(paths["float32"], provider="cpu")
     rng = np.random.default_rng(0)
     amplitude = rng.exponential(10, (batch, 1, 64, 64)).astype(np.float32)
     calls = {

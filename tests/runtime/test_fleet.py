@@ -29,7 +29,7 @@ from ptychonyx.runtime.fleet.record import (
 from ptychonyx.runtime.fleet.tasks import Order, Split
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.formats.options import ScanOptions
-from ptychonyx.runtime.model.session import read_manifest
+from ptychonyx.runtime.model.model_file import open_model_file
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
@@ -67,7 +67,7 @@ def order(scan_path: Path, model: Path, tmp_path: Path) -> Order:
 def make_order(
     scan: Path, model: Path, folder: Path, name: str, *, split_patterns: int = 1000, **options: Any
 ) -> Order:
-    digest = read_manifest(model)[1]
+    digest = open_model_file(model).digest
     return Order(
         name,
         scan,

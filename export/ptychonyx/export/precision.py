@@ -13,8 +13,9 @@ import onnx
 from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.comparison.region import spread_indexes, without_common_phase
 from ptychonyx.runtime.groups import find_groups
-from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest, Verification
+from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.verification import Verification
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct

@@ -13,7 +13,6 @@ from ptychodus.api.reconstruct import ReconstructInput
 
 from ptychonyx.runtime import ReconstructionOptions
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
 
 from .convert import reconstruct
 
@@ -32,10 +31,6 @@ class Payload:
 
 def run(payload: Payload, queue: Any) -> None:
     """Reconstruct, and send each output as Ptychodus' `SubprocessReconstructor` expects it."""
-    model = Model(
-        payload.model_path,
-        provider=payload.options.provider,
-        predictions_at_once=PREDICTIONS_AT_ONCE,
-    )
+    model = Model(payload.model_path, provider=payload.options.provider)
     for output in reconstruct(payload.parameters, model, payload.options, payload.losses):
         queue.put(("output", pickle.dumps(output)))

@@ -18,7 +18,8 @@ from ptychodus.api.reconstruct import (
 )
 
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.model.session import Model, may_use_gpu
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.start import may_use_gpu
 
 from . import child, training
 from .convert import PROGRESS_GOAL, reconstruct, to_scan

@@ -97,7 +97,7 @@ def verify(
     """
     from ptychonyx.runtime.model.session import Model
 
-    result = Model(model, provider=provider.value).verify()
+    result = Model(model, provider=provider.value, predictions_at_once=1).verify()
     say(
         f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
         f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
@@ -124,16 +124,17 @@ def benchmark(
 
     **Example:** `ptychonyx benchmark model.onnx`
     """
-    from ptychonyx.runtime.model.session import read_manifest
-    from ptychonyx.runtime.model.tuning import BATCHES, best, remember
+    from ptychonyx.runtime.model.binding import BATCH_SIZES
+    from ptychonyx.runtime.model.model_file import open_model_file
     from ptychonyx.runtime.model.tuning import benchmark as run
+    from ptychonyx.runtime.model.tuning import best, remember
 
-    digest = read_manifest(model)[1]
+    digest = open_model_file(model).digest
     with progress_bar("Measuring", 100) as show:
         measured = run(
             model,
             providers=None if provider is None else [each.value for each in provider],
-            batches=batch_size or BATCHES,
+            batches=batch_size or BATCH_SIZES,
             threads=threads,
             seconds_each=seconds,
             progress=lambda share: show(round(100 * share)),

@@ -38,17 +38,14 @@ def reconstruct(
     from ptychonyx.runtime import reconstruct as run
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import check_product_path
-    from ptychonyx.runtime.model.session import read_manifest
-    from ptychonyx.runtime.reconstruction.pipeline import PREDICTIONS_AT_ONCE
+    from ptychonyx.runtime.model.model_file import open_model_file
 
     written = [path for path in (output, plot) if path is not None]
     refuse_destroying_inputs([model, *scan_files(scan, patterns)], written=written)
     check_product_path(output)
-    chosen = ReconstructionOptions(**options).tuned(read_manifest(model)[1])
+    chosen = ReconstructionOptions(**options).tuned(open_model_file(model).digest)
     with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(
-            Model, model, provider=chosen.provider, predictions_at_once=PREDICTIONS_AT_ONCE
-        )
+        starting = starter.submit(Model, model, provider=chosen.provider)
         loaded = load_asked(scan, quantity, position_origin, patterns)
         network = starting.result()
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:

@@ -31,9 +31,9 @@ def inspect(
     from ptychonyx.runtime.files import refuse_destroying_inputs
 
     if file.suffix == ".onnx":
-        from ptychonyx.runtime.model.session import read_manifest
+        from ptychonyx.runtime.model.model_file import load_manifest
 
-        print_table(file.name, describe_model(read_manifest(file)[0]))
+        print_table(file.name, describe_model(load_manifest(file)))
         return
     if plot is not None:
         refuse_destroying_inputs(scan_files(file, patterns), written=[plot])

@@ -7,8 +7,8 @@ from .formats import load_product as load_product
 from .formats import load_scan as load_scan
 from .formats import save_product as save_product
 from .formats import save_scan as save_scan
+from .model.model_file import load_manifest as load_manifest
 from .model.session import Model as Model
-from .model.session import read_manifest as read_manifest
 from .product import Product as Product
 from .reconstruction.options import ReconstructionOptions as ReconstructionOptions
 from .reconstruction.reconstruct import reconstruct as reconstruct

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ..files import refuse_destroying_inputs
 from ..formats import files_of
 from ..formats.options import ScanOptions
-from ..model.session import may_use_gpu, read_manifest
+from ..model.model_file import open_model_file
+from ..model.start import may_use_gpu
 from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from ..scan import Quantity
 from .record import (
@@ -145,14 +146,14 @@ def reconstruct_many(
     num_threads = 1
     if dask == LOCAL:
         num_threads, num_workers = _share_cores(options.provider, num_workers)
-    manifest, digest = read_manifest(model)
+    file = open_model_file(model)
     order = Order(
         name="",
         scan=Path(),
         folder=folder.resolve(),
         fingerprint={},
         model=model.resolve(),
-        model_digest=digest,
+        model_digest=file.digest,
         scan_options=ScanOptions(cast(Quantity | None, quantity), position_origin),
         options=options,
         num_threads=num_threads,
@@ -175,7 +176,7 @@ def reconstruct_many(
         remove_leftovers(folder, [order.name for order in todo])
     done |= _finished(todo)  # also what was finished when nobody listened any more
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
-    write_report(records, folder, model_name=manifest.name)
+    write_report(records, folder, model_name=file.manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
 
 

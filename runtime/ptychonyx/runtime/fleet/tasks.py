@@ -192,7 +192,7 @@ def open_model(order: Order) -> Model:
 
 @lru_cache(maxsize=1)
 def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
-    model = Model(path, provider=provider, num_threads=num_threads)
+    model = Model(path, provider=provider, num_threads=num_threads, predictions_at_once=1)
     if model.digest != digest:
         raise RuntimeError(
             f"{path} changed while the fleet was running (sha256 {model.digest[:12]}, expected "

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ProviderError
 from ..files import cache_folder, write_text
-from .matmul import MatrixProduct
+from .binding import BATCH_SIZES
+from .cores import num_cores
 from .providers import PROVIDERS
 from .session import Model
+from .start import import_onnxruntime
 
-BATCHES = (1, 4, 16, 64, 256)
+Key = TypeVar("Key")
+
 SECONDS_EACH = 2.0
-"""Each combination runs for so long, in turns with the others."""
+"""Time spent on each combination."""
 FEWEST_RUNS = 5
+"""Each combination runs at least so often, however long that takes."""
 NEARLY_AS_FAST = 0.98
 """Of settings within 2 % of the fastest the smallest batch wins: less memory, sooner to stop."""
 FILE_NAME = "benchmarks.json"
+YARDSTICK_SIDE = 2048
+YARDSTICK = Path(__file__).with_name("matmul.onnx")
+"""An ONNX file of one operator: `c` is the product of the square matrices `a` and `b`."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,11 @@ class Measurement:
     patterns_per_s : float
         From the median time of a batch.
     p50_ms, p99_ms : float
-        Of a batch.
+        Median and 99th percentile of the time of a batch.
     percent_of_peak : float or None
-        Operations of the native network, against those of one large matrix product that took turns
-        with it on as many threads. None for a model that does not tell its operations. More than
-        100 is possible, for the exported network has fewer.
+        Operations a second of the native network, as a percentage of those of one large matrix
+        product that took turns with it on as many threads. None for a model that does not tell its
+        operations. More than 100 is possible, for the exported network needs fewer.
     """
 
     setting: Setting
@@ -62,31 +68,67 @@ class Measurement:
     percent_of_peak: float | None
 
 
+class MatrixProduct:
+    """Multiply two square float32 matrices on threads of the CPU: the yardstick of a machine.
+
+    Parameters
+    ----------
+    num_threads : int
+    side : int
+        Side of the matrices.
+
+    Attributes
+    ----------
+    num_operations : int
+        Multiplications and additions of one product.
+    """
+
+    def __init__(self, num_threads: int, *, side: int = YARDSTICK_SIDE) -> None:
+        ort = import_onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = ort.InferenceSession(
+            YARDSTICK.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        rng = np.random.default_rng(0)
+        self._feed = {name: rng.random((side, side), dtype=np.float32) for name in ("a", "b")}
+        self.num_operations = 2 * side**3
+
+    def run(self) -> object:
+        """Compute the product once."""
+        return self._session.run(None, self._feed)
+
+
 def benchmark(
     path: str | Path,
     *,
     providers: Sequence[str] | None = None,
-    batches: Sequence[int] = BATCHES,
+    batches: Sequence[int] = BATCH_SIZES,
     threads: Sequence[int] | None = None,
     seconds_each: float = SECONDS_EACH,
     progress: Callable[[float], None] | None = None,
+    yardstick: Callable[[int], MatrixProduct] = MatrixProduct,
 ) -> list[Measurement]:
     """Measure a model file on this machine.
 
-    All combinations take turns, one batch each, so that what else the machine does hits all alike.
+    All combinations take turns, one batch each; see `take_turns`.
 
     Parameters
     ----------
     path : path
         The model file.
     providers : sequence of str, optional
-        By default all that start here.
+        Execution providers; by default all that start here.
     batches, threads : sequences of int
         Batch sizes and numbers of threads; by default one thread and all cores.
     seconds_each : float
         Time spent on each combination.
     progress : callable, optional
         Called with the share that is done.
+    yardstick : callable
+        Makes the matrix product for a number of threads.
 
     Returns
     -------
@@ -96,7 +138,7 @@ def benchmark(
     Raises
     ------
     ManifestError, ProviderError
-        As of `Model`, for a provider that was asked for.
+        As `Model` raises them, for a provider that was asked for.
     ValueError
         If a number is below 1.
     """
@@ -105,24 +147,12 @@ def benchmark(
             raise ValueError(f"`{name}` is {list(values)}; give numbers of 1 or more.")
     threads = threads or sorted({1, num_cores()})
     models = _start(path, providers, threads)
-    peaks = {num: MatrixProduct(num) for num in threads}
-    runs = {
-        Setting(name, num, batch): _batch_of(model, batch)
-        for (name, num), model in models.items()
-        for batch in batches
-    }
-    times: dict[Setting, list[float]] = {setting: [] for setting in runs}
-    matmul_times: dict[int, list[float]] = {num: [] for num in threads}
-    for run in (*runs.values(), *(peak.run for peak in peaks.values())):
-        run()  # buffers, kernels and engines are made now
-    started, budget = perf_counter(), seconds_each * len(runs)
-    while (waited := perf_counter() - started) < budget or _fewest(times) < FEWEST_RUNS:
-        for num, peak in peaks.items():
-            matmul_times[num].append(_seconds(peak.run))
-        for setting, run in runs.items():
-            times[setting].append(_seconds(run))
-        if progress is not None:
-            progress(min(1.0, waited / budget))
+    peaks = {num: yardstick(num) for num in threads}
+    runs: dict[Setting | int, Callable[[], object]] = {num: peaks[num].run for num in threads}
+    for (name, num), model in models.items():
+        runs |= {Setting(name, num, batch): _prediction(model, batch) for batch in batches}
+    num_settings = len(runs) - len(peaks)
+    times = take_turns(runs, seconds=seconds_each * num_settings, progress=progress)
     (first, *_) = models.values()
     measured = [
         _measurement(
@@ -130,11 +160,55 @@ def benchmark(
             np.array(seconds),
             num_operations=first.manifest.num_operations,
             num_channels=first.manifest.num_channels,
-            peak_per_s=MatrixProduct.OPERATIONS / min(matmul_times[setting.num_threads]),
+            peak_per_s=peaks[setting.num_threads].num_operations / min(times[setting.num_threads]),
         )
         for setting, seconds in times.items()
+        if isinstance(setting, Setting)
     ]
     return sorted(measured, key=lambda each: -each.patterns_per_s)
+
+
+def take_turns(
+    runs: Mapping[Key, Callable[[], object]],
+    *,
+    seconds: float,
+    progress: Callable[[float], None] | None = None,
+) -> dict[Key, list[float]]:
+    """Time some functions, one call of each after the other, again and again.
+
+    Whatever else the machine does then slows all of them alike.
+
+    Parameters
+    ----------
+    runs : mapping of any key to a function without arguments
+        Each is called once before, untimed: buffers, kernels and engines are made then.
+    seconds : float
+        Time for all of them; each is called at least `FEWEST_RUNS` times.
+    progress : callable, optional
+        Called after each turn with the share of the time that has passed.
+
+    Returns
+    -------
+    dict of key to list of float
+        Seconds of each call.
+
+    Examples
+    --------
+    >>> times = take_turns({"sum": lambda: sum(range(100)), "nothing": lambda: None}, seconds=0.0)
+    >>> {name: len(seconds) for name, seconds in times.items()}
+    {'sum': 5, 'nothing': 5}
+    """
+    times: dict[Key, list[float]] = {key: [] for key in runs}
+    for run in runs.values():
+        run()
+    started, num_turns = perf_counter(), 0
+    while (waited := perf_counter() - started) < seconds or num_turns < FEWEST_RUNS:
+        for key, run in runs.items():
+            times[key].append(_seconds(run))
+        num_turns += 1
+        if progress is not None:
+            progress(min(1.0, waited / seconds) if seconds > 0 else 1.0)
+    return times
 
 
 def best(measured: Sequence[Measurement]) -> Measurement:
@@ -187,13 +261,6 @@ def recall(digest: str, provider: str = "auto") -> Setting | None:
     return Setting(found["provider"], found["num_threads"], found["batch_size"])
 
 
-def num_cores() -> int:
-    """Return the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _start(
     path: str | Path, providers: Sequence[str] | None, threads: Sequence[int]
 ) -> dict[tuple[str, int], Model]:
@@ -203,7 +270,9 @@ def _start(
         useful = threads[-1:] if name in PROVIDERS and PROVIDERS[name].device else threads
         for num in useful:
             try:
-                models[name, num] = Model(path, provider=name, num_threads=num)
+                models[name, num] = Model(
+                    path, provider=name, num_threads=num, predictions_at_once=1
+                )
             except ProviderError:
                 if providers is not None:
                     raise
@@ -211,7 +280,7 @@ def _start(
     return models
 
 
-def _batch_of(model: Model, size: int) -> Callable[[], object]:
+def _prediction(model: Model, size: int) -> Callable[[], object]:
     manifest = model.manifest
     shape = (size, manifest.num_channels, manifest.window_px, manifest.window_px)
     proof = manifest.verification
@@ -223,10 +292,6 @@ def _seconds(run: Callable[[], object]) -> float:
     started = perf_counter()
     run()
     return perf_counter() - started
-
-
-def _fewest(times: dict[Setting, list[float]]) -> int:
-    return min(len(each) for each in times.values())
 
 
 def _measurement(

@@ -15,10 +15,10 @@ from ..errors import ScanError
 from ..files import refuse_destroying_inputs
 from ..formats import load_scan, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
-from ..model.session import Model, read_manifest
+from ..model.model_file import open_model_file
+from ..model.session import Model
 from ..product import Product
 from .options import DEFAULT_OPTIONS
-from .pipeline import PREDICTIONS_AT_ONCE
 from .reconstruct import reconstruct
 from .settings import load_options
 
@@ -108,8 +108,8 @@ def reconstruct_folder(
     options = replace(options, **(changes or {}))
     scan = load_scan(input_folder)
     model_path = input_folder / MODEL
-    options = options.tuned(read_manifest(model_path)[1])
-    model = Model(model_path, provider=options.provider, predictions_at_once=PREDICTIONS_AT_ONCE)
+    options = options.tuned(open_model_file(model_path).digest)
+    model = Model(model_path, provider=options.provider)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(

@@ -16,9 +16,6 @@ from ..scan import Scan
 from ..stitching.mosaic import Mosaic
 from .plan import Plan
 
-PREDICTIONS_AT_ONCE = 2
-"""For a model that works in a pipeline only. With 2 cores, a pattern through `cnn`, F = 1, takes 2.48
-ms, and 2.64 ms with one prediction at a time on both."""
 BATCHES_AHEAD = 3
 """Read or predicted before they are stitched: enough to hide a slow disk, and all that is in memory."""
 

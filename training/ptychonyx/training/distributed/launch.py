@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import IO
 
+from ptychonyx.runtime.model.cores import num_cores
+
 from .workers import LAUNCHER
 
 POLL_S = 0.1
@@ -124,8 +126,7 @@ def _wait_for(processes: list[subprocess.Popen[bytes]]) -> bool:
 
 def _environments(num: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
     main_port, *ports = _free_ports(num + 1)
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    threads = str(max(1, cores // num))
+    threads = str(max(1, num_cores() // num))
     common = {
         "OMP_NUM_THREADS": threads,
         "TF_NUM_INTRAOP_THREADS": threads,

@@ -1,4 +1,4 @@
-"""A manifest survives JSON, and nothing wrong in it does; ONNX files are read without running."""
+"""A manifest survives JSON, and nothing wrong in it does."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.errors import ManifestError
-from ptychonyx.runtime.model.manifest import METADATA_KEY, TOLERANCES, Manifest, manifest_of
-from ptychonyx.runtime.model.onnx_file import parse_onnx
-from ptychonyx.runtime.model.providers import PROVIDERS
+from ptychonyx.runtime.model.manifest import RULES, Manifest
 
 
 def random_probe(num_modes: int = 2, side: int = 8):
@@ -131,17 +129,6 @@ def test_wrong_field_is_named(tiny_manifest, field, value):
     assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("scale", 0), ("tolerance", -1.0), ("tolerance", None), ("largest_difference", "none")],
-)
-def test_wrong_verification_number_is_named(tiny_manifest, field, value):
-    document = json.loads(tiny_manifest().to_json())
-    document["verification"][field] = value
-    with pytest.raises(ManifestError, match=f"`verification.{field}`"):
-        Manifest.from_json(json.dumps(document))
-
-
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", "[" * 100_000, '{"schema_version": NaN}'])
 def test_other_text_is_refused(text):
     with pytest.raises(ManifestError):
@@ -159,60 +146,7 @@ def test_infinity_and_nan_are_refused_when_writing(tiny_manifest):
         tiny_manifest(probe=random_probe(side=9))
 
 
-def test_every_provider_has_a_tolerance():
-    assert TOLERANCES.keys() == PROVIDERS.keys()
-
-
-def test_wire_walker_sees_what_the_onnx_package_sees(tiny_model):
-    model = tiny_model()
-    file = parse_onnx(model.SerializeToString(), "tiny.onnx")
-    assert file.ir_version == model.ir_version
-    assert file.opsets == {"": 18}
-    assert file.metadata == {entry.key: entry.value for entry in model.metadata_props}
-    assert {tensor.name: tensor.dims for tensor in file.tensors} == {
-        tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer
-    }
-    assert [value.shape for value in file.inputs] == [("batch", 1, 8, 8), (1,)]
-    assert [value.name for value in file.outputs] == ["object_patches"]
-    assert file.num_nodes == len(model.graph.node)
-    assert manifest_of(file).to_json() == file.metadata[METADATA_KEY]
-
-
-def test_a_file_cut_anywhere_is_refused(tiny_model):
-    data = tiny_model().SerializeToString()
-    for length in range(0, len(data) - 1, 7):
-        with pytest.raises(ManifestError):
-            manifest_of(parse_onnx(data[:length], "cut.onnx"))
-
-
-def test_random_damage_raises_nothing_but_manifest_errors(tiny_model):
-    data = tiny_model().SerializeToString()
-    rng = np.random.default_rng(0)
-    num_refused = 0
-    for _ in range(500):
-        damaged = bytearray(data)
-        for place in rng.integers(0, len(data), size=3):
-            damaged[place] = rng.integers(0, 256)
-        try:
-            manifest_of(parse_onnx(bytes(damaged), "damaged.onnx"))
-        except ManifestError:
-            num_refused += 1
-    assert num_refused > 100
-
-
-def test_very_deep_nesting_is_refused_without_recursion_errors():
-    data = b""
-    for _ in range(200):  # graph > node > attribute > graph > ...
-        for tag in (0x32, 0x2A, 0x0A):
-            data = bytes([tag]) + _varint(len(data)) + data
-    model = b"\x08\x0a\x3a" + _varint(len(data)) + data
-    with pytest.raises(ManifestError, match="nested"):
-        parse_onnx(model, "deep.onnx")
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+def test_every_field_but_the_probe_has_a_rule():
+    fields = {field.name for field in dataclasses.fields(Manifest)}
+    assert fields - RULES.keys() == {"probe"}
+    assert RULES.keys() <= fields

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
+from functools import partial
 
-import numpy as np
 import pytest
 
 from ptychonyx.runtime.errors import ProviderError
 from ptychonyx.runtime.model import tuning
-from ptychonyx.runtime.model.tuning import Measurement, Setting, benchmark, best, recall, remember
+from ptychonyx.runtime.model.tuning import (
+    MatrixProduct,
+    Measurement,
+    Setting,
+    benchmark,
+    best,
+    recall,
+    remember,
+    take_turns,
+)
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -21,20 +31,20 @@ def cache(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def small_product(monkeypatch):
-    """A matrix product of a second's fraction."""
-    monkeypatch.setattr("ptychonyx.runtime.model.matmul.SIDE", 64)
+quick_benchmark = partial(benchmark, yardstick=partial(MatrixProduct, side=64))
+"""A benchmark beside a matrix product that takes a fraction of a second."""
 
 
 def measured(provider: str, batch: int, rate: float) -> Measurement:
     return Measurement(Setting(provider, 2, batch), rate, 1.0, 2.0, 90.0)
 
 
-def test_every_combination_is_measured(model_path, small_product):
+def test_every_combination_is_measured(model_path):
     shares: list[float] = []
     path = model_path(num_operations=1000)
-    found = benchmark(path, batches=(1, 8), threads=(1,), seconds_each=0.01, progress=shares.append)
+    found = quick_benchmark(
+        path, batches=(1, 8), threads=(1,), seconds_each=0.01, progress=shares.append
+    )
     assert {each.setting for each in found} == {Setting("cpu", 1, 1), Setting("cpu", 1, 8)}
     for each in found:
         assert 0 < each.p50_ms <= each.p99_ms
@@ -45,8 +55,8 @@ def test_every_combination_is_measured(model_path, small_product):
     assert 0 < shares[-1] <= 1
 
 
-def test_an_older_model_has_no_share_of_the_peak(model_path, small_product):
-    found = benchmark(model_path(), batches=(2,), threads=(1,), seconds_each=0.0)
+def test_an_older_model_has_no_share_of_the_peak(model_path):
+    found = quick_benchmark(model_path(), batches=(2,), threads=(1,), seconds_each=0.0)
     assert [each.percent_of_peak for each in found] == [None]
 
 
@@ -89,22 +99,19 @@ def test_a_damaged_memory_is_as_good_as_none(cache):
     assert "a" in json.loads((cache / "benchmarks.json").read_text())
 
 
-def test_the_matrix_product_is_one(monkeypatch):
-    from ptychonyx.runtime.model.matmul import matmul_model
+def test_turns_are_taken():
+    order: list[str] = []
+    names = ("a", "b", "c")
+    times = take_turns({name: lambda name=name: order.append(name) for name in names}, seconds=0.0)
+    num_turns = len(times["a"])
+    assert num_turns >= 3
+    assert order == [*names] * (1 + num_turns)  # once before, untimed
+    assert {len(seconds) for seconds in times.values()} == {num_turns}
 
-    session = ort.InferenceSession(matmul_model(3), providers=["CPUExecutionProvider"])
-    a, b = np.random.default_rng(0).random((2, 3, 3), dtype=np.float32)
-    np.testing.assert_allclose(session.run(None, {"a": a, "b": b})[0], a @ b, rtol=1e-6)
 
-
-def test_turns_are_taken(model_path, monkeypatch, small_product):
-    order: list[int] = []
-    original = tuning._batch_of
-
-    def watched(model, size):
-        run = original(model, size)
-        return lambda: (order.append(size), run())
-
-    monkeypatch.setattr(tuning, "_batch_of", watched)
-    benchmark(model_path(), batches=(1, 2, 3), threads=(1,), seconds_each=0.0)
-    assert all(len(set(turn)) == 3 for turn in zip(*[iter(order)] * 3, strict=True))
+def test_turns_fill_the_time_and_tell_how_much_has_passed():
+    shares: list[float] = []
+    times = take_turns({0: lambda: time.sleep(0.01)}, seconds=0.2, progress=shares.append)
+    assert sum(times[0]) > 0.1
+    assert shares == sorted(shares)
+    assert 0 < shares[-1] <= 1

@@ -1,0 +1,246 @@
+"""From the bytes of a model file to a manifest that can be trusted, without onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ManifestError
+from .manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAME, Manifest
+from .onnx_file import FLOAT32, OnnxError, OnnxFile, Shape, Value, check_safe, parse_onnx
+
+MAX_NUM_BYTES = 2**31 - 1
+"""A protobuf message cannot be larger."""
+CHECKPOINT_BACKENDS = {
+    ".ckpt": "pytorch",
+    ".pt": "pytorch",
+    ".pth": "pytorch",
+    ".keras": "tensorflow",
+    ".h5": "tensorflow",
+    ".hdf5": "tensorflow",
+    ".safetensors": "tensorflow or pytorch",
+}
+"""Suffix of a native checkpoint -> the backend that writes it."""
+
+_BACKEND_LINE = re.compile(
+    r"""^backend:\s*["']?(tensorflow|pytorch)["']?\s*(?:#.*)?$""", re.MULTILINE
+)
+"""The one line of a run's config.yaml that matters here."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model file that was read and found whole, safe, and as its manifest promises.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was read from.
+    data : bytes
+        The whole file.
+    manifest : Manifest
+        What the file says about itself.
+    digest : str
+        sha256 of the file.
+    """
+
+    path: Path
+    data: bytes
+    manifest: Manifest
+    digest: str
+
+
+def open_model_file(path: str | Path) -> ModelFile:
+    """Read a model file and check it, so that it may be run.
+
+    Parameters
+    ----------
+    path : path
+        A model file (.onnx).
+
+    Raises
+    ------
+    ManifestError
+        If there is no such file, it is not a model file, or it is not one that can be trusted. For
+        a native checkpoint or a run folder, the message names its backend and how to export it.
+
+    Examples
+    --------
+    >>> open_model_file("best.onnx")
+    Traceback (most recent call last):
+    ...
+    ptychonyx.runtime.errors.ManifestError: There is no file best.onnx; give the path of a model \
+file (.onnx).
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    return ModelFile(path, data, check_model(data, str(path)), hashlib.sha256(data).hexdigest())
+
+
+def load_manifest(path: str | Path) -> Manifest:
+    """Read the manifest of a model file, checked as for a reconstruction.
+
+    Raises
+    ------
+    ManifestError
+        As `open_model_file`.
+    """
+    return open_model_file(path).manifest
+
+
+def check_model(data: bytes, source: str) -> Manifest:
+    """Return the manifest of a model, once its graph was found safe and as promised.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    source : str
+        Its path, for messages.
+
+    Raises
+    ------
+    ManifestError
+        If it is no ONNX file, has no manifest, or the graph is unsafe or differs from the manifest.
+
+    Examples
+    --------
+    >>> check_model(b"a text", "notes.txt")
+    Traceback (most recent call last):
+    ...
+    ptychonyx.runtime.errors.ManifestError: notes.txt cannot be used as a model file: it is not an \
+ONNX file, or is damaged or cut short (a field ends beyond the data). Copy it again, or make a \
+model file with `ptychonyx export RUN -o model.onnx`.
+    """
+    try:
+        file = parse_onnx(data)
+        check_safe(file)
+    except OnnxError as error:
+        raise ManifestError(
+            f"{source} cannot be used as a model file: {error}. Copy it again, or make a model "
+            "file with `ptychonyx export RUN -o model.onnx`."
+        ) from error
+    text = file.metadata.get(METADATA_KEY)
+    if text is None:
+        raise ManifestError(
+            f"{source} is an ONNX file without a `{METADATA_KEY}` manifest, so nothing says "
+            "how to scale its input or what it was trained on; make a model file with "
+            "`ptychonyx export RUN -o model.onnx`."
+        )
+    try:
+        manifest = Manifest.from_json(text)
+    except ManifestError as error:
+        raise ManifestError(f"{source}: {error}") from error
+    _check_graph(file, manifest, source)
+    return manifest
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise ManifestError(f"There is no file {path}; give the path of a model file (.onnx).")
+    native = recognise_native(path)
+    if native is not None:
+        raise ManifestError(
+            f"{path} is a {native.kind} of {native.backend}, but a model file (.onnx) is needed "
+            f"here; export it with `ptychonyx export {native.run or 'RUN'} -o model.onnx`."
+        )
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder; give the path of a model file (.onnx).")
+    num_bytes = path.stat().st_size
+    if not 0 < num_bytes <= MAX_NUM_BYTES:
+        raise ManifestError(
+            f"{path} has {num_bytes} bytes; a model file has between 1 and {MAX_NUM_BYTES}: "
+            "copy or export it again."
+        )
+    return path.read_bytes()
+
+
+def _check_graph(file: OnnxFile, manifest: Manifest, source: str) -> None:
+    """Refuse a graph whose inputs, outputs or opset differ from the manifest's."""
+    channels, window_px, patch_px = manifest.num_channels, manifest.window_px, manifest.patch_px
+    amplitude, scale = INPUT_NAMES
+    promised: dict[str, Shape] = {
+        amplitude: ("batch", channels, window_px, window_px),
+        scale: (1,),
+        OUTPUT_NAME: ("batch", channels, patch_px, patch_px, 2),
+    }
+    names = tuple(value.name for value in file.inputs), tuple(value.name for value in file.outputs)
+    if names != (INPUT_NAMES, (OUTPUT_NAME,)):
+        raise ManifestError(
+            f"{source} has inputs {list(names[0])} and outputs {list(names[1])}; needed are "
+            f"{list(INPUT_NAMES)} and [{OUTPUT_NAME!r}]: export the model again."
+        )
+    for value in (*file.inputs, *file.outputs):
+        _check_value(value, promised[value.name], source)
+    opset = file.opsets.get("", file.opsets.get("ai.onnx"))
+    if opset != manifest.opset:
+        raise ManifestError(
+            f"{source} has opset {opset}, but its manifest says {manifest.opset}; export the "
+            "model again."
+        )
+
+
+def _check_value(value: Value, promised: Shape, source: str) -> None:
+    sides = tuple(side if isinstance(side, int) else "batch" for side in value.shape)
+    if value.data_type != FLOAT32 or sides != promised:
+        raise ManifestError(
+            f"`{value.name}` of {source} has shape {sides} and ONNX type {value.data_type}; its "
+            f"manifest promises {promised} and type {FLOAT32} (float32): export the model again."
+        )
+
+
+@dataclass(frozen=True)
+class NativeNetwork:
+    """A trained network that was not exported.
+
+    Attributes
+    ----------
+    kind : "run folder" or "native checkpoint"
+    backend : str
+        "tensorflow", "pytorch", or "tensorflow or pytorch" where the files do not tell.
+    run : Path or None
+        The run folder that it is or lies in, if there is one.
+    """
+
+    kind: str
+    backend: str
+    run: Path | None
+
+
+def recognise_native(path: Path) -> NativeNetwork | None:
+    """Return what a path is if it is a run folder or a native checkpoint, else None.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file or folder.
+
+    Examples
+    --------
+    >>> recognise_native(Path("best.keras"))
+    NativeNetwork(kind='native checkpoint', backend='tensorflow', run=None)
+    >>> recognise_native(Path("model.onnx")) is None
+    True
+    """
+    is_folder, suffix = path.is_dir(), path.suffix.lower()
+    if not is_folder and suffix not in CHECKPOINT_BACKENDS:
+        return None
+    run = next((folder for folder in (path, *list(path.parents)[:2]) if _is_run(folder)), None)
+    kind = "run folder" if is_folder else "native checkpoint"
+    if run is not None:
+        return NativeNetwork(kind, _backend_of(run), run)
+    return None if is_folder else NativeNetwork(kind, CHECKPOINT_BACKENDS[suffix], None)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file() and (
+        (folder / "weights.safetensors").is_file() or (folder / "checkpoints").is_dir()
+    )
+
+
+def _backend_of(run: Path) -> str:
+    config = (run / "config.yaml").read_text(encoding="utf-8", errors="replace")
+    found = _BACKEND_LINE.search(config)
+    return found[1] if found else "tensorflow or pytorch"

@@ -1,0 +1,224 @@
+"""A model file gives its manifest and digest, and what cannot be trusted gives neither."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.errors import ManifestError
+from ptychonyx.runtime.model.model_file import check_model, load_manifest, open_model_file
+from ptychonyx.runtime.model.session import Model
+
+onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
+helper, TensorProto = onnx.helper, onnx.TensorProto
+
+
+def test_a_model_file_is_its_bytes_its_manifest_and_its_digest(model_path, tiny_manifest):
+    path = model_path()
+    file = open_model_file(str(path))
+    assert (file.path, file.data) == (path, path.read_bytes())
+    assert file.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file.manifest.to_json() == tiny_manifest().to_json()
+    assert load_manifest(path).to_json() == file.manifest.to_json()
+
+
+def without_manifest(model):
+    del model.metadata_props[:]
+    return model.SerializeToString()
+
+
+def external_initialiser(model):
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return model.SerializeToString()
+
+
+def external_data_without_location_flag(model):
+    model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+    return model.SerializeToString()
+
+
+def external_attribute(model):
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[2])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../weights.bin")
+    model.graph.node.append(helper.make_node("Constant", [], ["unused"], value=tensor))
+    return model.SerializeToString()
+
+
+def external_in_subgraph(model):
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[2])
+    tensor.data_location = TensorProto.EXTERNAL
+    branch = helper.make_graph([], "branch", [], [], initializer=[tensor])
+    node = helper.make_node("If", ["half"], ["unused"], then_branch=branch, else_branch=branch)
+    model.graph.node.append(node)
+    return model.SerializeToString()
+
+
+def oversized(model):
+    tensor = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[2**20, 2**20])
+    model.graph.initializer.append(tensor)
+    return model.SerializeToString()
+
+
+def negative_size(model):
+    model.graph.initializer.append(TensorProto(name="odd", data_type=1, dims=[-1, -1]))
+    return model.SerializeToString()
+
+
+def foreign_node(model):
+    model.graph.node[0].domain = "com.example"
+    return model.SerializeToString()
+
+
+def foreign_opset(model):
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return model.SerializeToString()
+
+
+def newer_schema(model):
+    entry = model.metadata_props[0]
+    entry.value = entry.value.replace('"schema_version":"1.0"', '"schema_version":"2.0"')
+    return model.SerializeToString()
+
+
+def manifest_is_not_json(model):
+    model.metadata_props[0].value = "hello"
+    return model.SerializeToString()
+
+
+def two_manifests(model):
+    model.metadata_props.add(key="ptychonyx", value="{}")
+    return model.SerializeToString()
+
+
+def input_shape_differs(model):
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 16
+    return model.SerializeToString()
+
+
+def fixed_batch(model):
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    return model.SerializeToString()
+
+
+def output_type_differs(model):
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    return model.SerializeToString()
+
+
+def other_names(model):
+    model.graph.output[0].name = "crop"
+    return model.SerializeToString()
+
+
+def opset_differs(model):
+    model.opset_import[0].version = 17
+    return model.SerializeToString()
+
+
+BAD_MODELS = [
+    (without_manifest, r"without a `ptychonyx` manifest.*`ptychonyx export RUN -o model.onnx`"),
+    (lambda model: model.SerializeToString()[:900], "cut short"),
+    (lambda model: b"", "0 bytes"),
+    (lambda model: b"PK\x03\x04" + bytes(200), "not an ONNX file"),
+    (lambda model: b"version https://git-lfs.github.com/spec/v1\n", "not an ONNX file"),
+    (external_initialiser, "another file"),
+    (external_data_without_location_flag, "another file"),
+    (external_attribute, "`hidden` in another file"),
+    (external_in_subgraph, "`hidden` in another file"),
+    (oversized, r"`huge` with shape \[1048576, 1048576\]"),
+    (negative_size, "`odd`"),
+    (foreign_node, r"outside the ONNX standard \(com.example\)"),
+    (foreign_opset, r"outside the ONNX standard \(com.microsoft\)"),
+    (newer_schema, "schema version 2.0.*newer Ptychonyx"),
+    (manifest_is_not_json, "not JSON"),
+    (two_manifests, "comes twice"),
+    (input_shape_differs, r"`amplitude`.*\('batch', 1, 8, 16\).*promises"),
+    (fixed_batch, r"`amplitude`.*\(1, 1, 8, 8\).*promises"),
+    (output_type_differs, r"`object_patches`.*type 11"),
+    (other_names, r"outputs \['crop'\]"),
+    (opset_differs, "opset 17, but its manifest says 18"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "match"), BAD_MODELS)
+def test_bad_model_is_refused_before_a_session(tiny_model, tmp_path, monkeypatch, spoil, match):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(spoil(tiny_model()))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # asking for a session would fail
+    for open_it in (open_model_file, Model):
+        with pytest.raises(ManifestError, match=match) as caught:
+            open_it(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_file_cut_anywhere_is_refused(tiny_model):
+    data = tiny_model().SerializeToString()
+    for length in range(0, len(data) - 1, 7):
+        with pytest.raises(ManifestError):
+            check_model(data[:length], "cut.onnx")
+
+
+def test_random_damage_raises_nothing_but_manifest_errors(tiny_model):
+    data = tiny_model().SerializeToString()
+    rng = np.random.default_rng(0)
+    num_refused = 0
+    for _ in range(500):
+        damaged = bytearray(data)
+        for place in rng.integers(0, len(data), size=3):
+            damaged[place] = rng.integers(0, 256)
+        try:
+            check_model(bytes(damaged), "damaged.onnx")
+        except ManifestError:
+            num_refused += 1
+    assert num_refused > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        ("last.ckpt", "pytorch"),
+        ("net.pt", "pytorch"),
+        ("net.pth", "pytorch"),
+        ("best.keras", "tensorflow"),
+        ("best.weights.h5", "tensorflow"),
+        ("best.h5", "tensorflow"),
+        ("weights.safetensors", "tensorflow or pytorch"),
+    ],
+)
+def test_native_checkpoint_names_its_backend(tmp_path, name, backend):
+    path = tmp_path / name
+    path.write_bytes(b"weights")
+    with pytest.raises(ManifestError, match=rf"checkpoint of {backend}.*`ptychonyx export RUN -o"):
+        open_model_file(path)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "pytorch"])
+@pytest.mark.parametrize("part", ["", "weights.safetensors", "checkpoints/epoch-00003.ckpt"])
+def test_run_folder_and_its_files_name_the_backend(tmp_path, backend, part):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text(f"epochs: 3\nbackend: {backend}\n")
+    (run / "weights.safetensors").write_bytes(b"weights")
+    (run / "checkpoints/epoch-00003.ckpt").write_bytes(b"weights")
+    with pytest.raises(ManifestError, match=rf"of {backend}, but.*`ptychonyx export {run} -o"):
+        open_model_file(run / part)
+
+
+def test_unreadable_config_names_both_backends(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").write_text("{ not: [yaml")
+    with pytest.raises(ManifestError, match="run folder of tensorflow or pytorch"):
+        open_model_file(tmp_path)
+
+
+def test_missing_file_and_plain_folder(tmp_path):
+    with pytest.raises(ManifestError, match="There is no file"):
+        open_model_file(tmp_path / "nowhere.onnx")
+    with pytest.raises(ManifestError, match="is a folder"):
+        open_model_file(tmp_path)

@@ -1,0 +1,224 @@
+"""A session starts on the provider that was asked for, or it is said why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptychonyx.runtime.errors import ManifestError, ProviderError
+from ptychonyx.runtime.model.cores import num_cores
+from ptychonyx.runtime.model.model_file import open_model_file
+from ptychonyx.runtime.model.providers import PROVIDERS
+from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.start import may_use_gpu, start_session, why_no_gpu
+
+onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
+ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
+
+needs_no_gpu = pytest.mark.skipif(why_no_gpu() is None, reason="this machine has an NVIDIA GPU")
+
+
+def has_gpu() -> None:
+    """Say what the driver of a machine with a GPU says."""
+
+
+def has_no_gpu() -> str:
+    return "there is no GPU in this test"
+
+
+def patterns(batch: int) -> np.ndarray:
+    return np.random.default_rng(batch).random((batch, 1, 8, 8), dtype=np.float32)
+
+
+@needs_no_gpu
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_named_provider_that_does_not_start_is_an_error(model_path, provider, capfd):
+    with pytest.raises(ProviderError, match=f"{provider} does not start: .*NVIDIA driver"):
+        Model(model_path(), provider=provider)
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_no_gpu
+def test_missing_cuda_libraries_are_the_reason(model_path, capfd):
+    with pytest.raises(ProviderError, match=r"cuda does not start: .*(library|without it)"):
+        start_session(ort, open_model_file(model_path()), "cuda", driver=has_gpu)
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_no_gpu
+def test_auto_says_why_it_runs_on_the_cpu_where_there_is_a_gpu(model_path, caplog, capfd):
+    file = open_model_file(model_path())
+    with caplog.at_level(logging.INFO, logger="ptychonyx"):
+        name, _ = start_session(ort, file, driver=has_gpu)
+    assert name == "cpu"
+    assert "running on the CPU because cuda does not start: " in caplog.text
+    assert capfd.readouterr().out == ""
+
+
+def test_auto_is_silent_where_there_is_no_gpu(model_path, caplog):
+    file = open_model_file(model_path())
+    with caplog.at_level(logging.INFO, logger="ptychonyx"):
+        name, _ = start_session(ort, file, driver=has_no_gpu)
+    assert (name, caplog.text) == ("cpu", "")
+
+
+@pytest.mark.gpu
+def test_cuda_verifies_itself(model_path):
+    if why_no_gpu() is not None:
+        pytest.skip("this machine has no NVIDIA GPU")
+    model = Model(model_path(), provider="cuda")
+    assert model.providers[0] == "CUDAExecutionProvider"
+    assert model.verify().passed
+
+
+class Failing:
+    """onnxruntime whose CUDA fails, as with a driver that is too old."""
+
+    def __init__(self) -> None:
+        self.tried: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ort, name)
+
+    def get_available_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def InferenceSession(self, data: bytes, *, providers: Any, **options: Any) -> Any:
+        self.tried.append(providers[0])
+        if providers[0][0] != "CPUExecutionProvider":
+            raise RuntimeError("CUDA failure 35: driver is insufficient")
+        return ort.InferenceSession(data, providers=providers, **options)
+
+
+def test_provider_that_fails_while_starting_is_not_taken(model_path, caplog):
+    failing, file = Failing(), open_model_file(model_path())
+    with pytest.raises(ProviderError, match="onnxruntime says: CUDA failure 35"):
+        start_session(failing, file, "cuda", driver=has_gpu)
+    with caplog.at_level(logging.INFO, logger="ptychonyx"):
+        assert start_session(failing, file, driver=has_gpu)[0] == "cpu"
+    assert "CUDA failure 35" in caplog.text
+    assert failing.tried[0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
+
+
+class Disguised:
+    """onnxruntime that lists every provider, and computes all on the CPU."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ort, name)
+
+    def get_available_providers(self) -> list[str]:
+        return [spec.ort_name for spec in PROVIDERS.values()]
+
+    def InferenceSession(self, data: bytes, *, providers: Any, **options: Any) -> Any:
+        self.asked = providers
+        session = ort.InferenceSession(data, providers=["CPUExecutionProvider"], **options)
+
+        class Session:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(session, name)
+
+            def get_providers(self) -> list[str]:
+                return [name for name, _ in providers]
+
+        return Session()
+
+
+@pytest.fixture
+def disguised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Disguised:
+    """GPU providers that start here, in the memory of the CPU."""
+    fake = Disguised()
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setenv("PTYCHONYX_CACHE", str(tmp_path / "cache"))
+    for name in ("cuda", "tensorrt"):
+        able = dataclasses.replace(PROVIDERS[name], needs_gpu=False, device="cpu")
+        monkeypatch.setitem(PROVIDERS, name, able)
+    return fake
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt", "openvino"])
+def test_every_provider_runs_a_model_once_it_starts(model_path, disguised, name):
+    expected = Model(model_path(), provider="cpu").predict(patterns(7), 2.0)
+    model = Model(model_path(), provider=name)
+    assert model.providers == tuple(each for each, _ in disguised.asked)
+    assert model.providers[0] == PROVIDERS[name].ort_name
+    np.testing.assert_array_equal(model.predict(patterns(7), 2.0), expected)
+    assert model.verify().passed
+
+
+def test_tensorrt_announces_an_engine_only_while_there_is_none(
+    model_path, disguised, caplog, tmp_path
+):
+    digest = Model(model_path(), provider="tensorrt").digest
+    folder = tmp_path / "cache" / "tensorrt" / digest
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(folder) in caplog.text
+    (folder / "model.engine").touch()
+    caplog.clear()
+    Model(model_path(), provider="tensorrt")
+    assert caplog.text == ""
+
+
+@pytest.mark.skipif(
+    "OpenVINOExecutionProvider" in ort.get_available_providers(), reason="OpenVINO is installed"
+)
+def test_openvino_that_is_not_installed_names_its_wheel(model_path):
+    with pytest.raises(ProviderError, match=r"openvino does not start.*ptychonyx\[openvino\]"):
+        Model(model_path(), provider="openvino")
+
+
+def broken_graph(model):
+    model.graph.node[1].input[0] = "nowhere"
+    return model.SerializeToString()
+
+
+def test_graph_that_onnxruntime_refuses(tiny_model, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(broken_graph(tiny_model()))
+    with pytest.raises(ManifestError, match=r"cannot load .*export it again"):
+        Model(path, provider="cpu")
+
+
+def test_without_onnxruntime_both_pip_lines_are_named(model_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(RuntimeError, match=r'"ptychonyx\[cpu\]".*"ptychonyx\[gpu\]"'):
+        Model(model_path())
+
+
+@pytest.mark.parametrize(
+    ("installed", "driver", "expected"),
+    [
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], None, True),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], "no driver", False),
+        (["CPUExecutionProvider"], None, False),
+    ],
+)
+def test_auto_may_use_a_gpu_only_where_wheel_and_driver_are_there(
+    installed, driver, expected, monkeypatch
+):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: installed)
+    assert may_use_gpu("auto", driver=lambda: driver) is expected
+    assert (may_use_gpu("cpu"), may_use_gpu("tensorrt")) == (False, True)
+
+
+def test_predictions_at_once_share_the_cores(model_path):
+    class Watched(Failing):
+        def InferenceSession(self, data: bytes, *, sess_options: Any, **options: Any) -> Any:
+            self.tried.append(sess_options.intra_op_num_threads)
+            return object()
+
+    watched, file = Watched(), open_model_file(model_path())
+    for at_once in (2, 10_000):
+        start_session(watched, file, "cpu", predictions_at_once=at_once)
+    start_session(watched, file, "cpu", predictions_at_once=2, num_threads=3)
+    shared, alone, asked = watched.tried
+    assert 1 <= shared <= max(1, num_cores() - 1)
+    assert (alone, asked) == (1, 3)
