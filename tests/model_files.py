@@ -15,7 +15,9 @@ from ptychonyx.runtime.model.verification import Verification
 FACTOR = 1 + 0.5j
 
 
-def make_manifest(*, window_px: int = 8, patch_px: int = 4, num_channels: int = 1, **changes: Any):
+def make_manifest(
+    *, window_px: int = 8, patch_px: int = 4, num_channels: int = 1, **changes: Any
+) -> Manifest:
     rng = np.random.default_rng(0)
     amplitude = rng.random((2, num_channels, window_px, window_px), dtype=np.float32)
     start = (window_px - patch_px) // 2

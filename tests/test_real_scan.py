@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import Model, Product, compare_objects, load_object, load_probe, load_scan
+from ptychonyx.runtime import (
+    Model,
+    Product,
+    compare_objects,
+    load_object,
+    load_probe,
+    load_scan,
+    reconstruct,
+)
 from ptychonyx.runtime.comparison.metrics import Comparison
-from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.training.config.config import load_config
 from ptychonyx.training.train import train
 
@@ -30,7 +39,9 @@ def reconstructed(folder: Path, star: Path, backend: str) -> Product:
     return reconstruct(scan, Model(folder / f"{backend}.onnx", provider="cpu"))
 
 
-def against_reference(object_, corner_px: tuple[float, float], star: Path) -> Comparison:
+def against_reference(
+    object_: NDArray[np.complex64], corner_px: tuple[float, float], star: Path
+) -> Comparison:
     truth = load_object(star / "siemens64_reference_3modes.npz")
     return compare_objects(
         object_, truth.object_, corner_a=corner_px, corner_b=truth.corner_px, region=REGION

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from ptychonyx.cli import app
-from ptychonyx.runtime.files import refuse_destroying_inputs
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
 
@@ -168,19 +166,6 @@ def test_an_output_that_is_an_input_is_refused(name: str, folder: Path) -> None:
         part in message for part in ("destroyed", "named twice", "exists already", "deleted")
     )
     assert digests(folder) == before
-
-
-def test_a_hard_link_is_the_same_file(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("data")
-    os.link(tmp_path / "a", tmp_path / "b")
-    with pytest.raises(ValueError, match="would be destroyed; give another name"):
-        refuse_destroying_inputs([tmp_path / "a"], written=[tmp_path / "b"])
-
-
-def test_other_names_are_fine(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("data")
-    refuse_destroying_inputs([tmp_path / "a"], written=[tmp_path / "b", tmp_path / "c"])
-    refuse_destroying_inputs([tmp_path / "a"], emptied=[tmp_path / "run"])
 
 
 def test_what_was_reconstructed_before_is_replaced(folder: Path) -> None:

@@ -53,7 +53,6 @@ _logger = logging.getLogger(__name__)
 LOCAL = "local"
 WAIT_S = 0.2
 """Seconds between two questions whether to stop."""
-CONNECT_S = 30
 DO_NOT_DECIDE = ("provider", "batch_size")
 """Options that do not decide about a product, but for rounding: another machine may have others."""
 
@@ -98,6 +97,7 @@ def reconstruct_many(
     position_origin: str | None = None,
     split_patterns: int = DEFAULT_SPLIT_PATTERNS,
     options: ReconstructionOptions = DEFAULT_OPTIONS,
+    connect_s: float = 30.0,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Fleet:
@@ -125,6 +125,8 @@ def reconstruct_many(
         A scan with more patterns is split into parts of at most so many, for several workers.
     options : ReconstructionOptions
         For all scans.
+    connect_s : float
+        Seconds to wait for the scheduler's first answer.
     progress : callable, optional
         Called with the number of scans done, and of all.
     should_stop : callable, optional
@@ -167,7 +169,7 @@ def reconstruct_many(
     report(num_skipped, len(orders))
     todo = [order for order in orders if order.name not in done]
     if todo:
-        with _connected(dask, num_workers) as client:
+        with _connected(dask, num_workers, connect_s) as client:
             for record in _results(client, todo, should_stop or (lambda: False)):
                 done[record.name] = record
                 report(len(done), len(orders))
@@ -281,7 +283,7 @@ def _finished(orders: Sequence[Order]) -> dict[str, Record]:
 
 
 @contextmanager
-def _connected(dask: str, num_workers: int | None) -> Iterator[Client]:
+def _connected(dask: str, num_workers: int | None, connect_s: float) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
@@ -299,7 +301,7 @@ def _connected(dask: str, num_workers: int | None) -> Iterator[Client]:
                 )
             )
         try:
-            client = Client(where, timeout=CONNECT_S, set_as_default=False)
+            client = Client(where, timeout=connect_s, set_as_default=False)
         except (OSError, ValueError) as error:
             raise RuntimeError(
                 f"No Dask scheduler answers at {dask} ({error}); start one with `dask scheduler` "

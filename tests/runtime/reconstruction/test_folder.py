@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,17 +21,16 @@ from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
-from ptychonyx.runtime.reconstruction.settings import load_options
 from ptychonyx.runtime.scan import Frame, Scan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
 COMMAND = [sys.executable, "-c", "from ptychonyx.cli import main; main()", "reconstruct-folder"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture
-def folder(small_scan: Scan, tiny_model, tmp_path: Path) -> Path:
+def folder(small_scan: Scan, tiny_model: Callable[..., Any], tmp_path: Path) -> Path:
     """A standard input folder; the canvas is neither square nor at the origin."""
     assert small_scan.object_ is not None
     frame = Frame(small_scan.object_.shape, (3e-6, -1e-6), (1e-8, 1e-8))
@@ -78,7 +79,7 @@ def test_the_product_is_that_of_the_plain_path(folder: Path, small_scan: Scan) -
     np.testing.assert_allclose(product.object_, plain.object_, atol=1e-5)
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no model": (lambda f: (f / "model.onnx").unlink(), "has no model.onnx"),
     "no patterns": (lambda f: (f / "diffraction.h5").unlink(), "has no diffraction.h5"),
     "corrupt model": (lambda f: (f / "model.onnx").write_bytes(b"no"), "model.onnx"),
@@ -99,7 +100,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("spoil", "message"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said_with_code_2_and_an_event(folder: Path, spoil, message: str) -> None:
+def test_what_is_wrong_is_said_with_code_2_and_an_event(
+    folder: Path, spoil: Callable[[Path], object], message: str
+) -> None:
     spoil(folder)
     events = folder.with_name("events.ndjson")
     text = run(folder, "--events", events, code=2)
@@ -130,14 +133,6 @@ def test_an_event_file_that_cannot_be_made_is_code_2(folder: Path) -> None:
 def test_an_unknown_setting_is_a_warning(folder: Path) -> None:
     (folder / "settings.ini").write_text("[Ptychonyx]\nBatchSise = 3\n[Ptychi]\nA = b\n")
     assert "no setting batchsise" in run(folder)
-
-
-def test_all_settings_are_read(tmp_path: Path) -> None:
-    text = "Provider=cpu\nBatchSize=auto\nInputScale=trained\nPatchWeights=hann\n"
-    more = "SubpixelMethod=nearest\nAlignPatchPhase=yes\nResidualPatterns=3\nUseSeparateProcess=1\n"
-    (tmp_path / "settings.ini").write_text(f"[Ptychonyx]\n{text}{more}")
-    options = load_options(tmp_path / "settings.ini")
-    assert dataclasses.astuple(options) == ("cpu", "auto", "trained", "hann", "nearest", True, 3)
 
 
 def test_options_win_over_the_settings_file(folder: Path) -> None:

@@ -1,0 +1,31 @@
+"""An order of a fleet by hand: what `reconstruct_many` gives to its workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ptychonyx.runtime.fleet.record import fingerprint_of
+from ptychonyx.runtime.fleet.tasks import Order
+from ptychonyx.runtime.formats.options import ScanOptions
+from ptychonyx.runtime.model.model_file import open_model_file
+from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
+
+
+def make_order(
+    scan: Path, model: Path, folder: Path, name: str, *, split_patterns: int = 1000, **options: Any
+) -> Order:
+    """Return the order of one scan of counts, into a folder that has one for records."""
+    (folder / "records").mkdir(parents=True, exist_ok=True)
+    digest = open_model_file(model).digest
+    return Order(
+        name,
+        scan,
+        folder,
+        fingerprint_of(scan, digest, {}),
+        model,
+        digest,
+        scan_options=ScanOptions("counts"),
+        options=ReconstructionOptions(**options),
+        split_patterns=split_patterns,
+    )
