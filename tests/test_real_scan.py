@@ -10,8 +10,7 @@ from ptychonyx.export import export_run
 from ptychonyx.runtime import Model, Product, compare, load_object, load_probe, load_scan
 from ptychonyx.runtime.comparison.metrics import Comparison
 from ptychonyx.runtime.reconstruction import reconstruct
-from ptychonyx.training.config.config import load_config
-from ptychonyx.training.train import train
+from ptychonyx.training import load_config, train
 
 CONFIG = Path(__file__).parents[1] / "docs" / "examples" / "siemens_star.yaml"
 EPOCHS = 10

@@ -16,11 +16,10 @@ from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, TOLERANCES, Manifest, Verification
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.training.backends import require_backend
-from ptychonyx.training.config.config import PTYCHOPINN_ONLY
+from ptychonyx.training.config.config import PTYCHOPINN_ONLY, architecture_of
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights, digest_weights
 from ptychonyx.training.run import Run, digest_file, open_run
-from ptychonyx.training.train import architecture_of
 
 from .graph.assemble import OPSET, assemble
 from .proof import check_difference, draw_test_amplitude, native_patches
@@ -146,7 +145,7 @@ def _manifest(run: Run, architecture: Architecture, *, name: str, license: str) 
         probe_energy_eV=first["photon_energy_eV"],
         pixel_size_m=first["pixel_size_m"],
         training_summary=summary,
-        provenance_digest=digest_file(run.path / "provenance.json"),
+        provenance_digest=digest_file(run.provenance_file),
         parent_digest=None,
         precision="float32",
         verification=Verification(

@@ -47,5 +47,7 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("Interrupted.", INTERRUPTED)
     except (RuntimeError, OSError, MemoryError) as error:
-        interrupted = type(error).__name__ == "TrainingInterruptedError"
+        from ptychonyx.runtime.errors import TrainingInterruptedError
+
+        interrupted = isinstance(error, TrainingInterruptedError)
         fail(error, INTERRUPTED if interrupted else 1)

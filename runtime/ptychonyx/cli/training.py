@@ -51,14 +51,15 @@ def train(
     """
     import os
 
+    from ptychonyx.runtime.errors import TrainingInterruptedError
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.training.config.config import load_config
+    from ptychonyx.training import load_config
+    from ptychonyx.training import train as run
     from ptychonyx.training.distributed.launch import launch
-    from ptychonyx.training.distributed.workers import REQUEUE, find_workers, requeue
+    from ptychonyx.training.distributed.slurm import REQUEUE, requeue
+    from ptychonyx.training.distributed.workers import find_workers
     from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
-    from ptychonyx.training.train import TrainingInterruptedError
-    from ptychonyx.training.train import train as run
 
     from .training_progress import show_training
 
@@ -110,7 +111,7 @@ def train(
             )
         except TrainingInterruptedError:
             if set(stopped) & set(REQUEUE):
-                requeue(workers, os.environ)
+                requeue(os.environ, is_first=workers.is_first)
             raise
     if not workers.is_first:
         return

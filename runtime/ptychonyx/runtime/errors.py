@@ -17,6 +17,10 @@ class ProviderError(RuntimeError):
     """An execution provider was asked for by name and did not start."""
 
 
+class TrainingInterruptedError(RuntimeError):
+    """Training was asked to stop; whole epochs are kept and the run can be resumed."""
+
+
 class PrecisionLossError(RuntimeError):
     """A model of fewer bits reconstructs something else than the float32 model it comes from."""
 

@@ -17,8 +17,8 @@ import yaml
 from ptychonyx.runtime.files import write_text
 
 from ..backends import check_backend_name
-from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS
-from ..physics import OBJECT_LOSSES, PIXEL_LOSSES
+from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS, Architecture
+from ..physics.losses import OBJECT_LOSSES, PIXEL_LOSSES
 from .ptychopinn import is_ptychopinn, translate
 
 LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
@@ -170,7 +170,7 @@ class TrainingConfig:
         return self.num_merged or self.num_channels
 
     @property
-    def trains_beam(self) -> bool:
+    def trains_probe(self) -> bool:
         """Whether the probe, or its power, is improved together with the network."""
         return self.trainable_probe or self.trainable_gain
 
@@ -189,6 +189,26 @@ class TrainingConfig:
     def save(self, path: Path) -> None:
         """Write the whole configuration as YAML."""
         write_text(path, yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
+
+
+def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
+    """Return the network that a configuration describes, for N×N patterns.
+
+    Examples
+    --------
+    >>> architecture_of(TrainingConfig(filters=0.5), window_px=64).num_parameters
+    268514
+    """
+    return Architecture(
+        name=config.architecture,
+        window_px=window_px,
+        num_channels=config.num_channels,
+        filters=config.filters,
+        amplitude_activation=config.amplitude_activation,
+        amplitude_max=config.amplitude_max,
+        pad_object=config.pad_object is not False,
+        probe_big=config.probe_big is not False,
+    )
 
 
 def load_config(
