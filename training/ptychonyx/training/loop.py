@@ -1,4 +1,4 @@
-"""The epochs of a run, alike in both backends: progress, history, weights, and who is told of them."""
+"""The epochs of a run, alike in both backends: progress, policy, history, weights and watcher."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Epochs:
         validate : callable
             Returns the validation loss, or None if nothing validates.
         best : callable
-            Returns what to keep of the weights as they are.
+            Returns weights and probe as they are.
 
         Returns
         -------

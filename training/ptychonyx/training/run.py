@@ -54,7 +54,7 @@ class EpochRow:
 
 
 class Best(NamedTuple):
-    """What is kept of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
+    """The results of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
 
     weights: Weights
     probe: NDArray[np.complex64]
@@ -114,7 +114,7 @@ class Run:
         return self.checkpoints / "progress.json"
 
     def provenance(self) -> dict[str, Any]:
-        """Return what provenance.json holds."""
+        """Return the content of provenance.json."""
         values: dict[str, Any] = json.loads(self.provenance_file.read_text())
         return values
 
@@ -152,8 +152,8 @@ class Run:
         """Keep one epoch: history, weights and probe if they are the best, the native checkpoint.
 
         progress.json is replaced last, so a run that dies at any point resumes from a whole epoch.
-        Processes that do not write take part in what must be gathered from all, by `best` and
-        `save_checkpoint`.
+        Processes that do not write call `best` and `save_checkpoint`, too: these may have to gather
+        from all processes.
         """
         if self.is_written:
             self._write_history(row)

@@ -29,7 +29,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     groups : int64 array, shape (b, G)
-        Never empty: a device that a small batch leaves without any takes its first, with a share of 0.
+        Never empty: a device that a small batch leaves without groups takes its first, with share 0.
     share : float
         Share of the batch's groups that these are; the shares of a batch sum to 1.
     num : int
@@ -126,7 +126,7 @@ def make_feeds(
     *,
     epoch: Callable[[], int],
 ) -> tuple[Feed, Feed]:
-    """Return what feeds the training and the validation of one process.
+    """Make the training and the validation feed of one process.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def prepare_samples(
     group_size : int
         G, the patterns of a group.
     max_distance_px : float, optional
-        Largest distance of the others from the pattern whose group it is; N/4 by default.
+        Largest distance from a pattern to the other members of its group; N/4 by default.
     with_truth : bool
         Whether to cut the scans' own objects, for a supervised loss.
     in_memory_bytes : int
@@ -102,7 +102,7 @@ def split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split a scan in space: the end of its longer side validates, the rest trains.
 
-    Never random patterns: overlapping neighbours would leak what validation must not know.
+    Patterns are never drawn at random: a validated pattern would overlap with trained ones.
 
     Returns
     -------
@@ -266,5 +266,5 @@ def _cut_truth(
     if is_kept:
         return truth[indexes]
     for start in range(0, len(indexes), CUT_BATCH):
-        truth[indexes[start : start + CUT_BATCH]]  # refuse now, not in mid-epoch, what does not fit
+        truth[indexes[start : start + CUT_BATCH]]  # a window that leaves the object is refused now
     return truth

@@ -86,7 +86,7 @@ class Samples:
     group_size : int
         G, the patterns of a group.
     max_distance_px : float
-        Largest distance of the others from the pattern whose group it is.
+        Largest distance from a pattern to the other members of its group.
     constants : ScanConstants
     probes : sequence of ProbeChoice
         One for each scan.

@@ -1,4 +1,4 @@
-"""What a large training set leaves in its files: indexed like an array, read batch by batch."""
+"""Large training sets that stay in their files: indexed like an array, read batch by batch."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class StoredTruth:
     Attributes
     ----------
     objects : sequence of complex128 array, shape (H, W)
-        Of each scan.
+        Object of each scan.
     corners_px : float64 array, shape (n, 2)
-        Of each window, in the pixels of its scan's object.
+        Top-left pixel (y, x) of each window, in the pixels of its scan's object.
     starts : int64 array, shape (S,)
         Index of each scan's first pattern.
     window_px : int

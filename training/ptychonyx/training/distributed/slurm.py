@@ -57,8 +57,8 @@ def find_task(environment: Mapping[str, str]) -> Task | None:
 def requeue(environment: Mapping[str, str], *, is_first: bool) -> None:
     """Put the SLURM job of this process back into the queue, if it has one.
 
-    Of several processes the first one does it. Tasks of srun wait meanwhile to be ended with the job:
-    when one ends, srun may end all the others, also the first one before it is done.
+    Only the first of several processes does so. Other tasks of srun wait until they are ended with the
+    job: if one ended earlier, srun might end the first one before it is done.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The processes that train one model together: which of them this is, and who starts them.
+"""The processes that train one model together, and the place of this one among them.
 
 A scheduler starts all of them: srun, or another one that sets TF_CONFIG, or LOCAL_RANK and
 MASTER_ADDR. Without one, `launch` starts those of its own machine.
@@ -16,7 +16,7 @@ from ..config.config import TrainingConfig
 from .slurm import find_task
 
 LOST_CONNECTION = re.compile("connect|Connect|abort|Abort|gloo|NCCL")
-"""Words of the frameworks' errors when another process is gone."""
+"""Matches the errors that gloo, NCCL and TensorFlow raise when another process has died."""
 
 STRATEGIES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("auto", "mirrored", "multi_worker_mirrored"),

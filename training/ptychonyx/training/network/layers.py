@@ -66,14 +66,14 @@ class Border:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of what several branches make of the same input."""
+    """The sum of the outputs of several branches, which have the same input."""
 
     branches: tuple[Layers, ...]
 
 
 @dataclass(frozen=True)
 class Concatenation:
-    """The channels of what several branches make of the same input, one after the other."""
+    """The channels of the outputs of several branches, which have the same input."""
 
     branches: tuple[Layers, ...]
 

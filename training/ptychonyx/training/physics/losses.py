@@ -1,4 +1,4 @@
-"""The losses in NumPy float64, the oracle of both backends, and what a batch goes through before."""
+"""The losses in NumPy float64, the oracle of both backends; and the loss of a batch, once for both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network and the forward model say of a batch; arrays of any framework.
+    """The prediction of network and forward model for a batch; arrays of any framework.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What is known of a batch; arrays of any framework.
+    """The measured data and constants of a batch; arrays of any framework.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
     - poisson: rate − k·ln(rate) (ln k! dropped);
     - amplitude: (sqrt(rate) − sqrt(k))².
 
-    Of the object, weighted with the illumination:
+    About the object, weighted with the illumination:
 
     - supervised: |Re(O − T)| + |Im(O − T)| against the scan's own object T;
     - total_variation: sqrt(|∂O/∂y|² + |∂O/∂x|² + 1e-6), differences between neighbouring pixels.

@@ -79,14 +79,14 @@ class TrainingModule(lightning.LightningModule):
         return value
 
     def best(self) -> Best:
-        """Return what is kept of these weights if they are the best."""
+        """Return weights and probe as a run folder keeps them."""
         return Best(get_weights(self.network), trained_probe(self.probe))
 
     def training_step(self, parts: tuple[BatchPart, ...], batch_idx: int) -> Tensor:
         """Return the loss of a part of a batch, such that the mean over workers is the batch's."""
         (part,) = parts
         value = self.loss_of(part.batch)
-        self.last_loss = value.detach()  # what Lightning hands on is divided by the accumulation
+        self.last_loss = value.detach()  # Lightning's `outputs` are divided by the accumulation
         return value * (part.share * self.num_workers)
 
     def validation_step(self, parts: tuple[BatchPart, ...], batch_idx: int) -> Tensor:

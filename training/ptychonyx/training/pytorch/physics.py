@@ -60,7 +60,7 @@ def merge_patches(object_patches: Tensor, kernels: Tensor, illumination: Tensor)
 
 
 def _shift_matrices(kernels: Tensor, window_px: int) -> tuple[Tensor, Tensor]:
-    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    """Return matrices that shift layers along y, from the left, and along x, from the right."""
     index = torch.from_numpy(toeplitz_index(window_px)).to(kernels.device)
     matrices = kernels[..., index]
     return matrices[..., 0, None, :, :], matrices[..., 1, None, :, :].transpose(-1, -2)

@@ -31,7 +31,7 @@ QUIET = (
     "lightning.pytorch.accelerators.cuda",
     "lightning.fabric.utilities.distributed",
 )
-"""Loggers of Lightning that tell of its own ways."""
+"""Lightning loggers whose INFO lines describe only Lightning's own set-up."""
 
 
 def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: Weights) -> None:
@@ -40,7 +40,7 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
     Parameters
     ----------
     epochs : Epochs
-        Knows the run, who watches it, and the processes that train together.
+        The run, its watcher, and the processes that train together.
     samples : Samples
     architecture : Architecture
     weights : Weights
@@ -49,7 +49,7 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
     Raises
     ------
     TrainingInterruptedError
-        If `watcher.should_stop` said so; whole epochs are kept.
+        If `watcher.should_stop` returned True; whole epochs are kept.
     RuntimeError
         If the loss is no longer finite.
     WorkerLostError
@@ -78,7 +78,7 @@ def _fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: 
             return module.best()
         state = trainer.strategy.lightning_module_state_dict()  # the parameters are spread out
         whole = TrainingModule(build_network(architecture), config, samples.constants)
-        set_weights(whole.network, weights)  # with what is no parameter
+        set_weights(whole.network, weights)  # with their constants, which are no parameters
         if run.is_written:  # only there is it complete
             whole.load_state_dict(state)
         return whole.best()
@@ -224,7 +224,7 @@ def make_trainer(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignore warnings of Lightning 2.6 on torch 2.13 that tell of its own ways."""
+    """Ignore warnings of Lightning 2.6 on torch 2.13 that describe only Lightning's own set-up."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
         warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")

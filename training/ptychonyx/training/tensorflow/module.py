@@ -61,7 +61,7 @@ class TrainingModule(keras.Model):
         )
 
     def best(self) -> Best:
-        """Return what is kept of these weights if they are the best."""
+        """Return weights and probe as a run folder keeps them."""
         return Best(get_weights(self.network), trained_probe(self.probe))
 
 

@@ -67,7 +67,7 @@ def merge_patches(
 
 
 def _shift_matrices(kernels: tf.Tensor, window_px: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    """Return matrices that shift layers along y, from the left, and along x, from the right."""
     index = tf.constant(toeplitz_index(window_px))
     matrices = tf.gather(kernels, index, axis=-1)
     across = tf.linalg.matrix_transpose(matrices[..., 1, None, :, :])

@@ -18,7 +18,7 @@ FIRST_PORT = 20_000
 def make_strategy(workers: Workers, config: TrainingConfig) -> tf.distribute.Strategy:
     """Return the strategy; with several processes, wait until all are there, and connect them.
 
-    Every strategy can do what any `config` wants; PyTorch's cannot.
+    `config` is not used: unlike PyTorch's, every strategy here can do all that it may ask for.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def distribute(strategy: tf.distribute.Strategy, values: Sequence[Any]) -> Any:
 
 
 def sum_over_devices(values: Any) -> Any:
-    """Return the sums over all devices of what each has; to be called on each."""
+    """Return the sums of tensors over all devices; each device must call it with its own."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values

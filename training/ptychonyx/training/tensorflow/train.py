@@ -49,7 +49,7 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
     Parameters
     ----------
     epochs : Epochs
-        Knows the run, who watches it, and the processes that train together.
+        The run, its watcher, and the processes that train together.
     samples : Samples
     architecture : Architecture
     weights : Weights
@@ -58,7 +58,7 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
     Raises
     ------
     TrainingInterruptedError
-        If `watcher.should_stop` said so; whole epochs are kept.
+        If `watcher.should_stop` returned True; whole epochs are kept.
     RuntimeError
         If the loss is no longer finite.
     WorkerLostError
