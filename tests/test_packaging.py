@@ -40,6 +40,10 @@ def test_runtime_imports_no_framework() -> None:
     assert not FRAMEWORKS & modules_after("import ptychonyx.runtime")
 
 
+def test_training_imports_no_framework() -> None:
+    assert not FRAMEWORKS & modules_after("import ptychonyx.training")
+
+
 def test_runtime_imports_neither_scikit_image_nor_matplotlib() -> None:
     assert not {"skimage", "matplotlib"} & modules_after("import ptychonyx.runtime")
 
@@ -57,7 +61,7 @@ def test_dask_is_imported_only_when_a_fleet_starts() -> None:
     [("tensorflow", {"torch", "lightning"}), ("pytorch", {"tensorflow", "keras"})],
 )
 def test_choosing_one_backend_never_imports_the_other(backend: str, other: set[str]) -> None:
-    code = f"import ptychonyx.training.{backend}.train, ptychonyx.training.train"
+    code = f"import ptychonyx.training, ptychonyx.training.{backend}.train"
     assert not other & modules_after(code)
 
 

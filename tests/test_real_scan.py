@@ -19,8 +19,7 @@ from ptychonyx.runtime import (
     reconstruct,
 )
 from ptychonyx.runtime.comparison.metrics import Comparison
-from ptychonyx.training.config.config import load_config
-from ptychonyx.training.train import train
+from ptychonyx.training import load_config, train
 
 CONFIG = Path(__file__).parents[1] / "docs" / "examples" / "siemens_star.yaml"
 EPOCHS = 10

@@ -51,10 +51,9 @@ def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
     if path.exists():
         return path
     from ptychonyx.export import export_run
-    from ptychonyx.training.config.config import TrainingConfig
+    from ptychonyx.training.config.config import TrainingConfig, architecture_of
     from ptychonyx.training.network.weights import draw_weights, save_weights
     from ptychonyx.training.run import start_run
-    from ptychonyx.training.train import architecture_of
 
     MATERIAL.mkdir(parents=True, exist_ok=True)
     config = TrainingConfig(**({"backend": "pytorch", "architecture": "cnn"} | settings))
@@ -74,7 +73,7 @@ def untrained_model(name: str, *, window_px: int = 64, **settings: Any) -> Path:
             Path(folder) / "run", config, inputs=[described], probe=probe, overwrite=False
         )
         weights = draw_weights(architecture_of(config, window_px), np.random.default_rng(0))
-        save_weights(weights, run.path / "weights.safetensors")
+        save_weights(weights, run.weights_file)
         export_run(run.path, path)
     return path
 

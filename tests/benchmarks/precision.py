@@ -158,9 +158,8 @@ def score_on_star() -> list[dict[str, Any]]:
 def star_run(scan: Any) -> Path:
     """Return the trained run, resumed or begun where it is not finished: a quarter of an hour."""
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.training.config.config import load_config
+    from ptychonyx.training import load_config, train
     from ptychonyx.training.run import open_run
-    from ptychonyx.training.train import train
 
     folder = MATERIAL / "star-run"
     config = load_config(ROOT / "docs" / "examples" / "siemens_star.yaml", STAR_SETTINGS)

@@ -39,10 +39,8 @@ from ptychonyx.runtime.plot import plot_comparison
 from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.backends import BACKENDS
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training import BACKENDS, TrainingConfig, train
 from ptychonyx.training.run import open_run
-from ptychonyx.training.train import train
 
 ROOT = Path(__file__).parents[2]
 STAR = ROOT.parent / "shared" / "data" / "velociprobe_siemens_star"

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from performance import remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.config.config import TrainingConfig
-from ptychonyx.training.data.samples import prepare_samples
+from ptychonyx.training import TrainingConfig, train
+from ptychonyx.training.data.prepare import prepare_samples
 from ptychonyx.training.network.architecture import HEADS, Architecture
 from ptychonyx.training.network.layers import Convolution, MaxPool, Upsample, convolutions
 from ptychonyx.training.run import open_run
-from ptychonyx.training.train import train
 
 NUM_RUNS, NUM_PATTERNS, BATCH = 5, 192, 16
 SPEC = SimulationOptions(num_patterns=NUM_PATTERNS, step_px=5)

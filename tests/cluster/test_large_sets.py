@@ -16,9 +16,9 @@ from cluster.conftest import Start, children_of, finish
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.data import samples as samples_module
-from ptychonyx.training.data.samples import Samples, prepare_samples
-from ptychonyx.training.data.stored import StoredAmplitudes, made_ahead
+from ptychonyx.training.data.feed import made_ahead
+from ptychonyx.training.data.prepare import prepare_samples
+from ptychonyx.training.data.stored import StoredAmplitudes
 
 BACKENDS = [
     pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("tensorflow", "pytorch")
@@ -28,7 +28,7 @@ NUM_PATTERNS, SIDE = 15_360, 256  # 4.03 GB of float32
 
 
 def test_a_set_that_stays_in_its_files_gives_the_same_batches(
-    small_scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_scan: Scan, tmp_path: Path
 ) -> None:
     bad_pixels = np.zeros((32, 32), dtype=np.bool_)
     bad_pixels[3, 5] = True
@@ -36,18 +36,21 @@ def test_a_set_that_stays_in_its_files_gives_the_same_batches(
     spec = SimulationOptions(num_patterns=30, window_px=32, num_modes=1, counts_per_pattern=3e3)
     scans = [load_scan(tmp_path / "scan"), simulate_scan(spec, np.random.default_rng(1))]
 
-    def prepare() -> Samples:
-        return prepare_samples(
-            scans, validation_fraction=0.3, group_size=4, max_distance_px=25, with_truth=True
+    kept, stored = (
+        prepare_samples(
+            scans,
+            validation_fraction=0.3,
+            group_size=4,
+            max_distance_px=25,
+            with_truth=True,
+            in_memory_bytes=in_memory_bytes,
         )
-
-    kept = prepare()
-    monkeypatch.setattr(samples_module, "IN_MEMORY_BYTES", 0)
-    stored = prepare()
+        for in_memory_bytes in (2**28, 0)
+    )
     assert isinstance(kept.amplitude, np.ndarray)
     assert isinstance(stored.amplitude, StoredAmplitudes)
     assert stored.amplitude.shape == kept.amplitude.shape
-    for name in ("scale", "probe", "good_pixels", "counts_per_good_pixel", "weights"):
+    for name in ("scale", "probe", "good_pixels", "counts_per_good_pixel", "illumination"):
         one, other = (getattr(each.constants, name) for each in (kept, stored))
         np.testing.assert_array_equal(one, other)
     for groups in kept.training_batches(batch_size=8, seed=0, epoch=3):
@@ -56,13 +59,10 @@ def test_a_set_that_stays_in_its_files_gives_the_same_batches(
             np.testing.assert_array_equal(array, other)
 
 
-def test_windows_that_leave_the_object_are_refused_before_training(
-    small_scan: Scan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(samples_module, "IN_MEMORY_BYTES", 0)
+def test_windows_that_leave_the_object_are_refused_before_training(small_scan: Scan) -> None:
     moved = dataclasses.replace(small_scan, corners_px=small_scan.corners_px + 500)
     with pytest.raises(ValueError, match="leaves the object"):
-        prepare_samples([moved], validation_fraction=0, with_truth=True)
+        prepare_samples([moved], validation_fraction=0, with_truth=True, in_memory_bytes=0)
 
 
 def test_an_error_of_a_batch_made_ahead_comes_out_in_its_turn() -> None:

@@ -14,7 +14,8 @@ from cluster.conftest import ENVIRONMENT, Start, children_of, finish, wait_for
 
 from ptychonyx.training.config.config import TrainingConfig
 from ptychonyx.training.distributed.launch import launch
-from ptychonyx.training.distributed.workers import Workers, check_shares, find_workers, requeue
+from ptychonyx.training.distributed.slurm import requeue
+from ptychonyx.training.distributed.workers import check_shares, find_workers
 
 LAUNCH = """
 import os, sys
@@ -138,7 +139,7 @@ def test_a_process_finds_its_place() -> None:
 @pytest.mark.parametrize(
     ("backend", "options", "environment", "message"),
     [
-        ("pytorch", {"devices": 0}, {}, "`--devices` is 0, expected at least 1"),
+        ("pytorch", {"devices": 0}, {}, "`devices` is 0, expected at least 1"),
         ("pytorch", {"strategy": "mirrored"}, {}, "expected of pytorch one of"),
         ("tensorflow", {"strategy": "ddp"}, {}, "expected of tensorflow one of"),
         ("pytorch", {"devices": 2}, SLURM, "needs 2 processes, but srun started 8"),
@@ -167,12 +168,14 @@ def test_a_batch_that_cannot_be_shared_evenly_names_those_that_can() -> None:
 def test_requeueing_needs_a_job_and_names_the_array_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Workers()
-    requeue(first, {})  # no job, nothing to do
+    requeue({}, is_first=True)  # no job, nothing to do
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="Job 12 could not be put back into the queue"):
-        requeue(first, {"SLURM_JOB_ID": "12"})
+        requeue({"SLURM_JOB_ID": "12"}, is_first=True)
     (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     (tmp_path / "scontrol").chmod(0o755)
-    requeue(first, {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2"})
+    task = {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2"}
+    requeue(task, is_first=False)  # the first one's task
+    assert not (tmp_path / "called").exists()
+    requeue(task, is_first=True)
     assert (tmp_path / "called").read_text() == "requeue 10_2\n"

@@ -22,9 +22,9 @@ from cluster.conftest import (
 
 from ptychonyx.export import export_run
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.training.config.config import load_config
+from ptychonyx.training import TrainingConfig, load_config
 from ptychonyx.training.network.weights import load_weights
-from ptychonyx.training.run import open_run
+from ptychonyx.training.run import Run, open_run
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -56,7 +56,7 @@ def command(name: str, scan_file: Path, run: Path, devices: int) -> list[object]
 
 def wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[str]) -> None:
     """Wait until an epoch has ended and the next one has begun."""
-    file = run / "checkpoints" / "progress.json"
+    file = Run(run, TrainingConfig()).progress_file
     wait_for(file, process)
     while json.loads(file.read_text())["progress"]["epoch"] < epoch:
         assert process.poll() is None, process.communicate()[0]
@@ -125,14 +125,14 @@ def cluster(folder: Path, job: int) -> dict[str, str]:
 
 def check_exports(name: str, path: Path, folder: Path) -> None:
     """Make sure that the run's weights export to the same bits from both backends, with proof."""
-    models = {}
+    models, run = {}, open_run(path)
     for backend in (name, OTHER[name]):
         copy = folder / backend
         copy.mkdir()
-        for file in ("weights.safetensors", "probe.npy", "provenance.json"):
-            (copy / file).write_bytes((path / file).read_bytes())
-        config = load_config(path / "config.yaml", {"backend": backend})
-        config.save(copy / "config.yaml")
+        for file in (run.weights_file, run.probe_file, run.provenance_file):
+            (copy / file.name).write_bytes(file.read_bytes())
+        config = load_config(run.config_file, {"backend": backend})
+        config.save(copy / run.config_file.name)
         export_run(copy, folder / f"{backend}.onnx")  # compares with the native network
         models[backend] = Model(folder / f"{backend}.onnx", provider="cpu")
         assert models[backend].verify().passed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ import pytest
 from cluster.conftest import COMMAND, Start, finish
 from cluster.train_and_tell import SGD, Losses
 
+from ptychonyx.runtime.errors import TrainingInterruptedError
 from ptychonyx.runtime.formats import load_scan, save_scan
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training import TrainingConfig, Watcher, train
 from ptychonyx.training.distributed.workers import Workers
 from ptychonyx.training.network.weights import load_weights
 from ptychonyx.training.run import open_run
-from ptychonyx.training.train import Watcher, train
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +67,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "Adam": {"learning_rate": 1e-3},
     # Twenty plain steps, on one scan.
     "plain": {"learning_rate": 0.01},
-    # Two scans, groups, several losses, a trained beam: all that is averaged over a batch.
+    # Two scans, groups, several losses, a trained probe: all that is averaged over a batch.
     "plain, accumulated": {
         "learning_rate": 0.01,
         "num_merged": 4,
@@ -123,7 +122,7 @@ def test_twenty_steps_of_two_processes_are_those_of_one(
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     training = start([*TELL, tmp_path / "settings.json"])
     if is_plain:
-        SGD[name](import_module(f"ptychonyx.training.{name}.train"), monkeypatch.setattr)
+        SGD[name](monkeypatch.setattr)
     losses = Losses()
     scans = [load_scan(path, quantity="counts") for path in paths]
     train(scans, TrainingConfig(**values), tmp_path / "one", watcher=Watcher(on_batch=losses.add))
@@ -151,3 +150,11 @@ def test_fsdp_without_a_gpu_and_clipping_with_it_are_refused(
         config = TrainingConfig(backend="pytorch", filters=0.25, epochs=1, **changes)
         with pytest.raises(ValueError, match=message):
             train([small_scan], config, tmp_path / message[:10], workers=workers)
+
+
+@pytest.mark.pytorch
+def test_a_stopped_run_is_no_lost_worker_whatever_its_folder_is_called() -> None:
+    from ptychonyx.training.pytorch.strategy import is_lost_worker
+
+    assert is_lost_worker(RuntimeError("Connection closed by peer"))
+    assert not is_lost_worker(TrainingInterruptedError("connectome/run keeps 3 whole epochs."))

@@ -13,15 +13,14 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ptychonyx.runtime.errors import TrainingInterruptedError
 from ptychonyx.runtime.formats import load_scan
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training import TrainingConfig, Watcher, train
 from ptychonyx.training.distributed.launch import launch
 from ptychonyx.training.distributed.workers import find_workers
-from ptychonyx.training.train import TrainingInterruptedError, Watcher, train
 
 
 class Losses:
@@ -45,7 +44,7 @@ def main(file: Path) -> int:
     if workers is None:
         return launch([sys.executable, __file__, str(file)], settings["devices"], os.environ)
     if settings["is_sgd"]:
-        SGD[config.backend](import_module(f"ptychonyx.training.{config.backend}.train"), setattr)
+        SGD[config.backend](setattr)
     losses, num_wanted = Losses(), settings.get("max_batches")
     watcher = Watcher(
         on_batch=losses.add,
@@ -61,21 +60,25 @@ def main(file: Path) -> int:
     return 0
 
 
-def use_sgd_pytorch(module: Any, set_attribute: Callable[..., None]) -> None:
+def use_sgd_pytorch(set_attribute: Callable[..., None]) -> None:
     import torch
 
-    def make_optimizer(config: TrainingConfig, network: Any, beam: Any) -> torch.optim.Optimizer:
-        trained = [*network.parameters(), *(p for p in beam.parameters() if p.requires_grad)]
+    from ptychonyx.training.pytorch import module
+
+    def make_optimizer(config: TrainingConfig, network: Any, probe: Any) -> torch.optim.Optimizer:
+        trained = [*network.parameters(), *(p for p in probe.parameters() if p.requires_grad)]
         return torch.optim.SGD(trained, lr=config.learning_rate)
 
     set_attribute(module, "make_optimizer", make_optimizer)
 
 
-def use_sgd_tensorflow(module: Any, set_attribute: Callable[..., None]) -> None:
+def use_sgd_tensorflow(set_attribute: Callable[..., None]) -> None:
+    from ptychonyx.training.tensorflow.optimizer import Adam
+
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
         variable.assign_sub(learning_rate * gradient)
 
-    set_attribute(module.Adam, "update_step", update_step)
+    set_attribute(Adam, "update_step", update_step)
 
 
 SGD = {"pytorch": use_sgd_pytorch, "tensorflow": use_sgd_tensorflow}

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptychonyx.training import physics
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.config.config import TrainingConfig, architecture_of
 from ptychonyx.training.data.samples import Samples
 from ptychonyx.training.network.architecture import HEADS, Architecture
 from ptychonyx.training.network.backprojection import OBJECT, SPECTRUM, backproject
@@ -25,7 +24,7 @@ from ptychonyx.training.network.layers import (
     Upsample,
 )
 from ptychonyx.training.network.weights import Weights
-from ptychonyx.training.train import architecture_of
+from ptychonyx.training.physics import forward, losses, merging
 
 BACKENDS = ("tensorflow", "pytorch")
 WINDOW_PX = 32
@@ -47,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cnn poisson": {},
     "cnn amplitude": {"loss": "amplitude"},
     "cnn C=4 poisson": {"num_channels": 4},
-    "cnn C=4 amplitude, trained beam": {
+    "cnn C=4 amplitude, trained probe": {
         "num_channels": 4,
         "loss": "amplitude",
         "trainable_probe": True,
@@ -59,15 +58,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "loss": {"poisson": 0.5, "amplitude": 1, "supervised": 2, "total_variation": 0.3},
     },
     "cnn supervised": {"loss": "supervised"},
-    "cnn poisson, trained beam": {"trainable_probe": True, "trainable_gain": True},
-    "cnn C=1, four merged, trained beam": {
+    "cnn poisson, trained probe": {"trainable_probe": True, "trainable_gain": True},
+    "cnn C=1, four merged, trained probe": {
         "num_merged": 4,
         "loss": "amplitude",
         "trainable_probe": True,
         "trainable_gain": True,
     },
     "unet": {"architecture": "unet"},
-    "unet C=4 amplitude, trained beam": {
+    "unet C=4 amplitude, trained probe": {
         "architecture": "unet",
         "num_channels": 4,
         "loss": "amplitude",
@@ -93,7 +92,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "loss": "amplitude",
     },
 }
-"""Every loss, every network and its options, C = 1, 4 and 9, trained beams."""
+"""Every loss, every network and its options, C = 1, 4 and 9, trained probes."""
 
 
 def config_of(case: str, **changes: Any) -> TrainingConfig:
@@ -115,6 +114,49 @@ def network_with(name: str, architecture: Architecture, weights: Weights, dtype:
     return network
 
 
+def loss_and_gradients(
+    name: str, config: TrainingConfig, network: Any, samples: Samples, groups: np.ndarray
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Return the loss of one batch and its gradient for every parameter, by neutral name."""
+    module = backend(name, "module").TrainingModule(network, config, samples.constants)
+    parameters = backend(name, "network").named_parameters(network)
+    parameters |= backend(name, "probe").probe_parameters(module.probe)
+    dtype = next(iter(parameters.values())).dtype
+    batch = backend(name, "module").to_tensors(samples.batch(groups), dtype)
+    loss, gradients = GRADIENTS[name](module, batch, parameters)
+    return loss, {key: gradient.astype(np.float64) for key, gradient in gradients.items()}
+
+
+def gradients_tensorflow(module: Any, batch: Any, parameters: dict[str, Any]) -> tuple[float, Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = module.loss_of(batch)
+    gradients = {
+        key: tf.convert_to_tensor(gradient).numpy()
+        for key, gradient in tape.gradient(value, parameters).items()
+    }
+    to_neutral = backend("tensorflow", "network").to_neutral
+    return float(value), {
+        key: array if key.startswith("probe.") else to_neutral(array)
+        for key, array in gradients.items()
+    }
+
+
+def gradients_pytorch(module: Any, batch: Any, parameters: dict[str, Any]) -> tuple[float, Any]:
+    import torch
+
+    value = module.loss_of(batch)
+    gradients = torch.autograd.grad(value, list(parameters.values()))
+    return float(value.detach()), {
+        key: gradient.contiguous().numpy()
+        for key, gradient in zip(parameters, gradients, strict=True)
+    }
+
+
+GRADIENTS = {"tensorflow": gradients_tensorflow, "pytorch": gradients_pytorch}
+
+
 def some_groups(samples: Samples) -> np.ndarray:
     """Return eight groups of both scans, mixed."""
     groups = np.concatenate(list(samples.training_batches(batch_size=64, seed=4, epoch=0)))
@@ -127,7 +169,7 @@ def oracle_loss(
     weights: dict[str, np.ndarray],
     samples: Samples,
     groups: np.ndarray,
-    beam: dict[str, np.ndarray] | None = None,
+    probe: dict[str, np.ndarray] | None = None,
 ) -> float:
     """Return the loss in NumPy float64: network, merging, forward model and losses."""
     architecture = architecture_of(config, samples.window_px)
@@ -136,29 +178,29 @@ def oracle_loss(
     scaled = amplitude * constants.scale.astype(np.float64)[scan, None, None, None]
     flat = scaled.reshape(-1, config.num_channels, *scaled.shape[2:])
     object_ = patches_of(architecture, weights, flat).reshape(scaled.shape)
-    illuminated = constants.weights.astype(np.float64)[scan]
+    illumination = constants.illumination.astype(np.float64)[scan]
     if config.group_size > 1:
         kernels = batch.kernels.astype(np.float64)
         if config.num_channels == 1:
-            object_ = physics.turn_to_first(object_, kernels, illuminated)
-        object_ = physics.merge_patches(object_, kernels, illuminated)
-    parts = beam_parts(samples) | (beam or {})
+            object_ = merging.turn_to_first(object_, kernels, illumination)
+        object_ = merging.merge_patches(object_, kernels, illumination)
+    parts = probe_parts(samples) | (probe or {})
     factor = constants.probe_unit() * np.exp(parts["log_gain"] / 2)[:, None, None, None]
-    probe = factor * (parts["real"] + 1j * parts["imaginary"])
-    return physics.loss(
+    modes = factor * (parts["real"] + 1j * parts["imaginary"])
+    return losses.loss(
         config.loss_weights,
-        physics.Prediction(physics.predict_rate(object_, probe[scan]), object_),
-        physics.Measured(
+        losses.Prediction(forward.predict_rate(object_, modes[scan]), object_),
+        losses.Measured(
             counts=amplitude**2,
             good_pixels=constants.good_pixels.astype(np.float64)[scan],
             counts_per_good_pixel=constants.counts_per_good_pixel.astype(np.float64)[scan],
             truth=batch.truth,
-            weights=illuminated,
+            illumination=illumination,
         ),
     )
 
 
-def beam_parts(samples: Samples) -> dict[str, np.ndarray]:
+def probe_parts(samples: Samples) -> dict[str, np.ndarray]:
     probe = samples.constants.probe / samples.constants.probe_unit()
     return {"real": probe.real, "imaginary": probe.imag, "log_gain": np.zeros(len(probe))}
 

@@ -12,10 +12,11 @@ from equivalence.cases import WINDOW_PX, config_of, network_of
 
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.data.samples import Samples, prepare_samples
+from ptychonyx.training import train
+from ptychonyx.training.data.prepare import prepare_samples
+from ptychonyx.training.data.samples import Samples
 from ptychonyx.training.network.backprojection import backprojection_constants
 from ptychonyx.training.network.weights import Weights, draw_weights, load_weights
-from ptychonyx.training.train import train
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,11 @@ from ptychonyx.export.run import write_proven
 from ptychonyx.runtime.model.model_file import load_manifest
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training import TrainingConfig
+from ptychonyx.training.config.config import architecture_of
 from ptychonyx.training.network.backprojection import backprojection_constants
 from ptychonyx.training.network.weights import Weights, draw_weights, save_weights
 from ptychonyx.training.run import start_run
-from ptychonyx.training.train import architecture_of
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 
@@ -99,7 +99,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
             run = start_run(
                 folder / "run", config, inputs=[described], probe=probe, overwrite=False
             )
-            save_weights(drawn(case), run.path / "weights.safetensors")
+            save_weights(drawn(case), run.weights_file)
             done[case, name] = folder / "model.onnx"
             export_run(run.path, done[case, name])
         return done[case, name]

@@ -11,35 +11,33 @@ from equivalence.cases import (
     SETTINGS,
     TOLERANCE,
     backend,
-    beam_parts,
     config_of,
+    loss_and_gradients,
     network_of,
     network_with,
     oracle_loss,
+    probe_parts,
     some_groups,
 )
 
-from ptychonyx.training.data.samples import Samples, part_of
+from ptychonyx.training.data.feed import BatchPart, part_of
+from ptychonyx.training.data.samples import Samples
 from ptychonyx.training.network.weights import Weights
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 
 STEPS = (1e-6, 1e-7)
 """Of a central difference: the longer may cross a kink of a ReLU or maximum, the shorter rounds."""
-BEAM = {"real", "imaginary", "log_gain"}
+PROBE = {"real", "imaginary", "log_gain"}
 SHARED = {"rtol": 1e-9, "atol": 1e-12}
 """Float64: only the order of sums differs."""
 
 
-def loss_and_gradients(
+def of_some_groups(
     name: str, case: str, weights: Weights, samples: Samples, dtype: str
 ) -> tuple[float, dict[str, np.ndarray]]:
     network = network_with(name, network_of(case), weights, dtype)
-    groups = some_groups(samples)
-    result: tuple[float, dict[str, np.ndarray]] = backend(name, "train").loss_and_gradients(
-        config_of(case), network, samples, groups
-    )
-    return result
+    return loss_and_gradients(name, config_of(case), network, samples, some_groups(samples))
 
 
 @pytest.mark.parametrize("state", ["fresh", "trained"])
@@ -53,7 +51,7 @@ def test_both_backends_agree_in_float32(
     samples, weights = samples_of(case), weights_of(case, state)
     expected = oracle_loss(config_of(case), weights, samples, some_groups(samples))
     (loss, gradients), (other_loss, others) = (
-        loss_and_gradients(name, case, weights, samples, "float32") for name in BACKENDS
+        of_some_groups(name, case, weights, samples, "float32") for name in BACKENDS
     )
     for value in (loss, other_loss):
         assert value == pytest.approx(expected, rel=TOLERANCE["loss against oracle"])
@@ -76,14 +74,14 @@ def test_both_backends_agree_in_float64_and_with_the_slope_of_the_oracle(
     samples, weights = samples_of(case), weights_of(case, "drawn")
     groups, config = some_groups(samples), config_of(case)
     (loss, gradients), (other_loss, others) = (
-        loss_and_gradients(name, case, weights, samples, "float64") for name in BACKENDS
+        of_some_groups(name, case, weights, samples, "float64") for name in BACKENDS
     )
     expected = oracle_loss(config, weights, samples, groups)
     for value in (loss, other_loss):
         assert value == pytest.approx(expected, rel=TOLERANCE["loss against oracle, float64"])
-    trained_beam = {key.removeprefix("beam.") for key in gradients if key.startswith("beam.")}
-    assert trained_beam <= BEAM
-    assert bool(trained_beam) == config.trainable_probe
+    trained_probe = {key.removeprefix("probe.") for key in gradients if key.startswith("probe.")}
+    assert trained_probe <= PROBE
+    assert bool(trained_probe) == config.trainable_probe
     for key, gradient in gradients.items():
         norm = np.linalg.norm(gradient)
         assert np.linalg.norm(others[key] - gradient) <= TOLERANCE["gradient float64"] * norm, key
@@ -104,12 +102,12 @@ def test_every_registered_parameter_is_trained(
     weights_of: Callable[[str, str], Weights],
 ) -> None:
     """Or DDP would wait for the gradient of one that takes no part."""
-    module, config = backend("pytorch", "train"), config_of(case)
+    module, config = backend("pytorch", "module"), config_of(case)
     network = network_with("pytorch", network_of(case), weights_of(case, "fresh"), "float32")
     samples = samples_of(case)
-    trained = module.Trained(network, config, samples.constants)
-    batch = module._to_tensors(samples.batch(some_groups(samples)))
-    trained.training_step((batch, 1.0, 8), 0).backward()
+    trained = module.TrainingModule(network, config, samples.constants)
+    batch = module.to_tensors(samples.batch(some_groups(samples)))
+    trained.training_step((BatchPart(batch, 1.0, 8),), 0).backward()
     registered = [value for value in trained.parameters() if value.requires_grad]
     assert all(value.grad is not None for value in registered)
     optimizer = trained.configure_optimizers()
@@ -126,14 +124,14 @@ def test_parts_of_a_batch_sum_to_the_whole(
     samples_of: Callable[[str], Samples],
     weights_of: Callable[[str, str], Weights],
 ) -> None:
-    case = "cnn C=1, four merged, trained beam"
+    case = "cnn C=1, four merged, trained probe"
     samples, groups = samples_of(case), some_groups(samples_of(case))[:num_groups]
     network = network_with(name, network_of(case), weights_of(case, "drawn"), "float64")
-    module, config = backend(name, "train"), config_of(case)
-    loss, gradients = module.loss_and_gradients(config, network, samples, groups)
+    config = config_of(case)
+    loss, gradients = loss_and_gradients(name, config, network, samples, groups)
     parts = [part_of(groups, index, num_parts) for index in range(num_parts)]
     assert sum(part.share for part in parts) == pytest.approx(1)
-    found = [module.loss_and_gradients(config, network, samples, part.groups) for part in parts]
+    found = [loss_and_gradients(name, config, network, samples, part.groups) for part in parts]
     shares = [part.share for part in parts]
     total = sum(share * value for share, (value, _) in zip(shares, found, strict=True))
     assert total == pytest.approx(loss, rel=1e-12)
@@ -145,7 +143,7 @@ def test_parts_of_a_batch_sum_to_the_whole(
 
 
 def chosen(gradients: dict[str, np.ndarray]) -> list[str]:
-    """Return the first and last convolutions of each part, and all of the beam.
+    """Return the first and last convolutions of each part, and all of the probe.
 
     Without those of a slope so small that the loss changes by no more than its rounding.
     """
@@ -154,7 +152,7 @@ def chosen(gradients: dict[str, np.ndarray]) -> list[str]:
     return [
         key
         for key, gradient in gradients.items()
-        if (key.endswith(ends) or key.startswith("beam."))
+        if (key.endswith(ends) or key.startswith("probe."))
         and np.linalg.norm(gradient) > 1e-4 * largest
     ]
 
@@ -164,10 +162,10 @@ def oracle_slope(key, gradient, step, config, weights, samples, groups) -> float
     direction = gradient / np.linalg.norm(gradient)
     ends = []
     for sign in (1, -1):
-        if key.startswith("beam."):
-            name = key.removeprefix("beam.")
-            beam = {name: beam_parts(samples)[name] + sign * step * direction}
-            ends.append(oracle_loss(config, weights, samples, groups, beam))
+        if key.startswith("probe."):
+            name = key.removeprefix("probe.")
+            probe = {name: probe_parts(samples)[name] + sign * step * direction}
+            ends.append(oracle_loss(config, weights, samples, groups, probe))
         else:
             moved = weights | {key: weights[key].astype(np.float64) + sign * step * direction}
             ends.append(oracle_loss(config, moved, samples, groups))

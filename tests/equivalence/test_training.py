@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,73 +20,77 @@ from equivalence.cases import (
     network_with,
 )
 
+from ptychonyx.runtime.errors import TrainingInterruptedError
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training import TrainingConfig, Watcher, train
+from ptychonyx.training.data.feed import Feed
 from ptychonyx.training.data.samples import Samples
+from ptychonyx.training.distributed.workers import Workers
 from ptychonyx.training.network.weights import Weights, load_weights
+from ptychonyx.training.physics.losses import Batch
 from ptychonyx.training.run import open_run
-from ptychonyx.training.train import TrainingInterruptedError, Watcher, train
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 
 STEP_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "poisson": ("cnn poisson", {}),
     # at 1e-3 the 13th and 17th steps cross kinks of ReLUs, where rounding becomes 1e-4
-    "amplitude, C=4, trained beam": ("cnn C=4 amplitude, trained beam", {"learning_rate": 1e-4}),
+    "amplitude, C=4, trained probe": ("cnn C=4 amplitude, trained probe", {"learning_rate": 1e-4}),
     "AdamW": ("cnn poisson", {"optimizer": "adamw", "weight_decay": 0.1}),
     "clipped": ("cnn poisson", {"gradient_clip_norm": 0.01}),
-    "trained beam, accumulated and clipped": (
-        "cnn C=1, four merged, trained beam",
+    "trained probe, accumulated and clipped": (
+        "cnn C=1, four merged, trained probe",
         {"accumulate_batches": 3, "gradient_clip_norm": 0.05},
     ),
     "accumulated": ("cnn amplitude", {"accumulate_batches": 3, "gradient_clip_norm": 0.05}),
 }
 
 
-def steps_pytorch(config: TrainingConfig, samples: Samples, network: Any) -> list[float]:
-    """Take steps by the formulas that Lightning is asked for: mean gradient, clip, AdamW."""
+def steps_pytorch(
+    config: TrainingConfig, samples: Samples, network: Any, folder: Path
+) -> list[float]:
+    """Take the steps that Lightning's Trainer takes: mean gradient, clip, AdamW."""
     import torch
+    from lightning.pytorch.callbacks import Callback
 
-    module = backend("pytorch", "train")
-    beam = backend("pytorch", "probe").Beam(samples.constants, config, torch.float64)
-    constants = module.Constants(samples.constants, torch.float64)
-    optimizer = module.make_optimizer(config, network, beam)
-    trained = [value for group in optimizer.param_groups for value in group["params"]]
     losses = []
-    for index, groups in enumerate(first_batches(samples)):
-        batch = module._to_tensors(samples.batch(groups), torch.float64)
-        value = module.batch_loss(config.loss_weights, network, beam, constants, batch)
-        (value / config.accumulate_batches).backward()
-        if (index + 1) % config.accumulate_batches == 0:
-            if config.gradient_clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(trained, config.gradient_clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-        losses.append(float(value.detach()))
+
+    class Recording(Callback):
+        def on_train_batch_end(
+            self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
+            losses.append(float(module.last_loss))
+
+    module, train = backend("pytorch", "module"), backend("pytorch", "train")
+    once = dataclasses.replace(config, epochs=1)
+    with train.quiet():
+        trainer = train.make_trainer(once, Workers(), [Recording()], folder=folder)
+        trainer.fit(
+            module.TrainingModule(network, config, samples.constants),
+            twenty_batches(samples, partial(module.to_tensors, dtype=torch.float64)),
+        )
     return losses
 
 
 def steps_tensorflow(config: TrainingConfig, samples: Samples, network: Any) -> list[float]:
     import tensorflow as tf
 
-    module = backend("tensorflow", "train")
-    trained = module.Trained(network, config, samples.constants)
-    step = module.make_step(trained, tf.distribute.get_strategy())
+    module, train = backend("tensorflow", "module"), backend("tensorflow", "train")
+    trained = module.TrainingModule(network, config, samples.constants)
+    step = train.make_step(trained, tf.distribute.get_strategy())
+    batches = twenty_batches(samples, partial(module.to_tensors, dtype=tf.float64))
     return [
-        step(
-            {0: (samples.batch(groups), 1.0)},
-            False,
-            (index + 1) % config.accumulate_batches == 0,
-        )[0]
-        for index, groups in enumerate(first_batches(samples))
+        step(parts, wants_stop=False, with_update=number % config.accumulate_batches == 0)[0]
+        for number, parts in enumerate(batches, start=1)
     ]
 
 
-def first_batches(samples: Samples) -> list[np.ndarray]:
-    found: list[np.ndarray] = []
-    for epoch in range(20):
-        found += samples.training_batches(batch_size=8, seed=0, epoch=epoch)
-    return found[:20]
+def twenty_batches(samples: Samples, to_tensors: Callable[[Batch], Batch]) -> Feed:
+    def order() -> Iterator[np.ndarray]:
+        epochs = (samples.training_batches(batch_size=8, seed=0, epoch=n) for n in range(20))
+        return itertools.islice(itertools.chain.from_iterable(epochs), 20)
+
+    return Feed(samples, Workers(), to_tensors, order, num_batches=20)
 
 
 @pytest.mark.parametrize(("case", "changes"), STEP_SETTINGS.values(), ids=STEP_SETTINGS)
@@ -92,13 +99,14 @@ def test_twenty_steps_agree_in_float64(
     changes: dict[str, Any],
     samples_of: Callable[[str], Samples],
     weights_of: Callable[[str, str], Weights],
+    tmp_path: Path,
 ) -> None:
     config, weights = config_of(case, **changes), weights_of(case, "fresh")
     networks = {name: network_with(name, network_of(case), weights, "float64") for name in BACKENDS}
     losses = steps_tensorflow(config, samples_of(case), networks["tensorflow"])
     np.testing.assert_allclose(
         losses,
-        steps_pytorch(config, samples_of(case), networks["pytorch"]),
+        steps_pytorch(config, samples_of(case), networks["pytorch"], tmp_path),
         rtol=TOLERANCE["losses of 20 steps, float64"],
     )
 
@@ -106,7 +114,7 @@ def test_twenty_steps_agree_in_float64(
 EPOCH_SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "accumulated and clipped by Lightning": {"accumulate_batches": 3, "gradient_clip_norm": 0.05},
-    "C=4, trained beam": {"num_channels": 4, "trainable_probe": True, "trainable_gain": True},
+    "C=4, trained probe": {"num_channels": 4, "trainable_probe": True, "trainable_gain": True},
     "ptychopinn": {"architecture": "ptychopinn"},
 }
 
@@ -127,7 +135,7 @@ def test_an_epoch_agrees_and_a_run_continues_in_the_other(
         one, other = (float(rows[name][1][column]) for name in BACKENDS)
         assert one == pytest.approx(other, rel=TOLERANCE["loss after an epoch, float32"])
     if "trainable_probe" in changes:
-        return  # the beam does not go along with the weights
+        return  # the probe does not go along with the weights
     for source, target in (BACKENDS, BACKENDS[::-1]):
         folder = tmp_path / f"{source}-{target}"
         config = TrainingConfig(backend=target, **common)
@@ -172,7 +180,7 @@ def test_interrupted_run_ends_as_the_uninterrupted_one(
 
 def rate_in_checkpoint(name: str, folder: Path) -> float:
     """Return the learning rate that the optimiser itself had, from its native checkpoint."""
-    (checkpoint,) = (folder / "checkpoints").glob("epoch-*")
+    (checkpoint,) = open_run(folder).checkpoints.glob("epoch-*")
     if name == "pytorch":
         import torch
 
@@ -245,7 +253,7 @@ def test_without_validation_the_training_loss_decides(
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_trained_beam_reaches_the_run_folder(name: str, small_scan: Scan, tmp_path: Path) -> None:
+def test_trained_probe_reaches_the_run_folder(name: str, small_scan: Scan, tmp_path: Path) -> None:
     probes = {}
     for trainable in (False, True):
         config = TrainingConfig(

@@ -131,8 +131,7 @@ def test_int8_on_the_real_star(star: Path, tmp_path: Path) -> None:
     from ptychonyx.runtime.comparison.metrics import measure
     from ptychonyx.runtime.formats import load_object, load_probe, load_scan
     from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
-    from ptychonyx.training.config.config import TrainingConfig
-    from ptychonyx.training.train import train
+    from ptychonyx.training import TrainingConfig, train
 
     pytest.importorskip("torch", reason="PyTorch trains the model")
     scan = load_scan(star / "siemens64.npz", quantity="counts")

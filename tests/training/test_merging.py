@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ptychonyx.runtime.simulation.probes import focused_probe
-from ptychonyx.training.physics import illumination, merge_patches, shift_kernels, turn_to_first
+from ptychonyx.training.physics.merging import (
+    illumination_of,
+    merge_patches,
+    shift_kernels,
+    turn_to_first,
+)
 
 WINDOW_PX = 64
 OFFSETS_PX = np.array([[0.0, 0.0], [1.0, 7.0], [5.0, 2.0], [9.0, 11.0]])
@@ -16,9 +21,9 @@ OFFSETS_PX = np.array([[0.0, 0.0], [1.0, 7.0], [5.0, 2.0], [9.0, 11.0]])
 MAX_ERROR = 1e-3
 
 
-def weights(num: int) -> NDArray[np.float64]:
+def illumination(num: int) -> NDArray[np.float64]:
     probe = focused_probe(WINDOW_PX, 3).astype(np.complex64)
-    return np.broadcast_to(illumination(probe), (num, WINDOW_PX, WINDOW_PX))
+    return np.broadcast_to(illumination_of(probe), (num, WINDOW_PX, WINDOW_PX))
 
 
 def band_limited(corners_px: NDArray[np.float64], seed: int) -> NDArray[np.complex128]:
@@ -38,17 +43,21 @@ def band_limited(corners_px: NDArray[np.float64], seed: int) -> NDArray[np.compl
 def test_merging_consistent_patches_changes_nothing() -> None:
     corners_px = np.random.default_rng(0).uniform(100, 116, (3, 4, 2))
     patches = band_limited(corners_px, seed=1)
-    merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), weights(3))
-    beam = np.sqrt(np.sum(np.abs(focused_probe(WINDOW_PX, 3)) ** 2, axis=0))
-    assert np.linalg.norm(beam * (merged - patches)) <= MAX_ERROR * np.linalg.norm(beam * patches)
+    merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), illumination(3))
+    amplitude = np.sqrt(np.sum(np.abs(focused_probe(WINDOW_PX, 3)) ** 2, axis=0))
+    assert np.linalg.norm(amplitude * (merged - patches)) <= MAX_ERROR * np.linalg.norm(
+        amplitude * patches
+    )
     inside = np.s_[..., 8:-8, 8:-8]  # beyond, hardly any light falls
     np.testing.assert_allclose(merged[inside], patches[inside], atol=5e-3)
 
 
 def test_merging_takes_the_weighted_mean_where_windows_lie_on_one_another() -> None:
     patches = np.random.default_rng(0).exponential(size=(2, 4, WINDOW_PX, WINDOW_PX)) + 0j
-    merged = merge_patches(patches, shift_kernels(np.zeros((2, 4, 2)), WINDOW_PX), weights(2))
-    inside = np.s_[..., 24:40, 24:40]  # where the own patch's small share is lost in the beam
+    merged = merge_patches(patches, shift_kernels(np.zeros((2, 4, 2)), WINDOW_PX), illumination(2))
+    inside = np.s_[
+        ..., 24:40, 24:40
+    ]  # where the own patch's small share is lost in the illumination
     expected = np.broadcast_to(patches.mean(axis=1, keepdims=True), patches.shape)
     np.testing.assert_allclose(merged[inside], expected[inside], atol=2e-3)
 
@@ -58,8 +67,8 @@ def test_a_single_pattern_leaves_its_phase_free() -> None:
     corners_px = np.random.default_rng(0).uniform(100, 116, (3, 4, 2))
     kernels, patches = shift_kernels(corners_px, WINDOW_PX), band_limited(corners_px, seed=1)
     factors = np.exp(1j * np.random.default_rng(2).uniform(-3, 3, (3, 4, 1, 1)))
-    expected = factors[:, :1] * turn_to_first(patches, kernels, weights(3))
-    turned = turn_to_first(factors * patches, kernels, weights(3))
+    expected = factors[:, :1] * turn_to_first(patches, kernels, illumination(3))
+    turned = turn_to_first(factors * patches, kernels, illumination(3))
     np.testing.assert_allclose(turned, expected, atol=1e-8)
 
 
@@ -68,7 +77,7 @@ def test_merging_alone_keeps_the_phases_of_the_patches() -> None:
     corners_px = np.random.default_rng(0).uniform(100, 104, (1, 4, 2))
     kernels, patches = shift_kernels(corners_px, WINDOW_PX), band_limited(corners_px, seed=1)
     opposed = patches * np.array([1, -1, 1, -1])[None, :, None, None]
-    merged = merge_patches(opposed, kernels, weights(1))
+    merged = merge_patches(opposed, kernels, illumination(1))
     inside = np.s_[..., 24:40, 24:40]
     assert np.linalg.norm(merged[inside]) < 0.1 * np.linalg.norm(patches[inside])
 
@@ -83,7 +92,7 @@ def test_one_bright_pixel_appears_where_it_is_in_every_window(num_groups: int) -
         for channel, (dy, dx) in enumerate(OFFSETS_PX.astype(int)):
             patches[group, channel, y - dy, x - dx] = group + 1
     corners_px = OFFSETS_PX + rng.integers(0, 500, (num_groups, 1, 2))
-    merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), weights(num_groups))
+    merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), illumination(num_groups))
     np.testing.assert_allclose(merged, patches, atol=1e-6 * num_groups)
 
 

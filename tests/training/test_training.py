@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.scaling import input_scale, read_amplitudes
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import (
     OBJECTS,
@@ -18,9 +21,8 @@ from ptychonyx.runtime.simulation.scan import (
     SimulationOptions,
     simulate_scan,
 )
-from ptychonyx.training import physics
-from ptychonyx.training.config.config import TrainingConfig, load_config
-from ptychonyx.training.data.samples import prepare_samples, split
+from ptychonyx.training import TrainingConfig, load_config, train
+from ptychonyx.training.data.prepare import prepare_samples, split
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import (
     check_weights,
@@ -28,9 +30,9 @@ from ptychonyx.training.network.weights import (
     load_weights,
     save_weights,
 )
+from ptychonyx.training.physics.forward import predict_rate
 from ptychonyx.training.policy import after_epoch, start
 from ptychonyx.training.run import start_run
-from ptychonyx.training.train import train
 
 RNG = np.random.default_rng
 
@@ -106,6 +108,38 @@ def test_batches_depend_on_seed_and_epoch_alone(group_size: int, small_scan: Sca
     np.testing.assert_array_equal(flat[0], flat[1])
     assert not np.array_equal(flat[0], flat[2])
     assert not np.array_equal(flat[0], flat[3])
+
+
+class CountedPatterns:
+    """Patterns that count how often each is read."""
+
+    def __init__(self, patterns: NDArray[Any]) -> None:
+        self.patterns, self.shape, self.dtype = patterns, patterns.shape, patterns.dtype
+        self.num_reads = np.zeros(len(patterns), dtype=int)
+
+    def __getitem__(self, key: slice) -> NDArray[Any]:
+        self.num_reads[key] += 1
+        return np.asarray(self.patterns[key])
+
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+
+@pytest.mark.parametrize("quantity", ["counts", "amplitude"])
+def test_a_scan_is_read_once(quantity: str, small_scan: Scan) -> None:
+    counts = np.asarray(small_scan.patterns[0:40], dtype=np.float32)
+    patterns = CountedPatterns(counts if quantity == "counts" else np.sqrt(counts))
+    scan = dataclasses.replace(small_scan, patterns=patterns, quantity=quantity)
+    samples = prepare_samples([scan], validation_fraction=0.2)
+    assert set(patterns.num_reads) == {1}
+    np.testing.assert_array_equal(samples.amplitude, read_amplitudes(scan, 0, 40))
+    assert samples.constants.scale[0] == np.float32(input_scale(scan))
+
+
+def test_a_scan_without_any_counts_is_named(small_scan: Scan) -> None:
+    dark = dataclasses.replace(small_scan, patterns=np.zeros((40, 32, 32)), source="dark.npz")
+    with pytest.raises(ScanError, match=r"All patterns of dark\.npz are zero"):
+        prepare_samples([small_scan, dark], validation_fraction=0.2)
 
 
 def test_several_scans_keep_their_own_scale_and_probe(small_scan: Scan) -> None:
@@ -285,7 +319,7 @@ def test_simulated_counts_follow_the_oracle_and_the_dose() -> None:
         whole[None] * 1.0,
         RNG(1),
     )
-    rate = physics.predict_rate(patch[None, None], scan.probe[None].astype(np.complex128))[0, 0]
+    rate = predict_rate(patch[None, None], scan.probe[None].astype(np.complex128))[0, 0]
     bright = rate > 5  # where a Poisson count is close to normal
     deviation = (drawn[0] - rate)[bright] / np.sqrt(rate[bright])
     assert abs(deviation).max() < 6

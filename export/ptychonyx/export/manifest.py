@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest
 from ptychonyx.runtime.model.verification import Verification
-from ptychonyx.training.config.config import PTYCHOPINN_ONLY, TrainingConfig
+from ptychonyx.training.config.config import PTYCHOPINN_ONLY, TrainingConfig, architecture_of
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights, digest_weights
 from ptychonyx.training.run import Run, digest_file
-from ptychonyx.training.train import architecture_of
 
 from .graph.assemble import OPSET
 
@@ -86,7 +85,7 @@ def read_run(run: Run) -> RunContents:
         weights=run.best_weights(),
         probe=run.probe(),
         provenance=provenance,
-        provenance_digest=digest_file(run.path / "provenance.json"),
+        provenance_digest=digest_file(run.provenance_file),
     )
     window_px = contents.architecture.window_px
     if contents.patch_px > window_px:

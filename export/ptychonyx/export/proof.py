@@ -9,7 +9,7 @@ from ptychonyx.runtime.model.verification import TOLERANCES, Verification
 from ptychonyx.training.backends import load_backend
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights
-from ptychonyx.training.physics import predict_rate
+from ptychonyx.training.physics.forward import predict_rate
 
 NUM_TEST_PATTERNS = 2
 

@@ -14,7 +14,7 @@ from .options import reconstruction_options, verbosity, with_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scans import compare, inspect, simulate
 from .terminal import INTERRUPTED, fail
-from .training import train
+from .training import cluster_options, train, training_settings
 
 
 class _Command(TyperCommand):
@@ -50,7 +50,7 @@ app = typer.Typer(
 COMMANDS = (
     inspect,
     simulate,
-    train,
+    with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
     export,
     derive,
     verify,
@@ -89,5 +89,7 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("Interrupted.", INTERRUPTED)
     except (RuntimeError, OSError, MemoryError) as error:
-        interrupted = type(error).__name__ == "TrainingInterruptedError"
+        from ptychonyx.runtime.errors import TrainingInterruptedError
+
+        interrupted = isinstance(error, TrainingInterruptedError)
         fail(error, INTERRUPTED if interrupted else 1)

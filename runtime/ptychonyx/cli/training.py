@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,28 +14,12 @@ from . import words
 from .options import Origin, Quantity, load_asked, scan_files
 from .terminal import say, stop_on_signal
 
+if TYPE_CHECKING:
+    from ptychonyx.training import TrainingResult
 
-def train(
-    scans: Annotated[list[Path], typer.Argument(exists=True, help="One or several scans.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
+
+def training_settings(
     backend: Annotated[words.Backend | None, typer.Option(help="Framework that trains.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(exists=True, help="YAML with training settings.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
-    ] = None,
-    probe: Annotated[
-        Path | None, typer.Option(exists=True, help="File whose probe is used instead.")
-    ] = None,
-    init_from: Annotated[
-        Path | None,
-        typer.Option(exists=True, help="Run or weights, of either backend, to start from."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete a run that is already there.")
-    ] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the patterns.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Samples in a step, over all devices.")
@@ -45,37 +30,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Weights and batch order.")] = None,
     quantity: Quantity = None,
     position_origin: Origin = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also log to RUN/tensorboard.")
-    ] = False,
-    mlflow: Annotated[
-        str | None, typer.Option(help="Also log to this MLflow tracking URI.")
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
     ] = None,
-    devices: Annotated[int, typer.Option(help="GPUs of a node, or processes on CPUs.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="Nodes; srun must start the processes.")] = 1,
-    strategy: Annotated[
-        words.Strategy, typer.Option(help="How devices share the work; ddp, fsdp: PyTorch.")
-    ] = "auto",
-) -> None:
-    """Train one model from scans; the same command resumes an interrupted run.
-
-    **Example:** `ptychonyx train scan.npz --backend pytorch --epochs 50 -o run`
-
-    **Example:** `ptychonyx train scan.npz -o run --set num_merged=4 --set schedule=cosine`
-    """
-    import os
-
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-    from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.training.config.config import load_config
-    from ptychonyx.training.distributed.launch import launch
-    from ptychonyx.training.distributed.workers import REQUEUE, find_workers, requeue
-    from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
-    from ptychonyx.training.train import TrainingInterruptedError
-    from ptychonyx.training.train import train as run
-
-    from .training_progress import show_training
-
+) -> dict[str, Any]:
+    """Return the settings that were given, which win over those of a configuration file."""
     flags = {
         "backend": backend,
         "epochs": epochs,
@@ -87,27 +47,76 @@ def train(
         "quantity": quantity,
         "position_origin": position_origin,
     }
-    overrides = _with_settings(flags, set_ or [])
+    return _with_settings(flags, set_ or [])
+
+
+def cluster_options(
+    devices: Annotated[int, typer.Option(help="GPUs of a node, or processes on CPUs.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Nodes; srun must start the processes.")] = 1,
+    strategy: Annotated[
+        words.Strategy, typer.Option(help="How devices share the work; ddp, fsdp: PyTorch.")
+    ] = "auto",
+) -> dict[str, Any]:
+    """Return which devices train the model, and how they share the work."""
+    return {"devices": devices, "num_nodes": num_nodes, "strategy": strategy}
+
+
+def train(
+    scans: Annotated[list[Path], typer.Argument(exists=True, help="One or several scans.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
+    settings: dict[str, Any],
+    cluster: dict[str, Any],
+    config: Annotated[
+        Path | None, typer.Option(exists=True, help="YAML with training settings.")
+    ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(exists=True, help="File whose probe is used instead.")
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Run or weights, of either backend, to start from."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete a run that is already there.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log to RUN/tensorboard.")
+    ] = False,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Also log to this MLflow tracking URI.")
+    ] = None,
+) -> None:
+    """Train one model from scans; the same command resumes an interrupted run.
+
+    **Example:** `ptychonyx train scan.npz --backend pytorch --epochs 50 -o run`
+
+    **Example:** `ptychonyx train scan.npz -o run --set num_merged=4 --set schedule=cosine`
+    """
+    from ptychonyx.runtime import load_probe
+    from ptychonyx.runtime.errors import TrainingInterruptedError
+    from ptychonyx.runtime.files import refuse_destroying_inputs
+    from ptychonyx.training import load_config
+    from ptychonyx.training import train as run
+    from ptychonyx.training.distributed.launch import launch
+    from ptychonyx.training.distributed.slurm import REQUEUE, requeue
+    from ptychonyx.training.distributed.workers import find_workers
+    from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
+
+    from .training_progress import show_training
+
     read = [file for path in scans for file in scan_files(path)]
     read += [path for path in (config, probe, init_from) if path is not None]
     refuse_destroying_inputs(read, emptied=[output] if overwrite else [])
-    settings = load_config(config, overrides)
-    workers = find_workers(
-        settings.backend,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        environment=os.environ,
-    )
+    chosen = load_config(config, settings)
+    workers = find_workers(chosen.backend, environment=os.environ, **cluster)
     if workers is None:
         command = [sys.executable, "-P", "-m", "ptychonyx.cli", *sys.argv[1:]]
-        raise typer.Exit(launch(command, devices, os.environ))
-    loaded = [load_asked(path, settings.quantity, settings.position_origin, None) for path in scans]
-    given = load_probe(probe) if probe is not None else None
+        raise typer.Exit(launch(command, cluster["devices"], os.environ))
+    loaded = [load_asked(path, chosen.quantity, chosen.position_origin, None) for path in scans]
     with ExitStack() as stack:
         logs = []
         if mlflow is not None and workers.is_first:
-            logs.append(stack.enter_context(log_to_mlflow(mlflow, output.name, settings)))
+            logs.append(stack.enter_context(log_to_mlflow(mlflow, output.name, chosen)))
         if tensorboard and workers.is_first:
             logs.append(stack.enter_context(log_to_tensorboard(output / "tensorboard")))
         stopped = stack.enter_context(stop_on_signal(*REQUEUE))
@@ -115,9 +124,9 @@ def train(
         try:
             result = run(
                 loaded,
-                settings,
+                chosen,
                 output,
-                probe=given,
+                probe=None if probe is None else load_probe(probe),
                 init_from=init_from,
                 overwrite=overwrite,
                 watcher=watcher,
@@ -125,10 +134,13 @@ def train(
             )
         except TrainingInterruptedError:
             if set(stopped) & set(REQUEUE):
-                requeue(workers, os.environ)
+                requeue(os.environ, is_first=workers.is_first)
             raise
-    if not workers.is_first:
-        return
+    if workers.is_first:
+        _say_result(result, output)
+
+
+def _say_result(result: TrainingResult, output: Path) -> None:
     say(
         f"Trained with {result.backend}: best epoch {result.best_epoch} of {result.epochs}, "
         f"validation loss {result.best_validation_loss:.6g}. "

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptychonyx.training import Watcher
 from ptychonyx.training.distributed.workers import Workers, is_orphaned
 from ptychonyx.training.loggers import Log
 from ptychonyx.training.run import EpochRow
-from ptychonyx.training.train import Watcher
 
 
 @contextmanager

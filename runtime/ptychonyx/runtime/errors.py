@@ -40,3 +40,7 @@ class ManifestError(ValueError):
 
 class ProviderError(RuntimeError):
     """An execution provider was asked for by name and did not start."""
+
+
+class TrainingInterruptedError(RuntimeError):
+    """Training was asked to stop; whole epochs are kept and the run can be resumed."""

@@ -53,7 +53,7 @@ def require_backend(backend: str) -> None:
 
 
 def load_backend(backend: str, part: str) -> ModuleType:
-    """Import one file (`network`, `beam`, `physics`, `loss`, `train`) of one backend, and nothing else.
+    """Import one file (`network`, `probe`, `physics`, `loss`, `train`) of one backend, and nothing else.
 
     Raises
     ------

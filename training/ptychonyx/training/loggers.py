@@ -56,7 +56,7 @@ def log_to_mlflow(tracking_uri: str, name: str, config: TrainingConfig) -> Itera
     tracking_uri : str
         MLflow's server or database.
     name : str
-        Of the run.
+        Name of the run.
     config : TrainingConfig
 
     Raises

@@ -1,6 +1,11 @@
-"""When the learning rate falls, which weights are best, and when training ends.
+"""The rules of training: Adam's constants, the learning rate, the best weights, and the end.
 
 Both backends ask the same function after each epoch, so neither has a rule of its own.
+
+Adam: w ← w − rate · m̂ / (sqrt(v̂) + epsilon), with bias-corrected m̂ and v̂ (Kingma and Ba, 2015,
+algorithm 1). PyTorch computes this; Keras puts epsilon beside the uncorrected sqrt(v), so the
+TensorFlow backend overrides that one step. With a weight decay (AdamW), w first shrinks by
+rate · decay · w in both.
 
 Schedules, with e epochs done of E, after a linear rise over `warmup_epochs`:
 
@@ -14,8 +19,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from .config.config import TrainingConfig
+
+
+class Adam(NamedTuple):
+    """The constants of Adam."""
+
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+ADAM: Final = Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+CLIP_EPSILON: Final = 1e-6
+"""Added to the norm of a gradient that may have to be shortened, as PyTorch does."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.files import write_atomically, write_json, write_text
 
 from .config.config import TrainingConfig, load_config
-from .network.weights import Weights, load_weights, save_weights
+from .network.weights import WEIGHTS_FILE, Weights, load_weights, save_weights
 from .policy import Progress
 
+CONFIG_FILE = "config.yaml"
 PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
 
 
@@ -48,12 +49,12 @@ class EpochRow:
 
     @property
     def samples_per_s(self) -> float:
-        """How fast it went."""
+        """Training samples a second."""
         return self.num_samples / self.seconds if self.seconds else 0.0
 
 
 class Best(NamedTuple):
-    """What is kept of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
+    """The results of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
 
     weights: Weights
     probe: NDArray[np.complex64]
@@ -78,13 +79,43 @@ class Run:
     is_written: bool = True
 
     @property
+    def config_file(self) -> Path:
+        """The configuration, as YAML; a folder without it is no run."""
+        return self.path / CONFIG_FILE
+
+    @property
+    def provenance_file(self) -> Path:
+        """Scans, versions and dates, as JSON."""
+        return self.path / "provenance.json"
+
+    @property
+    def history_file(self) -> Path:
+        """One row of losses for each epoch, as CSV."""
+        return self.path / "history.csv"
+
+    @property
+    def weights_file(self) -> Path:
+        """The weights of the best epoch."""
+        return self.path / WEIGHTS_FILE
+
+    @property
+    def probe_file(self) -> Path:
+        """The probe of the first scan."""
+        return self.path / "probe.npy"
+
+    @property
     def checkpoints(self) -> Path:
-        """Folder of the native checkpoints."""
+        """The folder of the native checkpoints."""
         return self.path / "checkpoints"
 
+    @property
+    def progress_file(self) -> Path:
+        """How far the run got, and the name of its native checkpoint, as JSON."""
+        return self.checkpoints / "progress.json"
+
     def provenance(self) -> dict[str, Any]:
-        """Return what provenance.json holds."""
-        values: dict[str, Any] = json.loads((self.path / "provenance.json").read_text())
+        """Return the content of provenance.json."""
+        values: dict[str, Any] = json.loads(self.provenance_file.read_text())
         return values
 
     def best_weights(self) -> Weights:
@@ -93,23 +124,21 @@ class Run:
 
     def probe(self) -> NDArray[np.complex64]:
         """Return the probe (modes, N, N) of the first scan, in sqrt(counts)."""
-        probe: NDArray[np.complex64] = np.load(self.path / "probe.npy", allow_pickle=False)
+        probe: NDArray[np.complex64] = np.load(self.probe_file, allow_pickle=False)
         return probe
 
     def history(self) -> list[dict[str, str]]:
         """Return the rows of history.csv."""
-        file = self.path / "history.csv"
-        if not file.exists():
+        if not self.history_file.exists():
             return []
-        with file.open(newline="") as lines:
+        with self.history_file.open(newline="") as lines:
             return list(csv.DictReader(lines))
 
     def saved_progress(self) -> tuple[Progress, Path] | None:
         """Return how far the run got and its native checkpoint, or None before the first epoch."""
-        file = self.checkpoints / "progress.json"
-        if not file.exists():
+        if not self.progress_file.exists():
             return None
-        values = json.loads(file.read_text())
+        values = json.loads(self.progress_file.read_text())
         return Progress(**values["progress"]), self.checkpoints / values["checkpoint"]
 
     def record_epoch(
@@ -123,8 +152,8 @@ class Run:
         """Keep one epoch: history, weights and probe if they are the best, the native checkpoint.
 
         progress.json is replaced last, so a run that dies at any point resumes from a whole epoch.
-        Processes that do not write take part in what must be gathered from all, by `best` and
-        `save_checkpoint`.
+        Processes that do not write call `best` and `save_checkpoint`, too: these may have to gather
+        from all processes.
         """
         if self.is_written:
             self._write_history(row)
@@ -137,7 +166,7 @@ class Run:
         if not self.is_written:
             return
         values = {"progress": dataclasses.asdict(progress), "checkpoint": checkpoint.name}
-        write_json(self.checkpoints / "progress.json", values)
+        write_json(self.progress_file, values)
         for old in self.checkpoints.glob(f"epoch-*{suffix}"):
             if old != checkpoint:
                 old.unlink()
@@ -150,13 +179,13 @@ class Run:
             "best_validation_loss": progress.best_loss,
             "epochs": progress.epoch,
         }
-        write_json(self.path / "provenance.json", values)
+        write_json(self.provenance_file, values)
 
     def _save_best(self, best: Best) -> None:
         if self.is_written:
-            save_weights(best.weights, self.path / "weights.safetensors")
-            if self.config.trains_beam:
-                save_array(best.probe, self.path / "probe.npy")
+            save_weights(best.weights, self.weights_file)
+            if self.config.trains_probe:
+                save_array(best.probe, self.probe_file)
 
     def _write_history(self, row: EpochRow) -> None:
         fields = [*(field.name for field in dataclasses.fields(EpochRow)), "samples_per_s"]
@@ -166,7 +195,7 @@ class Run:
         writer.writeheader()
         writer.writerows(rows)
         writer.writerow(dataclasses.asdict(row) | {"samples_per_s": row.samples_per_s})
-        write_text(self.path / "history.csv", lines.getvalue())
+        write_text(self.history_file, lines.getvalue())
 
 
 def open_run(path: Path) -> Run:
@@ -184,11 +213,12 @@ def open_run(path: Path) -> Run:
     ...
     ValueError: nowhere is not a run folder: it has no config.yaml. Make one with `ptychonyx train`.
     """
-    if not (path / "config.yaml").is_file():
+    file = path / CONFIG_FILE
+    if not file.is_file():
         raise ValueError(
-            f"{path} is not a run folder: it has no config.yaml. Make one with `ptychonyx train`."
+            f"{path} is not a run folder: it has no {CONFIG_FILE}. Make one with `ptychonyx train`."
         )
-    return Run(path, load_config(path / "config.yaml"))
+    return Run(path, load_config(file))
 
 
 def start_run(
@@ -206,19 +236,19 @@ def start_run(
     ValueError
         If `path` holds a finished or different run and `overwrite` is false, or is no run at all.
     """
+    run = Run(path, config)
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; give a folder for the run.")
-    if (path / "config.yaml").exists() and not overwrite:
+    if run.config_file.exists() and not overwrite:
         return _resume(path, config, inputs)
     if path.exists() and any(path.iterdir()):
-        if not (path / "config.yaml").exists():
+        if not run.config_file.exists():
             raise ValueError(f"{path} is not empty and not a run folder; give another folder.")
         shutil.rmtree(path)
-    run = Run(path, config)
     run.checkpoints.mkdir(parents=True)
-    save_array(probe, path / "probe.npy")
-    write_json(path / "provenance.json", _provenance(config, inputs))
-    config.save(path / "config.yaml")
+    save_array(probe, run.probe_file)
+    write_json(run.provenance_file, _provenance(config, inputs))
+    config.save(run.config_file)
     return run
 
 

@@ -17,8 +17,8 @@ import yaml
 from ptychonyx.runtime.files import write_text
 
 from ..backends import check_backend_name
-from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS
-from ..physics import OBJECT_LOSSES, PIXEL_LOSSES
+from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS, Architecture
+from ..physics.losses import OBJECT_LOSSES, PIXEL_LOSSES
 from .ptychopinn import is_ptychopinn, translate
 
 LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
@@ -47,15 +47,15 @@ class TrainingConfig:
     window_px : int or None
         Side N that the patterns must have; None takes any.
     pad_object, probe_big : bool or None
-        Of `ptychopinn`: object only in the central half of the window; a branch for its border.
-        None is true.
+        For `ptychopinn` only: reconstruct the object in the central half of the window; fill in the
+        border by a branch of its own. None is true.
     num_channels : int
         C, the neighbouring patterns that the network takes at once: 1, 4 or 9.
     num_merged : int or None
         Patterns of a group, whose patches must agree on one object while training; None is C. With
         C = 1 each of them goes through the network alone, and the exported model takes single ones.
     max_distance_px : float or None
-        Largest distance of the others from the pattern whose group it is; None is N/4.
+        Largest distance from a pattern to the other members of its group; None is N/4.
     loss : str or mapping of str to float
         "poisson", "amplitude" (both against the measured counts), "supervised" (against the scan's
         own object), "total_variation" (of the object); several with their weights.
@@ -86,7 +86,7 @@ class TrainingConfig:
         Share of the patterns, at the end of the scan's longer side, that only validates. With 0
         the training loss takes the place of the validation loss.
     precision : "float32" or "bfloat16"
-        Of the network's arithmetic; weights, physics and losses are always float32.
+        Precision of the network's arithmetic; weights, physics and losses are always float32.
     seed : int
         Seeds the first weights, the groups and the order of the batches, alike in both backends.
     quantity : "counts", "amplitude" or None
@@ -170,7 +170,7 @@ class TrainingConfig:
         return self.num_merged or self.num_channels
 
     @property
-    def trains_beam(self) -> bool:
+    def trains_probe(self) -> bool:
         """Whether the probe, or its power, is improved together with the network."""
         return self.trainable_probe or self.trainable_gain
 
@@ -189,6 +189,26 @@ class TrainingConfig:
     def save(self, path: Path) -> None:
         """Write the whole configuration as YAML."""
         write_text(path, yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
+
+
+def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
+    """Return the network that a configuration describes, for N×N patterns.
+
+    Examples
+    --------
+    >>> architecture_of(TrainingConfig(filters=0.5), window_px=64).num_parameters
+    268514
+    """
+    return Architecture(
+        name=config.architecture,
+        window_px=window_px,
+        num_channels=config.num_channels,
+        filters=config.filters,
+        amplitude_activation=config.amplitude_activation,
+        amplitude_max=config.amplitude_max,
+        pad_object=config.pad_object is not False,
+        probe_big=config.probe_big is not False,
+    )
 
 
 def load_config(

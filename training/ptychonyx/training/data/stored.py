@@ -1,12 +1,9 @@
-"""What a large training set leaves in its files: indexed like an array, read batch by batch."""
+"""Large training sets that stay in their files: indexed like an array, read batch by batch."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +11,6 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.scaling import read_amplitudes_of
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitching.patches import cut_patches
-
-BATCHES_AHEAD = 2
-"""Made while the network is busy; more would only use memory."""
-
-_Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -64,9 +55,9 @@ class StoredTruth:
     Attributes
     ----------
     objects : sequence of complex128 array, shape (H, W)
-        Of each scan.
+        Object of each scan.
     corners_px : float64 array, shape (n, 2)
-        Of each window, in the pixels of its scan's object.
+        Top-left pixel (y, x) of each window, in the pixels of its scan's object.
     starts : int64 array, shape (S,)
         Index of each scan's first pattern.
     window_px : int
@@ -96,26 +87,3 @@ def _by_scan(
     for scan in np.unique(scans):
         chosen = scans == scan
         yield int(scan), chosen, indexes[chosen] - starts[scan]
-
-
-def made_ahead(make: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
-    """Yield `make(item)` of each item, in order, made by a thread while the caller is busy.
-
-    What `make` raises is raised here, when its turn has come.
-
-    Examples
-    --------
-    >>> list(made_ahead(lambda number: number**2, range(4)))
-    [0, 1, 4, 9]
-    """
-    waiting: deque[Future[_Made]] = deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-    try:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > BATCHES_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -34,7 +34,7 @@ def launch(command: Sequence[str], num: int, environment: Mapping[str, str]) -> 
 
     Each finds its place by LOCAL_RANK and its partners by MASTER_ADDR and MASTER_PORT, or TF_CONFIG.
     Signals are handed on. Once one has failed, the others are ended. What the first one prints is
-    shown, and what another one printed if it was the one that failed.
+    shown; if another one failed first, so is its output.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def _wait(processes: list[subprocess.Popen[bytes]], outputs: Sequence[IO[bytes]]
         if failed:
             break
         time.sleep(POLL_S)
-    # of those that failed at once, one was the cause: killed, or with a code that says more than 1
+    # Several may have failed between two polls; report the likeliest cause: a process that a signal
+    # killed, then any exit code but 1.
     rank, code = min(failed.items(), key=lambda each: (each[1] > 0, each[1] == 1, each[0]))
     _wait_for(processes)
     if rank > 0:
@@ -105,7 +106,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], outputs: Sequence[IO[bytes]]
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    """End what still runs: asked first, and by force after a while."""
+    """End the processes that still run: ask first, and use force after a while."""
     for action in (subprocess.Popen.terminate, subprocess.Popen.kill):
         for process in processes:
             if process.poll() is None:

@@ -1,37 +1,28 @@
-"""The processes that train one model together: which of them this is, and who starts them.
+"""The processes that train one model together, and the place of this one among them.
 
-A scheduler starts all of them (srun; or whoever sets TF_CONFIG, or LOCAL_RANK and MASTER_ADDR); else
-`ptychonyx train --devices N` starts those of its own machine itself.
+A scheduler starts all of them: srun, or another one that sets TF_CONFIG, or LOCAL_RANK and
+MASTER_ADDR. Without one, `launch` starts those of its own machine.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-import signal
-import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..config.config import TrainingConfig
-
-logger = logging.getLogger(__name__)
+from .slurm import find_task
 
 LOST_CONNECTION = re.compile("connect|Connect|abort|Abort|gloo|NCCL")
-"""In what the frameworks say when another process is gone."""
+"""Matches the errors that gloo, NCCL and TensorFlow raise when another process has died."""
 
 STRATEGIES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("auto", "mirrored", "multi_worker_mirrored"),
     "pytorch": ("auto", "ddp", "fsdp"),
 }
 """Backend -> how several devices can train one model; "auto" takes a process for each device."""
-REQUEUE = (signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()
-"""By which SLURM says that the job will end soon (`#SBATCH --signal`); Windows has none."""
-REQUEUE_S = 20.0
-"""Given to the first process to put the job back into the queue."""
 LAUNCHER = "PTYCHONYX_LAUNCHER"
 """Set for processes that `launch` started: the id of the one that started them."""
 
@@ -77,6 +68,12 @@ class Workers:
         return self.devices * self.num_nodes
 
     @property
+    def own_devices(self) -> range:
+        """Numbers of the devices that this process feeds, among all devices."""
+        num = self.num_devices // self.num
+        return range(self.rank * num, (self.rank + 1) * num)
+
+    @property
     def is_first(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
@@ -119,7 +116,7 @@ def find_workers(
     Returns
     -------
     Workers or None
-        None if there must be several processes, but nobody has started them yet.
+        None if there must be several processes, but they have not been started yet.
 
     Raises
     ------
@@ -134,23 +131,22 @@ def find_workers(
     >>> find_workers("pytorch", devices=2, environment={}) is None
     True
     """
-    for name, value in (("--devices", devices), ("--num-nodes", num_nodes)):
+    for name, value in (("devices", devices), ("num_nodes", num_nodes)):
         if value < 1:
             raise ValueError(f"`{name}` is {value}, expected at least 1.")
     if strategy not in STRATEGIES[backend]:
         named = ", ".join(f'"{name}"' for name in STRATEGIES[backend])
-        raise ValueError(f"`--strategy` is {strategy!r}, expected of {backend} one of: {named}.")
+        raise ValueError(f"`strategy` is {strategy!r}, expected of {backend} one of: {named}.")
     if strategy == "mirrored" and num_nodes > 1:
         raise ValueError(
-            f'`--strategy` is "mirrored", one process on one machine, but `--num-nodes` is {num_nodes}; '
+            f'`strategy` is "mirrored", one process on one machine, but `num_nodes` is {num_nodes}; '
             'use "multi_worker_mirrored".'
         )
     alone = Workers(devices, num_nodes, strategy)
-    num_tasks = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
-    if num_tasks > 1:
-        _check_number(alone, num_tasks, "srun started")
-        rank, local_rank = int(environment["SLURM_PROCID"]), int(environment["SLURM_LOCALID"])
-        return Workers(devices, num_nodes, strategy, rank, local_rank, has_slurm=True)
+    task = find_task(environment)
+    if task is not None:
+        _check_number(alone, task.num_tasks, "srun started")
+        return Workers(devices, num_nodes, strategy, task.rank, task.local_rank, has_slurm=True)
     if alone.num == 1:
         return alone
     if backend == "tensorflow" and "TF_CONFIG" in environment:
@@ -168,7 +164,7 @@ def find_workers(
             "pytorch": "LOCAL_RANK, NODE_RANK, MASTER_ADDR and MASTER_PORT for each process",
         }[backend]
         raise ValueError(
-            f"`--num-nodes` is {num_nodes}, but nothing says where the other nodes are; start the "
+            f"`num_nodes` is {num_nodes}, but nothing says where the other nodes are; start the "
             f"command with srun, or set {how}."
         )
     return None
@@ -197,37 +193,9 @@ def is_orphaned() -> bool:
     return launcher is not None and os.getppid() != int(launcher)
 
 
-def requeue(workers: Workers, environment: Mapping[str, str]) -> None:
-    """Put the SLURM job of this process back into the queue, if it has one.
-
-    Of several processes the first one does it, and the others wait to be ended with the job: when a
-    process ends, srun may end all the others, also the first one before it is done.
-
-    Raises
-    ------
-    RuntimeError
-        If SLURM refuses.
-    """
-    job = environment.get("SLURM_JOB_ID")
-    if not workers.is_first:
-        time.sleep(REQUEUE_S if workers.has_slurm else 0.0)
-    if job is None or not workers.is_first:
-        return
-    if "SLURM_ARRAY_JOB_ID" in environment:
-        job = f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
-    try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        raise RuntimeError(
-            f"Job {job} could not be put back into the queue ({str(reason).strip()}); submit it again."
-        ) from error
-    logger.info("Job %s was put back into the queue.", job)
-
-
 def _check_number(workers: Workers, found: int, how: str) -> None:
     if workers.num != found:
         raise ValueError(
-            f"`--devices` is {workers.devices} and `--num-nodes` {workers.num_nodes}, which needs "
+            f"`devices` is {workers.devices} and `num_nodes` {workers.num_nodes}, which needs "
             f"{workers.num} processes, but {how} {found}; make them equal."
         )

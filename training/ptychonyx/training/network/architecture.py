@@ -94,12 +94,12 @@ class Architecture:
 
     @property
     def is_backprojected(self) -> bool:
-        """Whether the network sees each pattern also taken back to the object."""
+        """Whether the input also holds the back-projection of each pattern."""
         return NETWORKS[self.name].is_backprojected
 
     @property
     def num_features(self) -> int:
-        """Images that go in: the scaled amplitudes, and what `backprojection` makes of them."""
+        """Number of input images: the scaled amplitudes, and perhaps their back-projections."""
         return self.num_channels * (NUM_BACKPROJECTED if self.is_backprojected else 1)
 
     @property
@@ -196,9 +196,9 @@ def _ptychopinn(architecture: Architecture, name: str, activation: Activation) -
 
 
 def _unet(architecture: Architecture) -> Layers:
-    """Halve and double the size, and keep what was seen at each: Ronneberger et al., 2015.
+    """Halve and double the size, and keep the features of each: Ronneberger et al., 2015.
 
-    It needs input that is in the object's place already, which is what a back-projection does.
+    Its input must already lie in the plane of the object, as a back-projection does.
     """
     widths = architecture.encoder_widths
     layers = block("bottleneck", widths[-1], widths[-1])

@@ -1,8 +1,8 @@
 """A pattern taken back to the object through the probe, as if the object were vacuum.
 
-The detector keeps the amplitude of each pixel and loses its phase. Lent the phase that the beam
-alone would have there, the pattern goes back to the object's plane, and divided by the beam it is a
-first, blurred sight of the object with its twin image: a step of the ptychographic iterative engine
+The detector keeps the amplitude of each pixel and loses its phase. With the phase that the probe
+alone would have there, the pattern is propagated back to the object's plane; divided by the probe it
+is a first, blurred sight of the object with its twin image: a step of the ptychographic iterative engine
 (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009)) from a flat start. It is linear in the
 measured amplitude and puts everything in its place, so that a network need not learn to transform.
 
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 SPECTRUM, OBJECT = "backprojection.spectrum", "backprojection.object"
 """Names of the constants u and b among a network's weights; they are never trained."""
 DARK_SHARE = 1e-3
-"""ε₁, of the largest amplitude of the beam on the detector: where it is dark, its phase is noise."""
+"""ε₁, as a share of the probe's largest amplitude on the detector: where it is dark, its phase is noise."""
 UNLIT_SHARE = 0.05
-"""ε₂, of the largest intensity of the beam on the object: what it did not light stays near zero."""
+"""ε₂, as a share of the probe's largest intensity on the object: unlit pixels stay near zero."""
 
 
 def backprojection_constants(
@@ -49,11 +49,11 @@ def backprojection_constants(
     {'backprojection.spectrum': (3, 2, 16, 16), 'backprojection.object': (3, 2, 16, 16)}
     """
     scaled = scale * probe.astype(np.complex128)
-    beam = np.fft.fftshift(np.fft.fft2(scaled, norm="ortho"), axes=(-2, -1))
-    amplitude = np.sqrt(np.sum(np.abs(beam) ** 2, axis=0))
+    far_field = np.fft.fftshift(np.fft.fft2(scaled, norm="ortho"), axes=(-2, -1))
+    amplitude = np.sqrt(np.sum(np.abs(far_field) ** 2, axis=0))
     intensity = np.sum(np.abs(scaled) ** 2, axis=0)
     return {
-        SPECTRUM: _as_parts(beam / (amplitude + DARK_SHARE * amplitude.max())),
+        SPECTRUM: _as_parts(far_field / (amplitude + DARK_SHARE * amplitude.max())),
         OBJECT: _as_parts(scaled.conj() / (intensity + UNLIT_SHARE * intensity.max())),
     }
 
@@ -66,14 +66,14 @@ def backproject(
     Examples
     --------
     >>> probe = np.exp(-np.hypot(*np.mgrid[-8:8, -8:8]) ** 2 / 9).astype(complex)[None]
-    >>> beam = np.abs(np.fft.fftshift(np.fft.fft2(probe[0], norm="ortho")))
+    >>> amplitude = np.abs(np.fft.fftshift(np.fft.fft2(probe[0], norm="ortho")))
     >>> constants = backprojection_constants(probe, 1.0)
-    >>> seen = backproject(beam, constants[SPECTRUM], constants[OBJECT])
+    >>> seen = backproject(amplitude, constants[SPECTRUM], constants[OBJECT])
     >>> abs(seen[8, [0, 4, 8]]).round(2)
     array([0.  , 0.36, 0.95])
     """
-    beam, inverse = _as_complex(spectrum), _as_complex(object_)
-    waves = np.fft.ifftshift(amplitude[..., None, :, :] * beam, axes=(-2, -1))
+    far_field, inverse = _as_complex(spectrum), _as_complex(object_)
+    waves = np.fft.ifftshift(amplitude[..., None, :, :] * far_field, axes=(-2, -1))
     return np.asarray(np.sum(np.fft.ifft2(waves, norm="ortho") * inverse, axis=-3))
 
 

@@ -6,8 +6,9 @@ are counted in `num_in` and `num_out`; what a layer means does not depend on the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 ACTIVATIONS = ("relu", "sigmoid", "swish", "softplus", "tanh")
 """What a name means: max(x, 0); 1/(1+e^-x); x/(1+e^-x); ln(1+e^x); tanh x."""
@@ -65,14 +66,14 @@ class Border:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of what several branches make of the same input."""
+    """The sum of the outputs of several branches, which have the same input."""
 
     branches: tuple[Layers, ...]
 
 
 @dataclass(frozen=True)
 class Concatenation:
-    """The channels of what several branches make of the same input, one after the other."""
+    """The channels of the outputs of several branches, which have the same input."""
 
     branches: tuple[Layers, ...]
 
@@ -100,9 +101,8 @@ def convolutions(layers: Layers) -> Iterator[Convolution]:
     for layer in layers:
         if isinstance(layer, Convolution):
             yield layer
-        elif isinstance(layer, Sum | Concatenation):
-            for branch in layer.branches:
-                yield from convolutions(branch)
+        for branch in layer.branches if isinstance(layer, Sum | Concatenation) else ():
+            yield from convolutions(branch)
 
 
 def count_operations(layers: Layers, side_px: int) -> tuple[int, int]:
@@ -115,16 +115,28 @@ def count_operations(layers: Layers, side_px: int) -> tuple[int, int]:
     """
     total = 0
     for layer in layers:
-        if isinstance(layer, Convolution):
-            total += 2 * 9 * layer.num_in * layer.num_out * side_px**2
-        elif isinstance(layer, MaxPool):
-            side_px //= 2
-        elif isinstance(layer, Upsample):
-            side_px *= 2
-        elif isinstance(layer, Pad):
-            side_px += 2 * layer.width_px
-        elif isinstance(layer, Sum | Concatenation):
-            counts = [count_operations(branch, side_px) for branch in layer.branches]
-            total += sum(count for count, _ in counts)
-            side_px = counts[0][1]
+        count, side_px = OPERATIONS[type(layer)](layer, side_px)
+        total += count
     return total, side_px
+
+
+def _count_branches(layer: Sum | Concatenation, side_px: int) -> tuple[int, int]:
+    counts = [count_operations(branch, side_px) for branch in layer.branches]
+    return sum(count for count, _ in counts), counts[0][1]
+
+
+OPERATIONS: dict[type[Layer], Callable[[Any, int], tuple[int, int]]] = {
+    Convolution: lambda layer, side_px: (
+        2 * 9 * layer.num_in * layer.num_out * side_px**2,
+        side_px,
+    ),
+    Activation: lambda layer, side_px: (0, side_px),
+    MaxPool: lambda layer, side_px: (0, side_px // 2),
+    Upsample: lambda layer, side_px: (0, 2 * side_px),
+    Channels: lambda layer, side_px: (0, side_px),
+    Pad: lambda layer, side_px: (0, side_px + 2 * layer.width_px),
+    Border: lambda layer, side_px: (0, side_px),
+    Sum: _count_branches,
+    Concatenation: _count_branches,
+}
+"""What each kind of layer does to `count_operations`: operations it adds, and the side after it."""

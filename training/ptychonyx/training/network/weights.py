@@ -19,6 +19,8 @@ from ptychonyx.runtime.files import write_atomically
 from .architecture import Architecture
 from .backprojection import OBJECT, SPECTRUM
 
+WEIGHTS_FILE = "weights.safetensors"
+"""Name of the best weights in a run folder."""
 Weights = dict[str, NDArray[np.float32]]
 
 
@@ -112,7 +114,7 @@ def load_weights(path: Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    file = path / "weights.safetensors" if path.is_dir() else path
+    file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise ValueError(
             f"There are no weights at {file}; give a run folder or a .safetensors file."
@@ -121,7 +123,7 @@ def load_weights(path: Path) -> Weights:
         weights: Weights = load_file(file)
     except SafetensorError as error:
         raise ValueError(
-            f"{file} is not a safetensors file ({error}); give the weights.safetensors of a run."
+            f"{file} is not a safetensors file ({error}); give the {WEIGHTS_FILE} of a run."
         ) from None
     return weights
 

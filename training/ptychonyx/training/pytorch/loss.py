@@ -1,4 +1,4 @@
-"""The losses in PyTorch; `ptychonyx.training.physics.loss` is their oracle."""
+"""The losses in PyTorch; `ptychonyx.training.physics.losses` is their oracle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..physics import FLAT_SLOPE_SQUARED, Measured, Prediction
+from ..physics.losses import FLAT_SLOPE_SQUARED, Measured, Prediction
 
 
 def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) -> Tensor:
@@ -18,7 +18,7 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
     terms : mapping of str to float
         Name and weight of each term.
     predicted, measured
-        Tensors, as `physics.Prediction` and `physics.Measured` describe them.
+        Tensors, as `losses.Prediction` and `losses.Measured` describe them.
     """
     weighted = [weight * _term(name, predicted, measured) for name, weight in terms.items()]
     return torch.stack(weighted).sum()
@@ -49,14 +49,14 @@ def _amplitude(rate: Tensor, counts: Tensor) -> Tensor:
 
 def _supervised(predicted: Prediction, measured: Measured) -> Tensor:
     difference = predicted.object_ - measured.truth
-    return _weighted_mean(difference.real.abs() + difference.imag.abs(), measured.weights)
+    return _weighted_mean(difference.real.abs() + difference.imag.abs(), measured.illumination)
 
 
 def _total_variation(predicted: Prediction, measured: Measured) -> Tensor:
     object_ = predicted.object_
     squared = _slope_squared(object_.real) + _slope_squared(object_.imag)
     steepness = torch.sqrt(squared + FLAT_SLOPE_SQUARED)
-    return _weighted_mean(steepness, measured.weights[:, :-1, :-1])
+    return _weighted_mean(steepness, measured.illumination[:, :-1, :-1])
 
 
 def _slope_squared(image: Tensor) -> Tensor:

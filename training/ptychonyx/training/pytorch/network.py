@@ -33,7 +33,7 @@ from .backprojection import backproject
 
 
 class Network(nn.Module):
-    """What `features` makes of scaled amplitudes in, amplitude and phase of the object patch out.
+    """Map input features (see `features`) to amplitude and phase of each object patch.
 
     Both are (batch, C, N, N); phase in rad. Convolutions are named as in the weights file.
     """
@@ -56,7 +56,7 @@ class Network(nn.Module):
             self.register_buffer(name, torch.zeros(0, dtype=dtype), persistent=False)
 
     def features(self, scaled_amplitude: Tensor) -> Tensor:
-        """Return what the network sees of patterns (batch, C, N, N)."""
+        """Return the input of the network, from scaled amplitudes (batch, C, N, N)."""
         if not self.architecture.is_backprojected:
             return scaled_amplitude
         seen = backproject(scaled_amplitude, self.spectrum, self.object_)

@@ -1,14 +1,15 @@
-"""The forward model in PyTorch; `ptychonyx.training.physics` is its oracle."""
+"""Merging and the forward model in PyTorch; `ptychonyx.training.physics` is their oracle."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
+from ..physics.forward import RATE_FLOOR_COUNTS
+from ..physics.merging import NO_OVERLAP, OWN_SHARE, toeplitz_index
 
 
-def turn_to_first(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+def turn_to_first(object_patches: Tensor, kernels: Tensor, illumination: Tensor) -> Tensor:
     """Multiply each patch of a group by the one phase factor that fits it to the first patch.
 
     z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
@@ -17,14 +18,14 @@ def turn_to_first(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     ----------
     object_patches : complex tensor, shape (B, C, N, N)
     kernels : real tensor, shape (B, C, C, 2, 2N − 1)
-    weights : real tensor, shape (B, N, N)
+    illumination : real tensor, shape (B, N, N)
 
     Returns
     -------
     complex tensor, shape (B, C, N, N)
     """
     down, across = _shift_matrices(kernels[:, 0], object_patches.shape[-1])
-    weight = weights[:, None]
+    weight = illumination[:, None]
     layers = torch.stack([weight * object_patches.real, weight * object_patches.imag], dim=2)
     real, imaginary = (down @ layers @ across).unbind(dim=2)
     shifted = torch.complex(real, imaginary)
@@ -33,7 +34,7 @@ def turn_to_first(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     return (common / length)[..., None, None] * object_patches
 
 
-def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+def merge_patches(object_patches: Tensor, kernels: Tensor, illumination: Tensor) -> Tensor:
     """Let the patches of each group agree on one object, seen through each of their windows.
 
     E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
@@ -42,24 +43,24 @@ def merge_patches(object_patches: Tensor, kernels: Tensor, weights: Tensor) -> T
     ----------
     object_patches : complex tensor, shape (B, C, N, N)
     kernels : real tensor, shape (B, C, C, 2, 2N − 1)
-    weights : real tensor, shape (B, N, N)
+    illumination : real tensor, shape (B, N, N)
 
     Returns
     -------
     complex tensor, shape (B, C, N, N)
     """
     down, across = _shift_matrices(kernels, object_patches.shape[-1])
-    weight = weights[:, None].expand(object_patches.shape)
+    weight = illumination[:, None].expand(object_patches.shape)
     layers = torch.stack(
         [weight * object_patches.real, weight * object_patches.imag, weight], dim=2
     )
     real, imaginary, divisor = (down @ layers[:, None] @ across).sum(dim=2).unbind(dim=2)
     merged = torch.complex(real, imaginary) + OWN_SHARE * object_patches
-    return merged / (divisor.detach() + OWN_SHARE)  # it depends on the weights alone
+    return merged / (divisor.detach() + OWN_SHARE)  # it depends on the illumination alone
 
 
 def _shift_matrices(kernels: Tensor, window_px: int) -> tuple[Tensor, Tensor]:
-    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    """Return matrices that shift layers along y, from the left, and along x, from the right."""
     index = torch.from_numpy(toeplitz_index(window_px)).to(kernels.device)
     matrices = kernels[..., index]
     return matrices[..., 0, None, :, :], matrices[..., 1, None, :, :].transpose(-1, -2)

@@ -11,7 +11,7 @@ from ..config.config import TrainingConfig
 from ..data.samples import ScanConstants
 
 
-class Beam(torch.nn.Module):
+class ProbeParameters(torch.nn.Module):
     """The probe of each scan, constant or trained; √gain · unit · (real + i·imaginary)."""
 
     unit: Tensor
@@ -40,15 +40,15 @@ class Beam(torch.nn.Module):
         return torch.complex(factor * self.real[scan], factor * self.imaginary[scan])
 
 
-def beam_parameters(beam: Beam) -> dict[str, torch.nn.Parameter]:
-    """Return what is trained of the beam, by name."""
-    found = {f"beam.{name}": value for name, value in beam.named_parameters()}
+def probe_parameters(probe: ProbeParameters) -> dict[str, torch.nn.Parameter]:
+    """Return the trained parameters of the probe, by name."""
+    found = {f"probe.{name}": value for name, value in probe.named_parameters()}
     return {name: value for name, value in found.items() if value.requires_grad}
 
 
-def trained_probe(beam: Beam) -> NDArray[np.complex64]:
+def trained_probe(probe: ProbeParameters) -> NDArray[np.complex64]:
     """Return the probe (modes, N, N) of the first scan, gain included, in sqrt(counts)."""
     with torch.no_grad():
-        probe = beam(torch.zeros(1, dtype=torch.int64, device=beam.unit.device))[0]
-    result: NDArray[np.complex64] = probe.cpu().numpy().astype(np.complex64)
+        first = probe(torch.zeros(1, dtype=torch.int64, device=probe.unit.device))[0]
+    result: NDArray[np.complex64] = first.cpu().numpy().astype(np.complex64)
     return result

@@ -14,6 +14,8 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
 from torch.nn.parallel import DistributedDataParallel
 
+from ptychonyx.runtime.errors import TrainingInterruptedError
+
 from ..config.config import TrainingConfig
 from ..distributed.workers import LOST_CONNECTION, Workers
 
@@ -28,8 +30,9 @@ def make_strategy(workers: Workers, config: TrainingConfig) -> dict[str, Any]:
     """
     if workers.strategy == "fsdp" and config.gradient_clip_norm is not None:
         raise ValueError(
-            f"`gradient_clip_norm` is {config.gradient_clip_norm}, but with `--strategy fsdp` no "
-            "process sees the whole gradient; use ddp, or leave it out."
+            f"`gradient_clip_norm` is {config.gradient_clip_norm}, but `strategy` is "
+            f"{workers.strategy!r}, with which no process sees the whole gradient; use ddp, or leave "
+            "it out."
         )
     # not Lightning's own requeueing, which saves in mid-epoch: whole epochs are kept
     environment = SLURMEnvironment(auto_requeue=False) if workers.has_slurm else None
@@ -41,10 +44,12 @@ def make_strategy(workers: Workers, config: TrainingConfig) -> dict[str, Any]:
     return {"strategy": strategy, "plugins": [environment or LightningEnvironment()]}
 
 
-def _sync_buffers_option() -> str:
-    """Return the name of the option, which torch 2.13 renamed."""
-    options = inspect.signature(DistributedDataParallel.__init__).parameters
-    return "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
+def sum_over_workers(strategy: Strategy, workers: Workers, *values: float) -> tuple[float, ...]:
+    """Return the sums of some numbers over all processes."""
+    if workers.num == 1:
+        return values
+    own = torch.tensor(values, dtype=torch.float64, device=strategy.root_device)
+    return tuple(strategy.reduce(own, reduce_op="sum").tolist())
 
 
 def join(trainer: lightning.Trainer, workers: Workers) -> None:
@@ -53,16 +58,10 @@ def join(trainer: lightning.Trainer, workers: Workers) -> None:
         trainer.strategy.setup_environment()
 
 
-def sum_over_workers(trainer: lightning.Trainer, *values: float) -> tuple[float, ...]:
-    """Return the sums of some numbers over all processes."""
-    if trainer.world_size == 1:
-        return values
-    own = torch.tensor(values, dtype=torch.float64, device=trainer.strategy.root_device)
-    return tuple(trainer.strategy.reduce(own, reduce_op="sum").tolist())
-
-
 def is_lost_worker(error: RuntimeError) -> bool:
-    """Tell whether an error of torch means that another process is gone."""
+    """Tell whether an error means that another process is gone."""
+    if isinstance(error, TrainingInterruptedError):
+        return False  # the folder that it names may be called anything
     is_distributed = isinstance(error, torch.distributed.DistError)
     return is_distributed or LOST_CONNECTION.search(str(error)) is not None  # gloo's have no type
 
@@ -79,3 +78,9 @@ def own_signals() -> Callable[[], None]:
             signal.signal(signal.SIGTERM, before)
 
     return take
+
+
+def _sync_buffers_option() -> str:
+    """Return the name of the option, which torch 2.13 renamed."""
+    options = inspect.signature(DistributedDataParallel.__init__).parameters
+    return "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"

@@ -1,4 +1,4 @@
-"""The losses in TensorFlow; `ptychonyx.training.physics.loss` is their oracle."""
+"""The losses in TensorFlow; `ptychonyx.training.physics.losses` is their oracle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from ..physics import FLAT_SLOPE_SQUARED, Measured, Prediction
+from ..physics.losses import FLAT_SLOPE_SQUARED, Measured, Prediction
 
 
 def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) -> tf.Tensor:
@@ -17,7 +17,7 @@ def loss(terms: Mapping[str, float], predicted: Prediction, measured: Measured) 
     terms : mapping of str to float
         Name and weight of each term.
     predicted, measured
-        Tensors, as `physics.Prediction` and `physics.Measured` describe them.
+        Tensors, as `losses.Prediction` and `losses.Measured` describe them.
     """
     weighted = [weight * _term(name, predicted, measured) for name, weight in terms.items()]
     return tf.add_n(weighted)
@@ -49,14 +49,14 @@ def _amplitude(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
 def _supervised(predicted: Prediction, measured: Measured) -> tf.Tensor:
     difference = predicted.object_ - measured.truth
     size = tf.abs(tf.math.real(difference)) + tf.abs(tf.math.imag(difference))
-    return _weighted_mean(size, measured.weights)
+    return _weighted_mean(size, measured.illumination)
 
 
 def _total_variation(predicted: Prediction, measured: Measured) -> tf.Tensor:
     object_ = predicted.object_
     squared = _slope_squared(tf.math.real(object_)) + _slope_squared(tf.math.imag(object_))
     steepness = tf.sqrt(squared + tf.constant(FLAT_SLOPE_SQUARED, squared.dtype))
-    return _weighted_mean(steepness, measured.weights[:, :-1, :-1])
+    return _weighted_mean(steepness, measured.illumination[:, :-1, :-1])
 
 
 def _slope_squared(image: tf.Tensor) -> tf.Tensor:

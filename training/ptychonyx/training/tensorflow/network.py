@@ -34,7 +34,7 @@ MakeUpsample = Callable[[], keras.layers.Layer]
 
 
 class Network(keras.Model):
-    """What `features` makes of scaled amplitudes in, amplitude and phase of the object patch out.
+    """Map input features (see `features`) to amplitude and phase of each object patch.
 
     Both are (batch, C, N, N); phase in rad. Convolutions are named as in the weights file; inside,
     channels are last, as TensorFlow wants them on the CPU.
@@ -56,7 +56,7 @@ class Network(keras.Model):
         self.built = True
 
     def features(self, scaled_amplitude: tf.Tensor) -> tf.Tensor:
-        """Return what the network sees of patterns (batch, C, N, N)."""
+        """Return the input of the network, from scaled amplitudes (batch, C, N, N)."""
         if not self.architecture.is_backprojected:
             return scaled_amplitude
         spectrum, object_ = (

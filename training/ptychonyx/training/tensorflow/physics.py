@@ -1,13 +1,16 @@
-"""The forward model in TensorFlow; `ptychonyx.training.physics` is its oracle."""
+"""Merging and the forward model in TensorFlow; `ptychonyx.training.physics` is their oracle."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from ..physics import NO_OVERLAP, OWN_SHARE, RATE_FLOOR_COUNTS, toeplitz_index
+from ..physics.forward import RATE_FLOOR_COUNTS
+from ..physics.merging import NO_OVERLAP, OWN_SHARE, toeplitz_index
 
 
-def turn_to_first(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+def turn_to_first(
+    object_patches: tf.Tensor, kernels: tf.Tensor, illumination: tf.Tensor
+) -> tf.Tensor:
     """Multiply each patch of a group by the one phase factor that fits it to the first patch.
 
     z_d = s_d / |s_d|, s_d = Σ conj(S_0d(w·O_d)) · S_00(w·O_0).
@@ -16,14 +19,14 @@ def turn_to_first(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     ----------
     object_patches : complex tensor, shape (B, C, N, N)
     kernels : real tensor, shape (B, C, C, 2, 2N − 1)
-    weights : real tensor, shape (B, N, N)
+    illumination : real tensor, shape (B, N, N)
 
     Returns
     -------
     complex tensor, shape (B, C, N, N)
     """
     down, across = _shift_matrices(kernels[:, 0], object_patches.shape[-1])
-    weight = weights[:, None]
+    weight = illumination[:, None]
     real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
     layers = tf.stack([weight * real, weight * imaginary], axis=2)
     real, imaginary = tf.unstack(down @ layers @ across, axis=2)
@@ -34,7 +37,9 @@ def turn_to_first(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     return (common / tf.complex(length, tf.zeros_like(length)))[..., None, None] * object_patches
 
 
-def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+def merge_patches(
+    object_patches: tf.Tensor, kernels: tf.Tensor, illumination: tf.Tensor
+) -> tf.Tensor:
     """Let the patches of each group agree on one object, seen through each of their windows.
 
     E_c = (Σ_d S_cd(w·O_d) + ε·O_c) / (Σ_d S_cd(w) + ε).
@@ -43,7 +48,7 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     ----------
     object_patches : complex tensor, shape (B, C, N, N)
     kernels : real tensor, shape (B, C, C, 2, 2N − 1)
-    weights : real tensor, shape (B, N, N)
+    illumination : real tensor, shape (B, N, N)
 
     Returns
     -------
@@ -51,18 +56,18 @@ def merge_patches(object_patches: tf.Tensor, kernels: tf.Tensor, weights: tf.Ten
     """
     down, across = _shift_matrices(kernels, object_patches.shape[-1])
     real, imaginary = tf.math.real(object_patches), tf.math.imag(object_patches)
-    weight = weights[:, None] * tf.ones_like(real)
+    weight = illumination[:, None] * tf.ones_like(real)
     layers = tf.stack([weight * real, weight * imaginary, weight], axis=2)
     shifted = tf.reduce_sum(down @ layers[:, None] @ across, axis=2)
     real, imaginary, divisor = tf.unstack(shifted, axis=2)
-    divisor = tf.stop_gradient(divisor)  # it depends on the weights alone
+    divisor = tf.stop_gradient(divisor)  # it depends on the illumination alone
     share = tf.constant(OWN_SHARE, divisor.dtype)
     merged = tf.complex(real, imaginary) + tf.cast(share, object_patches.dtype) * object_patches
     return merged / tf.cast(divisor + share, object_patches.dtype)
 
 
 def _shift_matrices(kernels: tf.Tensor, window_px: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what shifts layers of patches along y, and along x, by products from either side."""
+    """Return matrices that shift layers along y, from the left, and along x, from the right."""
     index = tf.constant(toeplitz_index(window_px))
     matrices = tf.gather(kernels, index, axis=-1)
     across = tf.linalg.matrix_transpose(matrices[..., 1, None, :, :])

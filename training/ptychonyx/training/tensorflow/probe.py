@@ -11,7 +11,7 @@ from ..config.config import TrainingConfig
 from ..data.samples import ScanConstants
 
 
-class Beam(keras.layers.Layer):
+class ProbeParameters(keras.layers.Layer):
     """The probe of each scan, constant or trained; √gain · unit · (real + i·imaginary)."""
 
     def __init__(self, constants: ScanConstants, config: TrainingConfig, dtype: tf.DType) -> None:
@@ -39,13 +39,14 @@ class Beam(keras.layers.Layer):
         return tf.complex(factor * real, factor * imaginary)
 
 
-def beam_parameters(beam: Beam) -> dict[str, tf.Variable]:
-    """Return what is trained of the beam, by name."""
-    found = {f"beam.{name}": getattr(beam, name) for name in ("real", "imaginary", "log_gain")}
+def probe_parameters(probe: ProbeParameters) -> dict[str, tf.Variable]:
+    """Return the trained parameters of the probe, by name."""
+    found = {f"probe.{name}": getattr(probe, name) for name in ("real", "imaginary", "log_gain")}
     return {name: variable.value for name, variable in found.items() if variable.trainable}
 
 
-def trained_probe(beam: Beam) -> NDArray[np.complex64]:
+def trained_probe(probe: ProbeParameters) -> NDArray[np.complex64]:
     """Return the probe (modes, N, N) of the first scan, gain included, in sqrt(counts)."""
-    result: NDArray[np.complex64] = beam(tf.zeros(1, tf.int64))[0].numpy().astype(np.complex64)
+    first = probe(tf.zeros(1, tf.int64))[0]
+    result: NDArray[np.complex64] = first.numpy().astype(np.complex64)
     return result

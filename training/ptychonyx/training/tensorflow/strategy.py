@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from ..config.config import TrainingConfig
 from ..distributed.workers import Workers
 
 FIRST_PORT = 20_000
-"""Of a SLURM job's processes, plus the last digits of its number, so that jobs do not meet."""
+"""First port of a SLURM job, to which the last digits of its number are added: jobs do not meet."""
 
 
-def make_strategy(workers: Workers) -> tf.distribute.Strategy:
+def make_strategy(workers: Workers, config: TrainingConfig) -> tf.distribute.Strategy:
     """Return the strategy; with several processes, wait until all are there, and connect them.
+
+    `config` is not used: unlike PyTorch's, every strategy here can do all that it may ask for.
 
     Raises
     ------
@@ -26,7 +29,7 @@ def make_strategy(workers: Workers) -> tf.distribute.Strategy:
     num_needed = workers.devices if workers.num == 1 else workers.local_rank + 1
     if gpus and len(gpus) < num_needed and not workers.has_slurm:
         raise ValueError(
-            f"`--devices` is {workers.devices}, but this machine has {len(gpus)} GPUs; ask for fewer."
+            f"`devices` is {workers.devices}, but this machine has {len(gpus)} GPUs; ask for fewer."
         )
     if workers.strategy == "mirrored":
         return tf.distribute.MirroredStrategy(_devices_of_one_process(workers.devices, bool(gpus)))
@@ -37,29 +40,31 @@ def make_strategy(workers: Workers) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(workers))
 
 
-def distribute(strategy: tf.distribute.Strategy, value_of: Callable[[int], Any]) -> Any:
+def sum_over_workers(
+    strategy: tf.distribute.Strategy, workers: Workers, *values: float
+) -> tuple[float, ...]:
+    """Return the sums of some numbers over all processes."""
+    if workers.num == 1:
+        return values
+    own = distribute(strategy, [tf.constant(values, tf.float64)])
+    return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None).numpy().tolist())
+
+
+def distribute(strategy: tf.distribute.Strategy, values: Sequence[Any]) -> Any:
     """Return the values of this process' devices as one that differs from device to device."""
     if strategy.num_replicas_in_sync == 1:
-        return value_of(0)
+        return values[0]
     return strategy.experimental_distribute_values_from_function(
-        lambda context: value_of(context.replica_id_in_sync_group)
+        lambda context: values[context.replica_id_in_sync_group % len(values)]
     )
 
 
 def sum_over_devices(values: Any) -> Any:
-    """Return the sums over all devices of what each has; to be called on each."""
+    """Return the sums of tensors over all devices; each device must call it with its own."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-
-
-def sum_over_workers(strategy: tf.distribute.Strategy, workers: Workers, value: float) -> float:
-    """Return the sum of a number over all processes."""
-    if workers.num == 1:
-        return value
-    values = distribute(strategy, lambda device: tf.constant(float(value), tf.float64))
-    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
 
 def _devices_of_one_process(num: int, has_gpus: bool) -> list[str]:

@@ -1,10 +1,10 @@
-"""Train one model from scans: everything that does not depend on the backend."""
+"""The front door of training: scans, a configuration and a folder in, a finished run out."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,22 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.scan import Scan
 
 from .backends import load_backend, require_backend
-from .config.config import TrainingConfig
-from .data.samples import Samples, prepare_samples
+from .config.config import TrainingConfig, architecture_of
+from .data.prepare import prepare_samples
+from .data.samples import Samples
 from .distributed.workers import Workers, check_shares
+from .loop import Epochs, Watcher
 from .network.architecture import Architecture
 from .network.backprojection import backprojection_constants
 from .network.weights import Weights, check_weights, draw_weights, load_weights
-from .policy import Progress
-from .run import EpochRow, Run, digest_file, start_run
+from .run import Run, digest_file, start_run
 
 logger = logging.getLogger(__name__)
 
 
-class TrainingInterruptedError(RuntimeError):
-    """Training was asked to stop; whole epochs are kept and the run can be resumed."""
-
-
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `train` returns.
+    """The outcome of `train`.
 
     Attributes
     ----------
@@ -42,6 +39,7 @@ class TrainingResult:
     path : Path
         Run folder.
     epochs, best_epoch : int
+        Finished epochs, and the one whose weights are kept.
     best_validation_loss : float
     """
 
@@ -50,63 +48,6 @@ class TrainingResult:
     epochs: int
     best_epoch: int
     best_validation_loss: float
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """How a caller follows and stops a run.
-
-    Attributes
-    ----------
-    on_start, on_batch, on_epoch : callable
-        Called with (epochs done, epochs in all, samples in an epoch); with (samples done in this
-        epoch, running mean loss); with the finished epoch's row.
-    should_stop : callable
-        Asked after each batch; True ends the run, keeping its whole epochs.
-    """
-
-    on_start: Callable[[int, int, int], None] = lambda done, total, samples: None
-    on_batch: Callable[[int, float], None] = lambda samples, loss: None
-    on_epoch: Callable[[EpochRow], None] = lambda row: None
-    should_stop: Callable[[], bool] = lambda: False
-
-
-def interrupted(run: Run, progress: Progress) -> TrainingInterruptedError:
-    """Return the error that ends a run between two batches: what is kept and how to go on."""
-    return TrainingInterruptedError(
-        f"Training stopped in epoch {progress.epoch + 1}; {run.path} keeps {progress.epoch} whole "
-        "epochs. The same command resumes it."
-    )
-
-
-def check_agreement(run: Run, workers: Workers, epoch: int, sum_of_epochs: float) -> None:
-    """Make sure that all processes found the run in the same epoch.
-
-    Raises
-    ------
-    ValueError
-        If they did not: they do not see the same files.
-    """
-    if sum_of_epochs != workers.num * epoch:
-        raise ValueError(
-            f"The {workers.num} processes do not see the same run folder: process {workers.rank + 1} "
-            f"finds {epoch} epochs in {run.path.absolute()}, others find another number; put the run "
-            "folder on a file system that all of them share."
-        )
-
-
-def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
-    """Return the network that a configuration means for N×N patterns."""
-    return Architecture(
-        name=config.architecture,
-        window_px=window_px,
-        num_channels=config.num_channels,
-        filters=config.filters,
-        amplitude_activation=config.amplitude_activation,
-        amplitude_max=config.amplitude_max,
-        pad_object=config.pad_object is not False,
-        probe_big=config.probe_big is not False,
-    )
 
 
 def train(
@@ -122,8 +63,8 @@ def train(
 ) -> TrainingResult:
     """Train one model from one or several scans.
 
-    Of several processes that train the model together each calls this, with the same arguments but
-    for `watcher` and `workers`. They must see the same files; only the first one writes.
+    When several processes train the model together, each calls this with the same arguments except
+    `watcher` and `workers`. They must see the same files; only the first one writes.
 
     Parameters
     ----------
@@ -140,9 +81,10 @@ def train(
     overwrite : bool
         Delete a run that is already there.
     watcher : Watcher, optional
-        Follows and stops the run; of several processes, any may stop it.
+        Follows and stops the run; any of several processes may stop it.
     workers : Workers, optional
-        Which of several processes this one is (`workers.find_workers`); one alone by default.
+        Which of several processes this one is (`distributed.workers.find_workers`); by default it is
+        alone.
 
     Returns
     -------
@@ -179,14 +121,15 @@ def train(
             output,
             config,
             inputs=[_describe(scan, index, samples, config) for index, scan in enumerate(scans)],
-            probe=samples.probes[0].probe,
+            probe=samples.probes[0].array,
             overwrite=overwrite,
         )
         saved = run.saved_progress()
         if saved is not None:
             logger.info("Resuming %s after epoch %d.", output, saved[0].epoch)
-    backend = load_backend(config.backend, "train")
-    progress = backend.fit(run, samples, architecture, weights, watcher or Watcher(), workers)
+    epochs = Epochs(run, watcher or Watcher(), workers, num_samples=len(samples.training))
+    load_backend(config.backend, "train").fit(epochs, samples, architecture, weights)
+    progress = epochs.progress
     if run.is_written:
         run.finish(progress)
     return TrainingResult(
@@ -214,7 +157,7 @@ def _first_weights(
         constants = None
         if architecture.is_backprojected:
             scale = float(samples.constants.scale[0])
-            constants = backprojection_constants(samples.probes[0].probe, scale)
+            constants = backprojection_constants(samples.probes[0].array, scale)
         return draw_weights(architecture, np.random.default_rng(config.seed), constants)
     weights = load_weights(init_from)
     check_weights(weights, architecture)
@@ -233,9 +176,9 @@ def _describe(scan: Scan, index: int, samples: Samples, config: TrainingConfig) 
         "position_origin": scan.position_origin,
         "input_scale": float(samples.constants.scale[index]),
         "counts_per_good_pixel": float(samples.constants.counts_per_good_pixel[index]),
-        "probe_source": "trained" if config.trains_beam else choice.source,
-        "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.probe).tobytes()).hexdigest(),
-        "probe_modes": len(choice.probe),
+        "probe_source": "trained" if config.trains_probe else choice.source,
+        "probe_sha256": hashlib.sha256(np.ascontiguousarray(choice.array).tobytes()).hexdigest(),
+        "probe_modes": len(choice.array),
         "probe_counts_ratio": choice.counts_ratio,
         "pixel_size_m": scan.pixel_size_m,
         "photon_energy_eV": scan.photon_energy_eV,

@@ -1,0 +1,1 @@
+"""What every network is trained with: merging, the forward model, the losses."""
