@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from material import command, long_scan, run_cold, untrained_model
+from onnxruntime import InferenceSession
 from performance import BUILD, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.formats import load_scan
@@ -17,19 +18,21 @@ from ptychonyx.runtime.scaling import input_scale, read_amplitudes
 from ptychonyx.runtime.stitching.mosaic import Mosaic, canvas_for, patch_weights
 
 NUM_TURNS, BATCH = 3, 64
+CPU = "CPUExecutionProvider"
 
 
-def reconstruct_cold(folder: Path, model: Path) -> float:
+PRODUCT = BUILD / "end_to_end.h5"
+
+
+def reconstruct_cold(folder: Path, model: Path, product: Path = PRODUCT) -> float:
     """Return the wall time of the whole command, from a cold process to the product on disk."""
-    product = BUILD / "end_to_end.h5"
     return run_cold(command("reconstruct", folder, "-m", model, "-o", product))[0]
 
 
 def network_alone(folder: Path, model_path: Path) -> float:
     """Return the time of `session.run` alone, over the batches of the same scan, on all cores."""
-    scan, model = load_scan(folder), Model(model_path, provider="cpu")
-    scale, seconds = input_scale(scan), 0.0
-    session, scales = model._session, np.array([scale], np.float32)
+    scan, session = load_scan(folder), InferenceSession(model_path, providers=[CPU])
+    scales, seconds = np.array([input_scale(scan)], np.float32), 0.0
     for start in range(0, scan.num_patterns, BATCH):
         stop = min(start + BATCH, scan.num_patterns)
         amplitude = read_amplitudes(scan, start, stop)[:, None]
@@ -41,8 +44,9 @@ def network_alone(folder: Path, model_path: Path) -> float:
     return seconds
 
 
-def turn(folder: Path, model: Path) -> dict[str, float]:
-    return {"command": reconstruct_cold(folder, model), "network": network_alone(folder, model)}
+def turn(folder: Path, model: Path, product: Path = PRODUCT) -> dict[str, float]:
+    command_s = reconstruct_cold(folder, model, product)
+    return {"command": command_s, "network": network_alone(folder, model)}
 
 
 def stages(folder: Path, model_path: Path, num_patterns: int) -> dict[str, float]:
