@@ -23,6 +23,7 @@ import material
 import numpy as np
 import plain_stitching
 import stitching
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.stitching.patches import patch_weights
 
@@ -64,8 +65,9 @@ def start_up() -> Iterator[Figure]:
 
 
 def end_to_end_time(folder: Path) -> Iterator[Figure]:
-    scan = material.long_scan(2_000)
-    one = min((end_to_end.turn(scan, MODEL) for _ in range(2)), key=lambda turn: turn["command"])
+    scan, product = material.long_scan(2_000, within=folder), folder / "out.h5"
+    turns = [end_to_end.turn(scan, MODEL, product) for _ in range(2)]
+    one = min(turns, key=lambda turn: turn["command"])
     yield Figure(
         "reconstruct 2,000 patterns, over 1.5 times the network alone",
         one["command"] - 1.5 * one["network"],
@@ -78,7 +80,7 @@ def memory(folder: Path) -> Iterator[Figure]:
     peaks = []
     for num in (500, 5_000):
         step_px = material.STEP_PX * (500 / num) ** 0.5
-        scan = material.long_scan(num, step_px=step_px, name=f"dense-{num}")
+        scan = material.long_scan(num, step_px=step_px, name=f"dense-{num}", within=folder)
         words = material.command("reconstruct", scan, "-m", MODEL, "-o", folder / "out.h5")
         peaks.append(material.run_cold(words)[1])
     yield Figure("memory of ten times the patterns", peaks[1] / peaks[0], 1.25, "times")
@@ -88,7 +90,7 @@ def memory(folder: Path) -> Iterator[Figure]:
 
 
 def stitching_time() -> Iterator[Figure]:
-    def median_us(make: Callable[[], object], corners_px: np.ndarray) -> float:
+    def median_us(make: Callable[[], object], corners_px: NDArray[np.float64]) -> float:
         return statistics.median(stitching.speed(make, corners_px) for _ in range(TURNS))
 
     small, large = (
@@ -106,7 +108,6 @@ def stitching_time() -> Iterator[Figure]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        material.MATERIAL = end_to_end.BUILD = folder
         print(f"{'':64} {'measured':>9} {'bound':>9}")
         for figures in (start_up(), stitching_time(), memory(folder), end_to_end_time(folder)):
             for figure in figures:

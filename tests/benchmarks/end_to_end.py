@@ -20,11 +20,11 @@ from ptychonyx.runtime.stitching.mosaic import Mosaic
 from ptychonyx.runtime.stitching.patches import canvas_for, patch_weights
 
 NUM_TURNS, BATCH = 3, 64
+PRODUCT = BUILD / "end_to_end.h5"
 
 
-def reconstruct_cold(folder: Path, model: Path) -> float:
+def reconstruct_cold(folder: Path, model: Path, product: Path = PRODUCT) -> float:
     """Return the wall time of the whole command, from a cold process to the product on disk."""
-    product = BUILD / "end_to_end.h5"
     return run_cold(command("reconstruct", folder, "-m", model, "-o", product))[0]
 
 
@@ -45,8 +45,9 @@ def network_alone(folder: Path, model_path: Path) -> float:
     return seconds
 
 
-def turn(folder: Path, model: Path) -> dict[str, float]:
-    return {"command": reconstruct_cold(folder, model), "network": network_alone(folder, model)}
+def turn(folder: Path, model: Path, product: Path = PRODUCT) -> dict[str, float]:
+    command_s = reconstruct_cold(folder, model, product)
+    return {"command": command_s, "network": network_alone(folder, model)}
 
 
 def stages(folder: Path, model_path: Path, num_patterns: int) -> dict[str, float]:

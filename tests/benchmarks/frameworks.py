@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from fairness import start_again_fairly, take_turns
 from material import untrained_model
+from numpy.typing import NDArray
 from performance import remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.model.cores import num_cores
@@ -18,7 +19,7 @@ from ptychonyx.training.network.weights import draw_weights
 
 BATCHES, TURNS, SCALE = (1, 4, 16, 64, 256), 5, 0.05
 RUNTIME = "Ptychonyx runtime"
-Predict = Callable[[np.ndarray], Any]
+Predict = Callable[[NDArray[Any]], Any]
 
 
 def section() -> str:
@@ -58,7 +59,7 @@ def section() -> str:
     )
 
 
-def amplitudes(batch: int) -> np.ndarray:
+def amplitudes(batch: int) -> NDArray[Any]:
     rng = np.random.default_rng(0)
     return rng.exponential(10, (batch, 1, 64, 64)).astype(np.float32)
 
@@ -80,18 +81,18 @@ def pytorch(architecture: Architecture, weights: Any) -> dict[str, Predict]:
     scale = torch.tensor([SCALE])
 
     def network(memory_format: torch.memory_format) -> Any:
-        built = build_network(architecture).eval()
+        built: Any = build_network(architecture).eval()  # which knows memory formats
         set_weights(built, weights)
         return built.to(memory_format=memory_format)
 
     def predict(of: Any) -> Predict:
-        def call(amplitude: np.ndarray) -> np.ndarray:
+        def call(amplitude: NDArray[Any]) -> NDArray[Any]:
             with torch.inference_mode():
                 return apply_network(of, torch.from_numpy(amplitude), scale).numpy()
 
         return call
 
-    compiled = torch.compile(network(torch.channels_last), dynamic=True)
+    compiled: Any = torch.compile(network(torch.channels_last), dynamic=True)
     compiled.architecture = architecture
     return {
         "PyTorch eager": predict(network(torch.contiguous_format)),
@@ -113,9 +114,9 @@ def tensorflow(architecture: Architecture, weights: Any) -> dict[str, Predict]:
     def graph(amplitude: tf.Tensor) -> tf.Tensor:
         return apply_network(network, amplitude, tf.constant([SCALE]))
 
-    def complex_of(outputs: Any) -> np.ndarray:
+    def complex_of(outputs: Any) -> NDArray[Any]:
         modulus, phase = outputs
-        return modulus * np.exp(1j * phase)
+        return np.asarray(modulus * np.exp(1j * phase))
 
     scale = np.float32(SCALE)
     return {

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 from performance import BUILD
 
 from ptychonyx.runtime.formats import save_scan
@@ -85,14 +86,19 @@ def small_scan(window_px: int, num_patterns: int) -> Scan:
 
 
 def long_scan(
-    num_patterns: int, *, window_px: int = 64, step_px: float = STEP_PX, name: str = ""
+    num_patterns: int,
+    *,
+    window_px: int = 64,
+    step_px: float = STEP_PX,
+    name: str = "",
+    within: Path = MATERIAL,
 ) -> Path:
     """Return a folder of Ptychodus files: `NUM_SIMULATED` patterns over and over, in a raster.
 
     Patterns are uint16, in compressed chunks as Ptychodus writes them. The raster has about equal
     sides; the file holds no truth, only vacuum of its shape. Another step needs another name.
     """
-    folder = MATERIAL / (name or f"scan-{window_px}-{num_patterns}")
+    folder = within / (name or f"scan-{window_px}-{num_patterns}")
     if (folder / "diffraction.h5").exists():
         return folder
     scan = small_scan(window_px, NUM_SIMULATED)
@@ -153,10 +159,11 @@ def run_cold(words: list[str]) -> tuple[float, int, float]:
 class Repeated:
     """Patterns that come again and again, up to a number, without the memory for it."""
 
-    def __init__(self, patterns: np.ndarray, num_patterns: int) -> None:
+    def __init__(self, patterns: NDArray[Any], num_patterns: int) -> None:
         self._patterns = patterns
-        self.shape, self.dtype = (num_patterns, *patterns.shape[1:]), patterns.dtype
+        self.shape: tuple[int, ...] = (num_patterns, *patterns.shape[1:])
+        self.dtype: np.dtype[Any] = patterns.dtype
 
-    def __getitem__(self, key: slice) -> np.ndarray:
-        indexes = np.arange(*key.indices(self.shape[0])) % len(self._patterns)
+    def __getitem__(self, key: slice | NDArray[np.int64]) -> NDArray[Any]:
+        indexes = np.arange(self.shape[0])[key] % len(self._patterns)
         return self._patterns[indexes]

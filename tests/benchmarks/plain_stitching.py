@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
-Sums, Count, Patch, Corner = (
-    NDArray[np.complex64],
-    NDArray[np.float32],
-    NDArray[np.complex64],
-    NDArray[np.float64],
-)
+Sums = NDArray[np.complex64]
+Count = NDArray[np.float32]
+Patch = NDArray[np.complex64]
+Corner = NDArray[np.float64]
 
 
 def interpolate_over_canvas(total: Sums, count: Count, patch: Patch, corner: Corner) -> None:

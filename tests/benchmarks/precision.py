@@ -81,9 +81,12 @@ def section() -> str:
 def speed_of(provider: str, batch: int) -> dict[str, list[float]] | None:
     """Return what was measured in this or another environment, or None where neither starts it."""
     try:
-        return remember(__file__, f"{provider} {batch}", lambda: rates(provider, batch))
+        found: dict[str, list[float]] = remember(
+            __file__, f"{provider} {batch}", lambda: rates(provider, batch)
+        )
     except ProviderError:
         return None
+    return found
 
 
 def rates(provider: str, batch: int) -> dict[str, list[float]]:

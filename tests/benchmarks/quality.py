@@ -1,9 +1,9 @@
 """How good is a trained network? A fixed table of trainings in both backends; run by `make quality`.
 
 Each training is a process of its own and leaves one JSON file and its pictures in build/quality; those
-that are there already are not run again, so the table can be made in parts. `report` writes
-docs/quality.md of all that is there, and of what `performance.py throughput` measured; what was not run
-again keeps its lines.
+that are there already are not run again, so the table can be made in parts. `report` makes rows of record
+of all that is there, and docs/quality.md of the rows (`quality_page.py`); what was not run again keeps its
+row.
 
     python tests/benchmarks/quality.py list
     python tests/benchmarks/quality.py run star64 pytorch 0
@@ -16,27 +16,32 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import quality_page
 import yaml
 from numpy.typing import NDArray
-from PIL import Image
 
 from ptychonyx.export import export_run
-from ptychonyx.runtime import Model, load_object, load_probe, load_scan
-from ptychonyx.runtime.comparison.metrics import compare_objects
+from ptychonyx.runtime import (
+    Model,
+    compare_objects,
+    load_object,
+    load_probe,
+    load_scan,
+    reconstruct,
+)
 from ptychonyx.runtime.formats.placed_object import PlacedObject
 from ptychonyx.runtime.plot import plot_comparison
-from ptychonyx.runtime.reconstruction import reconstruct
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training import BACKENDS, TrainingConfig, train
@@ -45,16 +50,10 @@ from ptychonyx.training.run import open_run
 ROOT = Path(__file__).parents[2]
 STAR = ROOT.parent / "shared" / "data" / "velociprobe_siemens_star"
 RESULTS = ROOT / "build" / "quality"
-THROUGHPUT = ROOT / "build" / "performance" / "throughput.md"
-PAGE, PICTURES = ROOT / "docs" / "quality.md", ROOT / "docs" / "quality"
 SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 SEEDS = (0, 1, 2)
 SHORT_SEEDS = (0, 1, 2, 3, 4)
 """Of the short trainings at N = 128, which only ask whether a training collapses."""
-PICTURE_PX = 900
-"""Largest side of a picture on the page."""
-COLLAPSED = 0.2
-"""Pearson of amplitude and of phase below which a training has collapsed; an error never tells."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,13 @@ def cases() -> dict[str, Case]:
     for window_px in (64, 128):
         for half in (False, True):
             name = f"star{window_px}" + ("-half" if half else "")
-            found[name] = Case(lambda n=window_px, h=half: star(n, half=h), f"star{window_px}")
+            found[name] = Case(partial(star, window_px, half=half), f"star{window_px}")
         for kind in SETTINGS["simulated"]:
             for num_channels in (1, 4):
                 found[f"{kind}{window_px}-C{num_channels}"] = Case(
-                    lambda k=kind, n=window_px: simulated(k, n), f"simulated-C{num_channels}"
+                    partial(simulated, kind, window_px), f"simulated-C{num_channels}"
                 )
-    found["star128-short"] = Case(lambda: star(128, half=False), "star128-short", SHORT_SEEDS)
+    found["star128-short"] = Case(partial(star, 128, half=False), "star128-short", SHORT_SEEDS)
     return found
 
 
@@ -207,90 +206,22 @@ def run_all() -> None:
         subprocess.run(command, check=True)
 
 
-HEAD = """# Quality
-
-Made by `make quality` (`tests/benchmarks/quality.py`, settings in `quality.yaml` beside it). The star is the
-real Velociprobe scan against a three-mode iterative reconstruction, inside 50:195,50:195 (N = 64) or
-100:380,100:380 (N = 128); `-half` was trained on the lower half in y and is scored on the upper one. All
-others are simulated, and scored on an object that was not trained on, between the outermost centers of the
-beam. Figures are medians over the seeds named. A training
-has collapsed if amplitude and phase both correlate by less than {collapsed}. Cases without a row were not
-run yet; a phase SSIM left out was taken by an older rule.
-
-| case | backend | seeds | phase Pearson | amplitude Pearson | phase SSIM | amplitude SSIM | complex NRMSE | \
-unexplained | collapsed | core minutes | samples/s | memory, MB |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
-"""
-COLUMNS = (
-    ("phase_pearson", "{:.3f}"),
-    ("amplitude_pearson", "{:.3f}"),
-    ("phase_ssim", "{:.3f}"),
-    ("amplitude_ssim", "{:.3f}"),
-    ("complex_nrmse", "{:.3f}"),
-    ("residual", "{:.2%}"),
-)
-
-
 def report() -> None:
-    """Write docs/quality.md of the rows that are there."""
-    rows = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    known = known_lines()
-    lines, pictures = [], []
-    for name in cases():
-        for backend in BACKENDS:
-            found = [row for row in rows if (row["case"], row["backend"]) == (name, backend)]
-            if found:
-                known[name, backend] = line_of(name, backend, found)
-                source = RESULTS / f"{name}-{backend}-{found[0]['seed']}" / "picture.png"
-                PICTURES.mkdir(exist_ok=True)
-                small_copy(source, PICTURES / f"{name}-{backend}.png")
-            if (name, backend) in known:
-                lines.append(known[name, backend])
-                pictures.append(f"![{name}, {backend}](quality/{name}-{backend}.png)")
-    table = HEAD.format(collapsed=COLLAPSED) + "\n".join(lines)
-    PAGE.write_text("\n\n".join([table, *throughput_sections(), *pictures]) + "\n")
+    """Make rows of record of the results that are there, and the page of all rows of record."""
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    for name, backend in places():
+        found = [one for one in results if (one["case"], one["backend"]) == (name, backend)]
+        if found:
+            row = quality_page.merged(found)
+            quality_page.keep(row)
+            folder = RESULTS / f"{name}-{backend}-{row.seeds[0]}"
+            quality_page.keep_picture(folder / "picture.png", row)
+    quality_page.PAGE.write_text(quality_page.page(places()))
 
 
-def known_lines() -> dict[tuple[str, str], str]:
-    """Return the page's lines by case and backend: what was not run again keeps its own."""
-    names = cases()
-    found = {}
-    for line in PAGE.read_text().splitlines() if PAGE.exists() else ():
-        words = [word.strip() for word in line.split("|")]
-        if len(words) > 2 and words[1] in names:
-            found[words[1], words[2]] = line
-    return found
-
-
-def throughput_sections() -> list[str]:
-    """Return the section on training throughput as `performance.py throughput` left it, if it did."""
-    if THROUGHPUT.exists():
-        return [THROUGHPUT.read_text().strip()]
-    known = PAGE.read_text() if PAGE.exists() else ""
-    return [match[0].strip() for match in re.finditer(r"^## [^!]*", known, re.MULTILINE)]
-
-
-def small_copy(source: Path, target: Path) -> None:
-    with Image.open(source) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((PICTURE_PX, PICTURE_PX))
-        small.quantize(128).save(target, optimize=True)
-
-
-def line_of(name: str, backend: str, rows: list[dict[str, Any]]) -> str:
-    def median(key: str) -> float:
-        return float(np.median([row[key] for row in rows]))
-
-    figures = [form.format(median(key)) for key, form in COLUMNS]
-    collapsed = sum(max(row["phase_pearson"], row["amplitude_pearson"]) < COLLAPSED for row in rows)
-    seeds = ", ".join(str(row["seed"]) for row in rows)
-    rest = [
-        f"{collapsed} of {len(rows)}",
-        f"{median('core_s') / 60:.0f}",
-        f"{median('samples_per_s'):.0f}",
-        f"{median('peak_memory_mb'):.0f}",
-    ]
-    return "| " + " | ".join([name, backend, seeds, *figures, *rest]) + " |"
+def places() -> list[tuple[str, str]]:
+    """Return all cases with their backends, in the order of the page."""
+    return [(name, backend) for name in cases() for backend in BACKENDS]
 
 
 def main(words: list[str]) -> None:

@@ -44,7 +44,7 @@ def plane_waves(rng: np.random.Generator) -> Truth:
     def evaluate(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.complex128]:
         down = np.exp(2j * np.pi * np.outer(frequency * np.sin(angle), y) + 1j * start)
         across = np.exp(2j * np.pi * np.outer(frequency * np.cos(angle), x))
-        return down.T @ across / np.sqrt(num)
+        return np.asarray(down.T @ across / np.sqrt(num))
 
     return evaluate
 
@@ -74,7 +74,8 @@ class Plain:
 
     def object_(self) -> NDArray[np.complex128]:
         weight = self.weight.real.astype(np.float64)
-        return np.where(weight > 1e-3, self.total, 0) / np.maximum(weight, 1e-3)
+        total = self.total.astype(np.complex128)
+        return np.asarray(np.where(weight > 1e-3, total, 0) / np.maximum(weight, 1e-3), complex)
 
 
 def divided(object_: NDArray[np.complex128], transfer: NDArray[np.complex128]) -> Any:
@@ -94,16 +95,16 @@ def mean_transfer(corners_px: NDArray[np.float64], is_linear: bool) -> NDArray[n
         * np.exp(2j * np.pi * np.outer(fractions[:, i], frequency))
         for i in range(2)
     ]
-    return np.einsum("ky,kx->yx", *axes) / len(corners_px)
+    return np.asarray(np.einsum("ky,kx->yx", *axes) / len(corners_px))
 
 
 def errors(positions: str, overlaps: int, noise: float, window: str) -> dict[str, float]:
     rng = np.random.default_rng(0)
     truth = plane_waves(rng)
     corners_px, within = corners(positions, overlaps, rng), np.arange(PATCH_PX)
-    patches = np.stack([truth(y + within, x + within) for y, x in corners_px])
-    patches += noise * (rng.normal(size=patches.shape) + 1j * rng.normal(size=patches.shape))
-    patches = patches.astype(np.complex64)
+    exact = np.stack([truth(y + within, x + within) for y, x in corners_px])
+    exact += noise * (rng.normal(size=exact.shape) + 1j * rng.normal(size=exact.shape))
+    patches = exact.astype(np.complex64)
     flat = np.ones((PATCH_PX, PATCH_PX))
     weights = patch_weights(None, PATCH_PX) if window == "Hann" else flat
     found: dict[str, Any] = {}
@@ -120,7 +121,7 @@ def errors(positions: str, overlaps: int, noise: float, window: str) -> dict[str
     found[DEFAULT] = stitched.object_
     inside = stitched.coverage > 0  # random positions leave a hole here and there
     inside[:EDGE_PX], inside[-EDGE_PX:], inside[:, :EDGE_PX], inside[:, -EDGE_PX:] = 4 * (False,)
-    expected = truth(np.arange(SIDE_PX), np.arange(SIDE_PX))[inside]
+    expected = truth(np.arange(float(SIDE_PX)), np.arange(float(SIDE_PX)))[inside]
     return {
         name: float(np.linalg.norm(object_[inside] - expected) / np.linalg.norm(expected))
         for name, object_ in found.items()

@@ -6,22 +6,27 @@ take turns; medians of five.
 
 from __future__ import annotations
 
+import json
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from performance import remake, remember, spread, table, write_section
+from performance import ROOT, remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 from ptychonyx.training import TrainingConfig, train
 from ptychonyx.training.data.prepare import prepare_samples
 from ptychonyx.training.network.architecture import HEADS, Architecture
-from ptychonyx.training.network.layers import Convolution, MaxPool, Upsample, convolutions
+from ptychonyx.training.network.layers import Convolution, Layer, MaxPool, Upsample, convolutions
 from ptychonyx.training.run import open_run
 
+RECORD = ROOT / "docs" / "quality" / "throughput.json"
 NUM_RUNS, NUM_PATTERNS, BATCH = 5, 192, 16
 SPEC = SimulationOptions(num_patterns=NUM_PATTERNS, step_px=5)
 
@@ -37,9 +42,9 @@ def plain_pytorch(amplitude: NDArray[np.float32], probe: NDArray[np.complex64]) 
     import torch
     from torch import nn
 
-    def sequence(layers: object) -> nn.Sequential:
+    def sequence(layers: Iterable[Layer]) -> Any:  # which knows memory formats
         made: list[nn.Module] = []
-        for layer in layers:  # type: ignore[attr-defined]
+        for layer in layers:
             if isinstance(layer, Convolution):
                 made += [nn.Conv2d(layer.num_in, layer.num_out, 3, padding=1), nn.ReLU()]
             elif isinstance(layer, MaxPool):
@@ -86,8 +91,8 @@ def plain_tensorflow(amplitude: NDArray[np.float32], probe: NDArray[np.complex64
     import keras
     import tensorflow as tf
 
-    def sequence(layers: object, x: object) -> object:
-        for layer in layers:  # type: ignore[attr-defined]
+    def sequence(layers: Iterable[Layer], x: Any) -> Any:
+        for layer in layers:
             if isinstance(layer, Convolution):
                 is_head = layer.num_out == 1
                 x = keras.layers.Conv2D(
@@ -138,6 +143,7 @@ def rates(backend: str) -> dict[str, list[float]]:
     """Return samples/s of both, turn by turn."""
     scan = simulate_scan(SPEC, np.random.default_rng(0))
     samples = prepare_samples([scan], validation_fraction=0)
+    assert isinstance(samples.amplitude, np.ndarray)  # small enough for memory
     epoch = PLAIN[backend](samples.amplitude, samples.constants.probe)
     epoch()  # traced, warmed up
     ours, plain = [], []
@@ -162,14 +168,26 @@ def rates(backend: str) -> dict[str, list[float]]:
     return {"ours": ours, "plain": plain}
 
 
-def section() -> str:
-    rows = []
+def measure() -> None:
+    """Measure what a cut-off run has not, and keep it as the record that pages are made of."""
+    record = {}
     for backend in PLAIN:
-        found = remember(__file__, backend, lambda backend=backend: rates(backend))
+        found = remember(__file__, backend, partial(rates, backend))
         ratios = [one / other for one, other in zip(found["ours"], found["plain"], strict=True)]
-        rows.append(
-            (backend, spread(found["ours"], 1), spread(found["plain"], 1), spread(ratios, 3))
-        )
+        record[backend] = {
+            name: [min(values), statistics.median(values), max(values)]
+            for name, values in (*found.items(), ("ratio", ratios))
+        }
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def section() -> str:
+    """Return the section of the record: smallest, median and largest of each figure."""
+    record: dict[str, dict[str, list[float]]] = json.loads(RECORD.read_text())
+    rows = [
+        (backend, spread(of["ours"], 1), spread(of["plain"], 1), spread(of["ratio"], 3))
+        for backend, of in record.items()
+    ]
     header = ("backend", "`ptychonyx train`, samples/s", "plain loop, samples/s", "ratio")
     return (
         f"## Training\n\n{remake(__file__)}\nAgainst a plain hand-written loop of the same framework: "
@@ -179,4 +197,5 @@ def section() -> str:
 
 
 if __name__ == "__main__":
+    measure()
     write_section(__file__, section())

@@ -194,7 +194,7 @@ BAD_FLAGS = {
             "--quantity",
             "counts",
         ),
-        "ptychonyx export",
+        "export the run to a model file first",
     ),
     "batch": ((*RECONSTRUCT, "OUT.h5", "--batch-size", "big"), "`batch_size` is 'big'"),
     "scale": ((*RECONSTRUCT, "OUT.h5", "--scale", "-1"), "`scale` is -1.0"),

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
 HOME = Path(os.environ.get("PTYCHONYX_PTYCHODUS_VENVS", ROOT / ".venv-ptychodus"))
 CONSTRAINTS = ROOT / "constraints.txt"
 HEIGHT_PX = 150
+Variables = Mapping[str, str]
+NO_VARIABLES: Variables = MappingProxyType({})
 PICTURES = Path(os.environ.get("PTYCHONYX_PICTURES", ROOT / "build" / "pictures"))
 
 
@@ -56,15 +60,19 @@ class Environment:
     def pip(self, *words: object) -> None:
         run(self.folder / "bin" / "python", "-m", "pip", "-q", *words)
 
-    def call(self, program: str, *words: object, code: int = 0, **variables: str) -> str:
+    def call(
+        self, program: str, *words: object, code: int = 0, variables: Variables = NO_VARIABLES
+    ) -> str:
         known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         known |= {"CUDA_VISIBLE_DEVICES": "", "HOME": str(self.work), **variables}
         program = str(self.folder / "bin" / program)
         return run(program, *words, code=code, env=known, cwd=self.work)
 
-    def drive(self, task: str, *words: object, **variables: str) -> dict[str, Any]:
+    def drive(
+        self, task: str, *words: object, variables: Variables = NO_VARIABLES
+    ) -> dict[str, Any]:
         script = Path(__file__).with_name("drive.py")
-        lines = self.call("python", script, task, *words, **variables).splitlines()
+        lines = self.call("python", script, task, *words, variables=variables).splitlines()
         (last,) = (line for line in lines if line.startswith("RESULT "))
         result: dict[str, Any] = json.loads(last.removeprefix("RESULT "))
         return result

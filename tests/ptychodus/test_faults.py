@@ -73,7 +73,7 @@ def test_a_fault_is_one_line(
     shutil.copytree(folder, tmp_path / "input")
     spoil(tmp_path / "input")
     result = environment.drive(
-        "infer", tmp_path / "input", tmp_path / "a.h5", *options, **variables
+        "infer", tmp_path / "input", tmp_path / "a.h5", *options, variables=variables
     )
     assert result["still"] == ["ptychonyx_onnx"]
     assert not (tmp_path / "a.h5").exists()

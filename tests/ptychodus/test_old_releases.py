@@ -50,6 +50,8 @@ def product_of(scan: Scan) -> Product:
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_product_opens(release: str, truth: Scan, tmp_path: Path) -> None:
     environment = make_environment(release, tmp_path, *RELEASES[release])
+    assert truth.probe is not None
+    assert truth.object_ is not None
     product = replace(product_of(truth), probe=truth.probe)
     paths = [tmp_path / "product.h5", tmp_path / "other.npz"]
     for path in paths:

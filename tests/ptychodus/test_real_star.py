@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def test_the_star_is_the_same_in_ptychodus(
     scan = load_scan(star / "siemens64.npz", quantity="counts")
     canvas = canvas_for(scan)
     y, x = canvas.corner_px
-    missing = {name: value for name, value in GEOMETRY.items() if getattr(scan, name) is None}
+    missing: dict[str, Any] = {
+        name: value for name, value in GEOMETRY.items() if getattr(scan, name) is None
+    }
     placed = replace(
         scan,
         object_=np.ones(canvas.shape, np.complex64),

@@ -51,7 +51,7 @@ def test_export_train_infer(
         "PtychonyxTraining=TrainingEpochs=3",
         f"PtychonyxTraining=Backend={backend}",
     )
-    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    result = environment.drive("train", small_folder, tmp_path, *words, variables=variables)
     assert result["failure"] is None
     # the frameworks' environment may hold both wheels of onnxruntime, which is complained about
     assert [line for line in complaints(result) if "installed together" not in line] == []
@@ -75,7 +75,7 @@ def test_a_training_file_comes_before_the_page(
     text = "epochs: 2\nfilters: 0.25\nloss: poisson\nnum_merged: 1\n"
     (tmp_path / "training.yaml").write_text(text)
     words = ("PtychonyxTraining=Backend=pytorch", "PtychonyxTraining=TrainingEpochs=50")
-    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    result = environment.drive("train", small_folder, tmp_path, *words, variables=variables)
     assert result["failure"] is None
     assert [epoch for epoch, _ in result["losses"]] == [0, 1, 2]
     assert "poisson" in (tmp_path / "ptychonyx-run" / "config.yaml").read_text()
@@ -87,7 +87,7 @@ def test_a_scan_too_sparse_for_groups_is_one_line(
 ) -> None:
     variables = with_frameworks("pytorch")
     words = ("PtychonyxTraining=Backend=pytorch",)
-    result = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    result = environment.drive("train", small_folder, tmp_path, *words, variables=variables)
     (line,) = (line for line in complaints(result) if "installed together" not in line)
     assert "too sparse for such groups" in line
     assert "ptychonyx-train.log" in line
@@ -113,11 +113,13 @@ def test_a_stopped_training_ends_and_is_resumed(
         "PtychonyxTraining=TrainingEpochs=30",
         "PtychonyxTraining=Backend=pytorch",
     )
-    stopped = environment.drive("train", small_folder, tmp_path, *words, "stop", **variables)
+    stopped = environment.drive(
+        "train", small_folder, tmp_path, *words, "stop", variables=variables
+    )
     assert stopped["failure"] is None
     assert 0 < stopped["progress"][-1] < 99
     assert not (tmp_path / "model.onnx").exists()
-    resumed = environment.drive("train", small_folder, tmp_path, *words, **variables)
+    resumed = environment.drive("train", small_folder, tmp_path, *words, variables=variables)
     assert resumed["failure"] is None
     assert (tmp_path / "model.onnx").exists()
     assert "esum" in (tmp_path / "ptychonyx-train.log").read_text()
@@ -135,7 +137,7 @@ def test_stock_batch_training_leaves_a_model(
         "MergedPatterns = 1\n"
     )
     words = ("-b", "train", "-i", tmp_path / "input", "-o", tmp_path / "output")
-    environment.call("python", "-m", "ptychodus", *words, **variables)
+    environment.call("python", "-m", "ptychodus", *words, variables=variables)
     assert load_manifest(tmp_path / "output" / "model.onnx").window_px == 32
 
 

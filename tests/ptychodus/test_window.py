@@ -24,7 +24,7 @@ def test_choose_a_model_press_infer(environment: Environment, folder: Path) -> N
         Path(__file__).with_name("drive_window.py"),
         folder,
         pictures,
-        QT_QPA_PLATFORM="offscreen",
+        variables={"QT_QPA_PLATFORM": "offscreen"},
     )
     (line,) = (each for each in output.splitlines() if each.startswith("RESULT "))
     seen = json.loads(line.removeprefix("RESULT "))
