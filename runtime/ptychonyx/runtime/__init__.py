@@ -1,5 +1,14 @@
-"""Reconstruct with a trained model: numpy, scipy, h5py and one onnxruntime."""
+"""Reconstruct with a trained model: numpy, scipy, h5py and one onnxruntime.
 
+What is offered here is the public face; modules below it may change. What few callers need is
+imported only when it is asked for, which keeps the start of a command short.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from . import errors as errors
+from . import stitching as stitching
 from .comparison.metrics import compare_objects as compare_objects
 from .formats import load_object as load_object
 from .formats import load_probe as load_probe
@@ -7,6 +16,7 @@ from .formats import load_product as load_product
 from .formats import load_scan as load_scan
 from .formats import save_product as save_product
 from .formats import save_scan as save_scan
+from .model.manifest import Manifest as Manifest
 from .model.model_file import load_manifest as load_manifest
 from .model.session import Model as Model
 from .product import Product as Product
@@ -15,5 +25,26 @@ from .reconstruction.reconstruct import reconstruct as reconstruct
 from .reconstruction.reconstruct import reconstruct_in_steps as reconstruct_in_steps
 from .scan import Frame as Frame
 from .scan import Scan as Scan
-from .stitching.mosaic import Mosaic as Mosaic
-from .stitching.patches import Canvas as Canvas
+
+if TYPE_CHECKING:
+    from .fleet.fleet import reconstruct_many as reconstruct_many
+    from .simulation.scan import SimulationOptions as SimulationOptions
+    from .simulation.scan import simulate_scan as simulate_scan
+
+    __version__: str
+
+_DEFERRED = {
+    "reconstruct_many": ".fleet.fleet",
+    "SimulationOptions": ".simulation.scan",
+    "simulate_scan": ".simulation.scan",
+}
+"""Name -> the module that holds it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is imported only when it is asked for."""
+    if name == "__version__":
+        return _import_module("importlib.metadata").version("ptychonyx")
+    if name in _DEFERRED:
+        return getattr(_import_module(_DEFERRED[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Real = NDArray[np.float64]
 
@@ -42,7 +41,7 @@ def lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
         across = np.abs(dy * along[1] - dx * along[0])
         inside = (across < width) & (np.abs(dy * along[0] + dx * along[1]) < length / 2)
         image[rows, columns][inside] += brightness
-    return np.asarray(ndimage.gaussian_filter(image, 1.0))
+    return _blurred(image, 1.0)
 
 
 def blurred_lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
@@ -66,7 +65,7 @@ def blurred_lines(shape: tuple[int, int], rng: np.random.Generator) -> Real:
         across = (y - middle[0]) * np.cos(angle) - (x - middle[1]) * np.sin(angle)
         image = np.maximum(image, np.clip(1 - np.abs(across), 0, 1))
     blurred = sum(
-        weight * ndimage.gaussian_filter(image, blur_px)
+        weight * _blurred(image, blur_px)
         for weight, blur_px in zip(BLUR_WEIGHTS, BLURS_PX, strict=True)
     )
     return np.asarray(blurred)[margin:-margin, margin:-margin]
@@ -91,7 +90,7 @@ def dead_leaves(shape: tuple[int, int], rng: np.random.Generator) -> Real:
         rows, columns = _box(middle, np.array([radius, radius]), shape)
         inside = (y[rows] - middle[0]) ** 2 + (x[:, columns] - middle[1]) ** 2 < radius**2
         image[rows, columns][inside] = brightness
-    return np.asarray(ndimage.gaussian_filter(image, 0.8))
+    return _blurred(image, 0.8)
 
 
 def gaussian_random_field(shape: tuple[int, int], rng: np.random.Generator) -> Real:
@@ -134,7 +133,7 @@ def natural(shape: tuple[int, int], rng: np.random.Generator) -> Real:
         for side, length in zip(shape, image.shape, strict=True)
     )
     cut = image[y : y + shape[0], x : x + shape[1]]
-    return np.asarray(ndimage.gaussian_filter(cut, 0.8))
+    return _blurred(cut, 0.8)
 
 
 def _box(middle: Real, reach: Real, shape: tuple[int, int]) -> tuple[slice, slice]:
@@ -142,6 +141,12 @@ def _box(middle: Real, reach: Real, shape: tuple[int, int]) -> tuple[slice, slic
     low = np.clip(np.floor(middle - reach), 0, shape).astype(int).tolist()
     high = np.clip(np.ceil(middle + reach) + 1, 0, shape).astype(int).tolist()
     return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _blurred(image: Real, sigma_px: float) -> Real:
+    from scipy import ndimage  # takes longer to import than all of the runtime
+
+    return np.asarray(ndimage.gaussian_filter(image, sigma_px))
 
 
 OBJECTS: dict[str, Callable[[tuple[int, int], np.random.Generator], Real]] = {
