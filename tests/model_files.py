@@ -14,6 +14,13 @@ from ptychonyx.runtime.model.verification import Verification
 
 FACTOR = 1 + 0.5j
 
+TinyManifest = Callable[..., Manifest]
+"""The fixture `tiny_manifest`, a function: manifest fields -> manifest."""
+TinyModel = Callable[..., Any]
+"""The fixture `tiny_model`, a function: manifest fields -> ModelProto."""
+ModelPath = Callable[..., Path]
+"""The fixture `model_path`, a function: manifest fields -> path of a model file."""
+
 
 def make_manifest(
     *, window_px: int = 8, patch_px: int = 4, num_channels: int = 1, **changes: Any
@@ -97,18 +104,19 @@ def make_model(manifest: Manifest) -> Any:
 
 
 @pytest.fixture
-def tiny_manifest() -> Callable[..., Manifest]:
+def tiny_manifest() -> TinyManifest:
+    """Return a function: manifest fields -> manifest."""
     return make_manifest
 
 
 @pytest.fixture
-def tiny_model() -> Callable[..., Any]:
+def tiny_model() -> TinyModel:
     """Return a function: manifest fields -> ModelProto."""
     return lambda **changes: make_model(make_manifest(**changes))
 
 
 @pytest.fixture
-def model_path(tmp_path: Path) -> Callable[..., Path]:
+def model_path(tmp_path: Path) -> ModelPath:
     """Return a function: manifest fields -> path of a model file."""
 
     def write(**changes: Any) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import ModelPath
 
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.scan import Scan
@@ -221,6 +222,18 @@ def test_bad_flags_leave_nothing(
     assert message in output
     assert "Traceback" not in output
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npz"]
+
+
+def test_patches_are_aligned_when_asked(model_path: ModelPath, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
+    corners_px = np.indices((6, 6)).reshape(2, -1).T.astype(np.float64)
+    patterns = np.random.default_rng(0).integers(1, 9, (36, 8, 8), dtype=np.uint16)
+    scan, product = tmp_path / "scan.npz", tmp_path / "product.h5"
+    save_scan(Scan(patterns, "counts", corners_px), scan)
+    words = ("reconstruct", scan, "--quantity", "counts", "-m", model_path(num_channels=4))
+    for options in ((), ("--align-phase",)):
+        ptychonyx(*words, "-o", product, *options)
+        assert load_product(product).metadata["align_phase"] == bool(options)
 
 
 def test_help_names_every_command() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_files import ModelPath
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.model.binding import BATCH_SIZES, BoundSession
 from ptychonyx.runtime.model.model_file import open_model_file
@@ -17,7 +19,7 @@ pytest.importorskip("onnx", reason="model files are built with the onnx package"
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
 
 
-def patterns(batch: int) -> np.ndarray:
+def patterns(batch: int) -> NDArray[np.float32]:
     return np.random.default_rng(batch).random((batch, 1, 8, 8), dtype=np.float32)
 
 
@@ -26,7 +28,7 @@ def session_of(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 5, 64, 256, 257, 600])
-def test_any_batch_gives_what_an_unbound_session_gives(model_path, batch):
+def test_any_batch_gives_what_an_unbound_session_gives(model_path: ModelPath, batch: int) -> None:
     model = Model(model_path(), provider="cpu")
     bound = BoundSession(ort, session_of(model.path), "cpu")
     for scale in (3.0, 0.5):
@@ -35,7 +37,7 @@ def test_any_batch_gives_what_an_unbound_session_gives(model_path, batch):
         np.testing.assert_array_equal(pairs.view(np.complex64)[..., 0], expected)
 
 
-def test_results_stay_when_buffers_are_used_again(model_path):
+def test_results_stay_when_buffers_are_used_again(model_path: ModelPath) -> None:
     bound = BoundSession(ort, session_of(model_path()), "cpu")
     first = bound.run(patterns(4), 1.0)
     kept = first.copy()
@@ -43,7 +45,7 @@ def test_results_stay_when_buffers_are_used_again(model_path):
     np.testing.assert_array_equal(first, kept)
 
 
-def test_a_session_sees_only_the_fixed_sizes(model_path):
+def test_a_session_sees_only_the_fixed_sizes(model_path: ModelPath) -> None:
     session, seen = session_of(model_path()), []
 
     class Watched:

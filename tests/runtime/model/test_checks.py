@@ -12,6 +12,7 @@ from ptychonyx.runtime.model.checks import (
     JSON_OBJECT,
     POSITIVE,
     FieldError,
+    Rule,
     check_array,
     check_fields,
     one_of,
@@ -52,11 +53,11 @@ VALUES = [
         (JSON_OBJECT, [{}, {"a": 1}]),
     ],
 )
-def test_a_rule_holds_for_the_right_values_only(rule, right):
+def test_a_rule_holds_for_the_right_values_only(rule: Rule, right: list[object]) -> None:
     assert [value for value in VALUES if rule.holds(value)] == right
 
 
-def test_json_objects_hold_json_values_only():
+def test_json_objects_hold_json_values_only() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -64,7 +65,7 @@ def test_json_objects_hold_json_values_only():
         assert not JSON_OBJECT.holds(wrong)
 
 
-def test_the_first_wrong_field_is_named_with_what_is_needed():
+def test_the_first_wrong_field_is_named_with_what_is_needed() -> None:
     rules = {"side": whole(1, 8), "scale": POSITIVE}
     with pytest.raises(FieldError) as caught:
         check_fields(SimpleNamespace(scale=-1, side="x" * 1000), rules)
@@ -74,7 +75,7 @@ def test_the_first_wrong_field_is_named_with_what_is_needed():
     assert len(error.shown) == 80
 
 
-def test_arrays_are_checked_for_shape_dtype_and_finite_numbers():
+def test_arrays_are_checked_for_shape_dtype_and_finite_numbers() -> None:
     ones = np.ones((2, 3), np.float32)
     check_array("a", ones, (2, 3), np.float32)
     for wrong, shape, match in (

@@ -9,21 +9,24 @@ import math
 
 import numpy as np
 import pytest
+from model_files import TinyManifest
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.manifest import RULES, Manifest
 
 
-def random_probe(num_modes: int = 2, side: int = 8):
+def random_probe(num_modes: int = 2, side: int = 8) -> NDArray[np.complex64]:
     rng = np.random.default_rng(1)
     pairs = rng.normal(size=(num_modes, side, side, 2)).astype(np.float32)
     return pairs.view(np.complex64)[..., 0]
 
 
-def test_json_round_trip_keeps_every_bit(tiny_manifest):
+def test_json_round_trip_keeps_every_bit(tiny_manifest: TinyManifest) -> None:
     manifest = tiny_manifest(probe=random_probe(), probe_energy_eV=6200.0, parent_digest="ab")
     again = Manifest.from_json(manifest.to_json())
     np.testing.assert_array_equal(again.probe, manifest.probe)
+    assert again.probe is not None
     assert again.probe.dtype == np.complex64
     for name in ("amplitude", "object_patches"):
         np.testing.assert_array_equal(
@@ -35,7 +38,7 @@ def test_json_round_trip_keeps_every_bit(tiny_manifest):
     assert again.to_json() == manifest.to_json()
 
 
-def test_arrays_are_little_endian_float32(tiny_manifest):
+def test_arrays_are_little_endian_float32(tiny_manifest: TinyManifest) -> None:
     document = json.loads(tiny_manifest(probe=random_probe()).to_json())
     probe = document["probe"]
     assert probe["shape"] == [2, 8, 8, 2]
@@ -43,7 +46,7 @@ def test_arrays_are_little_endian_float32(tiny_manifest):
     np.testing.assert_array_equal(data[..., 0] + 1j * data[..., 1], random_probe())
 
 
-def test_unknown_keys_and_newer_minor_are_tolerated(tiny_manifest):
+def test_unknown_keys_and_newer_minor_are_tolerated(tiny_manifest: TinyManifest) -> None:
     document = json.loads(tiny_manifest().to_json())
     document |= {"schema_version": "1.7", "beam_colour": "blue"}
     document["verification"]["mood"] = "good"
@@ -51,7 +54,7 @@ def test_unknown_keys_and_newer_minor_are_tolerated(tiny_manifest):
 
 
 @pytest.mark.parametrize("version", ["2.0", "10.1"])
-def test_newer_major_is_refused(tiny_manifest, version):
+def test_newer_major_is_refused(tiny_manifest: TinyManifest, version: str) -> None:
     document = json.loads(tiny_manifest().to_json()) | {"schema_version": version}
     with pytest.raises(ManifestError, match=f"schema version {version}.*newer Ptychonyx"):
         Manifest.from_json(json.dumps(document))
@@ -60,7 +63,7 @@ def test_newer_major_is_refused(tiny_manifest, version):
 ADDED_LATER = ("derivation", "num_operations")
 
 
-def test_a_manifest_of_the_first_schema_is_read(tiny_manifest):
+def test_a_manifest_of_the_first_schema_is_read(tiny_manifest: TinyManifest) -> None:
     document = json.loads(tiny_manifest().to_json()) | {"schema_version": "1.0"}
     for field in ADDED_LATER:
         del document[field]
@@ -72,7 +75,7 @@ def test_a_manifest_of_the_first_schema_is_read(tiny_manifest):
     "field",
     [field.name for field in dataclasses.fields(Manifest) if field.name not in ADDED_LATER],
 )
-def test_missing_field_is_named(tiny_manifest, field):
+def test_missing_field_is_named(tiny_manifest: TinyManifest, field: str) -> None:
     document = json.loads(tiny_manifest().to_json())
     del document[field]
     with pytest.raises(ManifestError, match=f"`{field}`"):
@@ -120,7 +123,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG)
-def test_wrong_field_is_named(tiny_manifest, field, value):
+def test_wrong_field_is_named(tiny_manifest: TinyManifest, field: str, value: object) -> None:
     document = json.loads(tiny_manifest().to_json()) | {field: value}
     # a wrong N is noticed by the arrays that go with it
     named = "verification" if (field, value) == ("window_px", 16) else field
@@ -130,12 +133,12 @@ def test_wrong_field_is_named(tiny_manifest, field, value):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", "[" * 100_000, '{"schema_version": NaN}'])
-def test_other_text_is_refused(text):
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ManifestError):
         Manifest.from_json(text)
 
 
-def test_infinity_and_nan_are_refused_when_writing(tiny_manifest):
+def test_infinity_and_nan_are_refused_when_writing(tiny_manifest: TinyManifest) -> None:
     with pytest.raises(ManifestError, match="`trained_scale`"):
         tiny_manifest(trained_scale=math.inf)
     with pytest.raises(ManifestError, match="`training_summary`"):
@@ -146,7 +149,7 @@ def test_infinity_and_nan_are_refused_when_writing(tiny_manifest):
         tiny_manifest(probe=random_probe(side=9))
 
 
-def test_every_field_but_the_probe_has_a_rule():
+def test_every_field_but_the_probe_has_a_rule() -> None:
     fields = {field.name for field in dataclasses.fields(Manifest)}
     assert fields - RULES.keys() == {"probe"}
     assert RULES.keys() <= fields

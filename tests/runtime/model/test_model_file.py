@@ -1,22 +1,34 @@
-"""A model file gives its manifest and digest, and what cannot be trusted gives neither."""
+"""A model file gives its manifest and digest; what is unsafe, damaged or not exported gives neither."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from model_files import ModelPath, TinyManifest, TinyModel
 
 from ptychonyx.runtime.errors import ManifestError
-from ptychonyx.runtime.model.model_file import check_model, load_manifest, open_model_file
+from ptychonyx.runtime.model.model_file import (
+    NativeNetwork,
+    check_model,
+    load_manifest,
+    open_model_file,
+    recognise_native,
+)
 from ptychonyx.runtime.model.session import Model
 
 onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
 helper, TensorProto = onnx.helper, onnx.TensorProto
 
 
-def test_a_model_file_is_its_bytes_its_manifest_and_its_digest(model_path, tiny_manifest):
+def test_a_model_file_is_its_bytes_its_manifest_and_its_digest(
+    model_path: ModelPath, tiny_manifest: TinyManifest
+) -> None:
     path = model_path()
     file = open_model_file(str(path))
     assert (file.path, file.data) == (path, path.read_bytes())
@@ -25,24 +37,24 @@ def test_a_model_file_is_its_bytes_its_manifest_and_its_digest(model_path, tiny_
     assert load_manifest(path).to_json() == file.manifest.to_json()
 
 
-def without_manifest(model):
+def without_manifest(model: Any) -> bytes:
     del model.metadata_props[:]
     return model.SerializeToString()
 
 
-def external_initialiser(model):
+def external_initialiser(model: Any) -> bytes:
     tensor = model.graph.initializer[0]
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="/etc/passwd")
     return model.SerializeToString()
 
 
-def external_data_without_location_flag(model):
+def external_data_without_location_flag(model: Any) -> bytes:
     model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
     return model.SerializeToString()
 
 
-def external_attribute(model):
+def external_attribute(model: Any) -> bytes:
     tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[2])
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../weights.bin")
@@ -50,7 +62,7 @@ def external_attribute(model):
     return model.SerializeToString()
 
 
-def external_in_subgraph(model):
+def external_in_subgraph(model: Any) -> bytes:
     tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[2])
     tensor.data_location = TensorProto.EXTERNAL
     branch = helper.make_graph([], "branch", [], [], initializer=[tensor])
@@ -59,64 +71,64 @@ def external_in_subgraph(model):
     return model.SerializeToString()
 
 
-def oversized(model):
+def oversized(model: Any) -> bytes:
     tensor = TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[2**20, 2**20])
     model.graph.initializer.append(tensor)
     return model.SerializeToString()
 
 
-def negative_size(model):
+def negative_size(model: Any) -> bytes:
     model.graph.initializer.append(TensorProto(name="odd", data_type=1, dims=[-1, -1]))
     return model.SerializeToString()
 
 
-def foreign_node(model):
+def foreign_node(model: Any) -> bytes:
     model.graph.node[0].domain = "com.example"
     return model.SerializeToString()
 
 
-def foreign_opset(model):
+def foreign_opset(model: Any) -> bytes:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return model.SerializeToString()
 
 
-def newer_schema(model):
+def newer_schema(model: Any) -> bytes:
     entry = model.metadata_props[0]
     entry.value = entry.value.replace('"schema_version":"1.0"', '"schema_version":"2.0"')
     return model.SerializeToString()
 
 
-def manifest_is_not_json(model):
+def manifest_is_not_json(model: Any) -> bytes:
     model.metadata_props[0].value = "hello"
     return model.SerializeToString()
 
 
-def two_manifests(model):
+def two_manifests(model: Any) -> bytes:
     model.metadata_props.add(key="ptychonyx", value="{}")
     return model.SerializeToString()
 
 
-def input_shape_differs(model):
+def input_shape_differs(model: Any) -> bytes:
     model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 16
     return model.SerializeToString()
 
 
-def fixed_batch(model):
+def fixed_batch(model: Any) -> bytes:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     return model.SerializeToString()
 
 
-def output_type_differs(model):
+def output_type_differs(model: Any) -> bytes:
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
     return model.SerializeToString()
 
 
-def other_names(model):
+def other_names(model: Any) -> bytes:
     model.graph.output[0].name = "crop"
     return model.SerializeToString()
 
 
-def opset_differs(model):
+def opset_differs(model: Any) -> bytes:
     model.opset_import[0].version = 17
     return model.SerializeToString()
 
@@ -147,7 +159,13 @@ BAD_MODELS = [
 
 
 @pytest.mark.parametrize(("spoil", "match"), BAD_MODELS)
-def test_bad_model_is_refused_before_a_session(tiny_model, tmp_path, monkeypatch, spoil, match):
+def test_bad_model_is_refused_before_a_session(
+    tiny_model: TinyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Any], bytes],
+    match: str,
+) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(spoil(tiny_model()))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # asking for a session would fail
@@ -157,14 +175,14 @@ def test_bad_model_is_refused_before_a_session(tiny_model, tmp_path, monkeypatch
         assert str(path) in str(caught.value)
 
 
-def test_a_file_cut_anywhere_is_refused(tiny_model):
+def test_a_file_cut_anywhere_is_refused(tiny_model: TinyModel) -> None:
     data = tiny_model().SerializeToString()
     for length in range(0, len(data) - 1, 7):
         with pytest.raises(ManifestError):
             check_model(data[:length], "cut.onnx")
 
 
-def test_random_damage_raises_nothing_but_manifest_errors(tiny_model):
+def test_random_damage_raises_nothing_but_manifest_errors(tiny_model: TinyModel) -> None:
     data = tiny_model().SerializeToString()
     rng = np.random.default_rng(0)
     num_refused = 0
@@ -191,7 +209,7 @@ def test_random_damage_raises_nothing_but_manifest_errors(tiny_model):
         ("weights.safetensors", "tensorflow or pytorch"),
     ],
 )
-def test_native_checkpoint_names_its_backend(tmp_path, name, backend):
+def test_native_checkpoint_names_its_backend(tmp_path: Path, name: str, backend: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"weights")
     with pytest.raises(ManifestError, match=rf"checkpoint of {backend}.*`ptychonyx export RUN -o"):
@@ -200,7 +218,7 @@ def test_native_checkpoint_names_its_backend(tmp_path, name, backend):
 
 @pytest.mark.parametrize("backend", ["tensorflow", "pytorch"])
 @pytest.mark.parametrize("part", ["", "weights.safetensors", "checkpoints/epoch-00003.ckpt"])
-def test_run_folder_and_its_files_name_the_backend(tmp_path, backend, part):
+def test_run_folder_and_its_files_name_the_backend(tmp_path: Path, backend: str, part: str) -> None:
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.yaml").write_text(f"epochs: 3\nbackend: {backend}\n")
@@ -210,15 +228,53 @@ def test_run_folder_and_its_files_name_the_backend(tmp_path, backend, part):
         open_model_file(run / part)
 
 
-def test_unreadable_config_names_both_backends(tmp_path):
+def test_unreadable_config_names_both_backends(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").write_text("{ not: [yaml")
     with pytest.raises(ManifestError, match="run folder of tensorflow or pytorch"):
         open_model_file(tmp_path)
 
 
-def test_missing_file_and_plain_folder(tmp_path):
+def test_missing_file_and_plain_folder(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="There is no file"):
         open_model_file(tmp_path / "nowhere.onnx")
     with pytest.raises(ManifestError, match="is a folder"):
         open_model_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "backend"),
+    [
+        ("backend: pytorch", "pytorch"),
+        ("backend: 'tensorflow'  # the default", "tensorflow"),
+        ("backend:\tpytorch\r", "pytorch"),
+        ("backend: jax", "tensorflow or pytorch"),
+        ("# backend: pytorch", "tensorflow or pytorch"),
+        ("other:\n  backend: pytorch", "tensorflow or pytorch"),
+        ("\xff", "tensorflow or pytorch"),
+    ],
+)
+def test_a_run_names_its_backend_in_one_line_of_its_settings(
+    tmp_path: Path, line: str, backend: str
+) -> None:
+    (tmp_path / "config.yaml").write_bytes(f"epochs: 3\n{line}\nseed: 0\n".encode("latin-1"))
+    (tmp_path / "weights.safetensors").touch()
+    assert recognise_native(tmp_path) == NativeNetwork("run folder", backend, tmp_path)
+    assert recognise_native(tmp_path / "weights.safetensors") == NativeNetwork(
+        "native checkpoint", backend, tmp_path
+    )
+
+
+def test_the_settings_that_a_run_writes_are_understood(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml", reason="a run's settings are YAML")
+    (tmp_path / "checkpoints").mkdir()
+    for backend in ("tensorflow", "pytorch"):
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"epochs": 3, "backend": backend}))
+        assert recognise_native(tmp_path) == NativeNetwork("run folder", backend, tmp_path)
+
+
+def test_other_files_and_folders_are_not_native(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("backend: pytorch")
+    assert recognise_native(tmp_path) is None
+    (tmp_path / "model.onnx").touch()
+    assert recognise_native(tmp_path / "model.onnx") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from model_files import TinyModel
 
 from ptychonyx.runtime.model.onnx_file import OnnxError, parse_onnx
 
@@ -10,7 +11,7 @@ onnx = pytest.importorskip("onnx", reason="model files are built with the onnx p
 helper, TensorProto = onnx.helper, onnx.TensorProto
 
 
-def test_the_reader_sees_what_the_onnx_package_sees(tiny_model):
+def test_the_reader_sees_what_the_onnx_package_sees(tiny_model: TinyModel) -> None:
     model = tiny_model()
     file = parse_onnx(model.SerializeToString())
     assert file.ir_version == model.ir_version
@@ -24,14 +25,14 @@ def test_the_reader_sees_what_the_onnx_package_sees(tiny_model):
     assert file.num_nodes == len(model.graph.node)
 
 
-def test_sizes_of_string_tensors_and_packed_dims_are_read():
+def test_sizes_of_string_tensors_and_packed_dims_are_read() -> None:
     tensor = helper.make_tensor("text", TensorProto.STRING, [2], [b"a", b"b"])
     graph = helper.make_graph([], "g", [], [], initializer=[tensor])
     file = parse_onnx(helper.make_model(graph).SerializeToString())
     assert [(each.name, each.dims) for each in file.tensors] == [("text", (2,))]
 
 
-def test_very_deep_nesting_is_refused_without_recursion_errors():
+def test_very_deep_nesting_is_refused_without_recursion_errors() -> None:
     data = b""
     for _ in range(200):  # graph > node > attribute > graph > ...
         for tag in (0x32, 0x2A, 0x0A):

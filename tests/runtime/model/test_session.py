@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from model_files import ModelPath, TinyModel
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.model_file import load_manifest
@@ -17,12 +21,12 @@ onnx = pytest.importorskip("onnx", reason="model files are built with the onnx p
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
 
 
-def patterns(batch: int = 3):
+def patterns(batch: int = 3) -> NDArray[np.float32]:
     return np.random.default_rng(2).random((batch, 1, 8, 8), dtype=np.float32)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7])
-def test_predict(model_path, batch):
+def test_predict(model_path: ModelPath, batch: int) -> None:
     amplitude = patterns(batch)
     patches = Model(model_path(), provider="cpu").predict(amplitude, 3.0)
     assert patches.dtype == np.complex64
@@ -31,13 +35,13 @@ def test_predict(model_path, batch):
     np.testing.assert_array_equal(patches.imag, expected / 2)
 
 
-def test_predict_returns_a_view_of_what_onnxruntime_gave(model_path):
+def test_predict_returns_a_view_of_what_onnxruntime_gave(model_path: ModelPath) -> None:
     patches = Model(model_path(), provider="cpu").predict(patterns(), 1.0)
     assert patches.base is not None
     assert patches.strides == (4 * 4 * 8, 4 * 4 * 8, 4 * 8, 8)
 
 
-def test_predict_takes_slices_of_larger_arrays(model_path):
+def test_predict_takes_slices_of_larger_arrays(model_path: ModelPath) -> None:
     wide = np.random.default_rng(0).random((4, 1, 8, 16), dtype=np.float32)
     model = Model(model_path(), provider="cpu")
     np.testing.assert_array_equal(
@@ -58,12 +62,14 @@ def test_predict_takes_slices_of_larger_arrays(model_path):
         (patterns(), 0.0, ValueError, "`scale` is 0"),
     ],
 )
-def test_predict_refuses(model_path, amplitude, scale, error, match):
+def test_predict_refuses(
+    model_path: ModelPath, amplitude: NDArray[Any], scale: float, error: type[Exception], match: str
+) -> None:
     with pytest.raises(error, match=match):
         Model(model_path(), provider="cpu").predict(amplitude, scale)
 
 
-def test_what_a_model_says_of_itself(model_path):
+def test_what_a_model_says_of_itself(model_path: ModelPath) -> None:
     path = model_path()
     model = Model(str(path), provider="cpu", num_threads=1)
     assert model.path == path
@@ -72,7 +78,9 @@ def test_what_a_model_says_of_itself(model_path):
     assert load_manifest(path).to_json() == model.manifest.to_json()
 
 
-def test_verify_passes_and_notices_a_changed_weight(model_path, tiny_model, tmp_path):
+def test_verify_passes_and_notices_a_changed_weight(
+    model_path: ModelPath, tiny_model: TinyModel, tmp_path: Path
+) -> None:
     good = Model(model_path(), provider="cpu").verify()
     assert (good.passed, good.largest_difference, good.provider) == (True, 0.0, "cpu")
     changed = tiny_model()
@@ -85,7 +93,7 @@ def test_verify_passes_and_notices_a_changed_weight(model_path, tiny_model, tmp_
     assert 1e-5 < bad.largest_difference < 1e-3
 
 
-def test_verify_fails_when_the_network_gives_nan(tiny_model, tmp_path):
+def test_verify_fails_when_the_network_gives_nan(tiny_model: TinyModel, tmp_path: Path) -> None:
     model = tiny_model()
     half = next(tensor for tensor in model.graph.initializer if tensor.name == "half")
     half.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "half"))
@@ -94,7 +102,7 @@ def test_verify_fails_when_the_network_gives_nan(tiny_model, tmp_path):
     assert not Model(path, provider="cpu").verify().passed
 
 
-def test_graph_that_breaks_its_promise_at_run_time(tiny_model, tmp_path):
+def test_graph_that_breaks_its_promise_at_run_time(tiny_model: TinyModel, tmp_path: Path) -> None:
     model = tiny_model()
     for tensor in model.graph.initializer:
         if tensor.name == "stops":
@@ -105,7 +113,7 @@ def test_graph_that_breaks_its_promise_at_run_time(tiny_model, tmp_path):
         Model(path, provider="cpu").predict(patterns(), 1.0)
 
 
-def test_unknown_provider_lists_what_there_is(model_path):
+def test_unknown_provider_lists_what_there_is(model_path: ModelPath) -> None:
     with pytest.raises(ValueError, match=r"'gpu'.*auto, cpu, cuda, tensorrt, openvino"):
         Model(model_path(), provider="gpu")
     with pytest.raises(ValueError, match="`num_threads` is 0"):
@@ -114,13 +122,20 @@ def test_unknown_provider_lists_what_there_is(model_path):
         Model(model_path(), predictions_at_once=0)
 
 
-def test_a_model_is_opened_for_a_reconstruction_unless_told_otherwise(model_path):
+def test_a_model_is_opened_for_a_reconstruction_unless_told_otherwise(
+    model_path: ModelPath,
+) -> None:
     path = model_path()
     assert Model(path, provider="cpu").predictions_at_once == PREDICTIONS_AT_ONCE
     assert Model(path, provider="cpu", predictions_at_once=1).predictions_at_once == 1
 
 
-def test_two_wheels_are_warned_of(model_path, monkeypatch, caplog, tmp_path):
+def test_two_wheels_are_warned_of(
+    model_path: ModelPath,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
     for wheel in ("onnxruntime", "onnxruntime_gpu"):
         (tmp_path / f"{wheel}-1.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
@@ -130,7 +145,7 @@ def test_two_wheels_are_warned_of(model_path, monkeypatch, caplog, tmp_path):
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_importing_the_module_imports_no_onnxruntime():
+def test_importing_the_module_imports_no_onnxruntime() -> None:
     code = (
         "import sys, ptychonyx.runtime.model.session, ptychonyx.runtime.reconstruction.reconstruct\n"
         "print([name for name in ('onnxruntime', 'onnx', 'torch', 'keras', 'tensorflow', 'yaml') "

@@ -6,10 +6,13 @@ import dataclasses
 import logging
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from model_files import ModelPath, TinyModel
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ManifestError, ProviderError
 from ptychonyx.runtime.model.cores import num_cores
@@ -32,27 +35,33 @@ def has_no_gpu() -> str:
     return "there is no GPU in this test"
 
 
-def patterns(batch: int) -> np.ndarray:
+def patterns(batch: int) -> NDArray[np.float32]:
     return np.random.default_rng(batch).random((batch, 1, 8, 8), dtype=np.float32)
 
 
 @needs_no_gpu
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_named_provider_that_does_not_start_is_an_error(model_path, provider, capfd):
+def test_named_provider_that_does_not_start_is_an_error(
+    model_path: ModelPath, provider: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ProviderError, match=f"{provider} does not start: .*NVIDIA driver"):
         Model(model_path(), provider=provider)
     assert capfd.readouterr() == ("", "")
 
 
 @needs_no_gpu
-def test_missing_cuda_libraries_are_the_reason(model_path, capfd):
+def test_missing_cuda_libraries_are_the_reason(
+    model_path: ModelPath, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ProviderError, match=r"cuda does not start: .*(library|without it)"):
         start_session(ort, open_model_file(model_path()), "cuda", driver=has_gpu)
     assert capfd.readouterr() == ("", "")
 
 
 @needs_no_gpu
-def test_auto_says_why_it_runs_on_the_cpu_where_there_is_a_gpu(model_path, caplog, capfd):
+def test_auto_says_why_it_runs_on_the_cpu_where_there_is_a_gpu(
+    model_path: ModelPath, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = open_model_file(model_path())
     with caplog.at_level(logging.INFO, logger="ptychonyx"):
         name, _ = start_session(ort, file, driver=has_gpu)
@@ -61,7 +70,9 @@ def test_auto_says_why_it_runs_on_the_cpu_where_there_is_a_gpu(model_path, caplo
     assert capfd.readouterr().out == ""
 
 
-def test_auto_is_silent_where_there_is_no_gpu(model_path, caplog):
+def test_auto_is_silent_where_there_is_no_gpu(
+    model_path: ModelPath, caplog: pytest.LogCaptureFixture
+) -> None:
     file = open_model_file(model_path())
     with caplog.at_level(logging.INFO, logger="ptychonyx"):
         name, _ = start_session(ort, file, driver=has_no_gpu)
@@ -69,7 +80,7 @@ def test_auto_is_silent_where_there_is_no_gpu(model_path, caplog):
 
 
 @pytest.mark.gpu
-def test_cuda_verifies_itself(model_path):
+def test_cuda_verifies_itself(model_path: ModelPath) -> None:
     if why_no_gpu() is not None:
         pytest.skip("this machine has no NVIDIA GPU")
     model = Model(model_path(), provider="cuda")
@@ -77,10 +88,11 @@ def test_cuda_verifies_itself(model_path):
     assert model.verify().passed
 
 
-class Failing:
+class Failing(ModuleType):
     """onnxruntime whose CUDA fails, as with a driver that is too old."""
 
     def __init__(self) -> None:
+        super().__init__("onnxruntime")
         self.tried: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -89,14 +101,18 @@ class Failing:
     def get_available_providers(self) -> list[str]:
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
-    def InferenceSession(self, data: bytes, *, providers: Any, **options: Any) -> Any:
+    def InferenceSession(
+        self, data: bytes, *, providers: Any, sess_options: Any, **options: Any
+    ) -> Any:
         self.tried.append(providers[0])
         if providers[0][0] != "CPUExecutionProvider":
             raise RuntimeError("CUDA failure 35: driver is insufficient")
-        return ort.InferenceSession(data, providers=providers, **options)
+        return ort.InferenceSession(data, providers=providers, sess_options=sess_options, **options)
 
 
-def test_provider_that_fails_while_starting_is_not_taken(model_path, caplog):
+def test_provider_that_fails_while_starting_is_not_taken(
+    model_path: ModelPath, caplog: pytest.LogCaptureFixture
+) -> None:
     failing, file = Failing(), open_model_file(model_path())
     with pytest.raises(ProviderError, match="onnxruntime says: CUDA failure 35"):
         start_session(failing, file, "cuda", driver=has_gpu)
@@ -145,7 +161,9 @@ def disguised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Disguised:
 
 
 @pytest.mark.parametrize("name", ["cuda", "tensorrt", "openvino"])
-def test_every_provider_runs_a_model_once_it_starts(model_path, disguised, name):
+def test_every_provider_runs_a_model_once_it_starts(
+    model_path: ModelPath, disguised: Disguised, name: str
+) -> None:
     expected = Model(model_path(), provider="cpu").predict(patterns(7), 2.0)
     model = Model(model_path(), provider=name)
     assert model.providers == tuple(each for each, _ in disguised.asked)
@@ -155,8 +173,8 @@ def test_every_provider_runs_a_model_once_it_starts(model_path, disguised, name)
 
 
 def test_tensorrt_announces_an_engine_only_while_there_is_none(
-    model_path, disguised, caplog, tmp_path
-):
+    model_path: ModelPath, disguised: Disguised, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     digest = Model(model_path(), provider="tensorrt").digest
     folder = tmp_path / "cache" / "tensorrt" / digest
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -170,24 +188,26 @@ def test_tensorrt_announces_an_engine_only_while_there_is_none(
 @pytest.mark.skipif(
     "OpenVINOExecutionProvider" in ort.get_available_providers(), reason="OpenVINO is installed"
 )
-def test_openvino_that_is_not_installed_names_its_wheel(model_path):
+def test_openvino_that_is_not_installed_names_its_wheel(model_path: ModelPath) -> None:
     with pytest.raises(ProviderError, match=r"openvino does not start.*ptychonyx\[openvino\]"):
         Model(model_path(), provider="openvino")
 
 
-def broken_graph(model):
+def broken_graph(model: Any) -> bytes:
     model.graph.node[1].input[0] = "nowhere"
     return model.SerializeToString()
 
 
-def test_graph_that_onnxruntime_refuses(tiny_model, tmp_path):
+def test_graph_that_onnxruntime_refuses(tiny_model: TinyModel, tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(broken_graph(tiny_model()))
     with pytest.raises(ManifestError, match=r"cannot load .*export it again"):
         Model(path, provider="cpu")
 
 
-def test_without_onnxruntime_both_pip_lines_are_named(model_path, monkeypatch):
+def test_without_onnxruntime_both_pip_lines_are_named(
+    model_path: ModelPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeError, match=r'"ptychonyx\[cpu\]".*"ptychonyx\[gpu\]"'):
         Model(model_path())
@@ -202,16 +222,18 @@ def test_without_onnxruntime_both_pip_lines_are_named(model_path, monkeypatch):
     ],
 )
 def test_auto_may_use_a_gpu_only_where_wheel_and_driver_are_there(
-    installed, driver, expected, monkeypatch
-):
+    installed: list[str], driver: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: installed)
     assert may_use_gpu("auto", driver=lambda: driver) is expected
     assert (may_use_gpu("cpu"), may_use_gpu("tensorrt")) == (False, True)
 
 
-def test_predictions_at_once_share_the_cores(model_path):
+def test_predictions_at_once_share_the_cores(model_path: ModelPath) -> None:
     class Watched(Failing):
-        def InferenceSession(self, data: bytes, *, sess_options: Any, **options: Any) -> Any:
+        def InferenceSession(
+            self, data: bytes, *, providers: Any, sess_options: Any, **options: Any
+        ) -> Any:
             self.tried.append(sess_options.intra_op_num_threads)
             return object()
 

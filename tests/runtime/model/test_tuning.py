@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
+from model_files import ModelPath
 
 from ptychonyx.runtime.errors import ProviderError
-from ptychonyx.runtime.model import tuning
 from ptychonyx.runtime.model.tuning import (
     MatrixProduct,
     Measurement,
@@ -26,7 +28,7 @@ ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("PTYCHONYX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -39,7 +41,7 @@ def measured(provider: str, batch: int, rate: float) -> Measurement:
     return Measurement(Setting(provider, 2, batch), rate, 1.0, 2.0, 90.0)
 
 
-def test_every_combination_is_measured(model_path):
+def test_every_combination_is_measured(model_path: ModelPath) -> None:
     shares: list[float] = []
     path = model_path(num_operations=1000)
     found = quick_benchmark(
@@ -55,12 +57,12 @@ def test_every_combination_is_measured(model_path):
     assert 0 < shares[-1] <= 1
 
 
-def test_an_older_model_has_no_share_of_the_peak(model_path):
+def test_an_older_model_has_no_share_of_the_peak(model_path: ModelPath) -> None:
     found = quick_benchmark(model_path(), batches=(2,), threads=(1,), seconds_each=0.0)
     assert [each.percent_of_peak for each in found] == [None]
 
 
-def test_what_cannot_be_measured_is_refused(model_path):
+def test_what_cannot_be_measured_is_refused(model_path: ModelPath) -> None:
     with pytest.raises(ValueError, match=r"`batches` is \[0\]"):
         benchmark(model_path(), batches=(0,))
     with pytest.raises(ValueError, match="no such execution provider"):
@@ -71,12 +73,14 @@ def test_what_cannot_be_measured_is_refused(model_path):
             benchmark(model_path(), providers=("openvino",))
 
 
-def test_of_settings_nearly_as_fast_the_smallest_batch_wins():
+def test_of_settings_nearly_as_fast_the_smallest_batch_wins() -> None:
     rates = {4: 90.0, 16: 99.0, 64: 99.5, 256: 100.0}
     assert best([measured("cpu", *each) for each in rates.items()]).setting.batch_size == 16
 
 
-def test_the_winner_is_remembered_by_model_machine_and_provider(cache, monkeypatch):
+def test_the_winner_is_remembered_by_model_machine_and_provider(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert recall("a") is None
     remember("a", [measured("cpu", 16, 100.0), measured("cpu", 64, 50.0)])
     remember("a", [measured("cuda", 256, 900.0)])
@@ -85,12 +89,12 @@ def test_the_winner_is_remembered_by_model_machine_and_provider(cache, monkeypat
     assert recall("a", "cpu") == Setting("cpu", 2, 16)
     assert recall("a", "tensorrt") is None
     assert recall("b") == Setting("cpu", 2, 1)
-    monkeypatch.setattr(tuning.platform, "node", lambda: "another")
+    monkeypatch.setattr(platform, "node", lambda: "another")
     assert recall("a") is None
     assert [path.name for path in cache.iterdir()] == ["benchmarks.json"]
 
 
-def test_a_damaged_memory_is_as_good_as_none(cache):
+def test_a_damaged_memory_is_as_good_as_none(cache: Path) -> None:
     cache.mkdir()
     for text in ("", "[1]", "{"):
         (cache / "benchmarks.json").write_text(text)
@@ -99,17 +103,17 @@ def test_a_damaged_memory_is_as_good_as_none(cache):
     assert "a" in json.loads((cache / "benchmarks.json").read_text())
 
 
-def test_turns_are_taken():
+def test_turns_are_taken() -> None:
     order: list[str] = []
     names = ("a", "b", "c")
-    times = take_turns({name: lambda name=name: order.append(name) for name in names}, seconds=0.0)
+    times = take_turns({name: partial(order.append, name) for name in names}, seconds=0.0)
     num_turns = len(times["a"])
     assert num_turns >= 3
     assert order == [*names] * (1 + num_turns)  # once before, untimed
     assert {len(seconds) for seconds in times.values()} == {num_turns}
 
 
-def test_turns_fill_the_time_and_tell_how_much_has_passed():
+def test_turns_fill_the_time_and_tell_how_much_has_passed() -> None:
     shares: list[float] = []
     times = take_turns({0: lambda: time.sleep(0.01)}, seconds=0.2, progress=shares.append)
     assert sum(times[0]) > 0.1

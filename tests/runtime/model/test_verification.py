@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from model_files import TinyManifest
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.checks import FieldError
@@ -15,7 +16,7 @@ from ptychonyx.runtime.model.providers import PROVIDERS
 from ptychonyx.runtime.model.verification import TOLERANCES, Verification
 
 
-def test_values_give_the_same_verification_again(tiny_manifest):
+def test_values_give_the_same_verification_again(tiny_manifest: TinyManifest) -> None:
     proof = tiny_manifest().verification
     values = json.loads(json.dumps(proof.to_values()))
     again = Verification.from_values(values, longest_side=8)
@@ -25,7 +26,7 @@ def test_values_give_the_same_verification_again(tiny_manifest):
         Verification.from_values(values, longest_side=7)
 
 
-def test_arrays_of_other_sizes_are_named(tiny_manifest):
+def test_arrays_of_other_sizes_are_named(tiny_manifest: TinyManifest) -> None:
     proof = tiny_manifest().verification
     proof.check(num_channels=1, window_px=8, patch_px=4)
     with pytest.raises(FieldError, match=r"`verification.amplitude` is float32 of shape"):
@@ -38,12 +39,14 @@ def test_arrays_of_other_sizes_are_named(tiny_manifest):
     ("field", "value"),
     [("scale", 0), ("tolerance", -1.0), ("tolerance", None), ("largest_difference", "none")],
 )
-def test_wrong_verification_number_is_named(tiny_manifest, field, value):
+def test_wrong_verification_number_is_named(
+    tiny_manifest: TinyManifest, field: str, value: object
+) -> None:
     document = json.loads(tiny_manifest().to_json())
     document["verification"][field] = value
     with pytest.raises(ManifestError, match=f"`verification.{field}`"):
         Manifest.from_json(json.dumps(document))
 
 
-def test_every_provider_has_a_tolerance():
+def test_every_provider_has_a_tolerance() -> None:
     assert TOLERANCES.keys() == PROVIDERS.keys()

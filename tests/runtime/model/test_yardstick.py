@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,11 @@ from ptychonyx.runtime.model.tuning import YARDSTICK, MatrixProduct
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
 
 
-def test_the_file_is_what_the_onnx_package_writes():
+def test_the_file_is_what_the_onnx_package_writes() -> None:
     onnx = pytest.importorskip("onnx", reason="builds the file anew")
     helper = onnx.helper
 
-    def square(name: str):
+    def square(name: str) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", "n"])
 
     node = helper.make_node("MatMul", ["a", "b"], ["c"])
@@ -24,15 +26,17 @@ def test_the_file_is_what_the_onnx_package_writes():
     assert model.SerializeToString(deterministic=True) == YARDSTICK.read_bytes()
 
 
-def test_the_file_multiplies_matrices_of_any_side():
+def test_the_file_multiplies_matrices_of_any_side() -> None:
     session = ort.InferenceSession(YARDSTICK.read_bytes(), providers=["CPUExecutionProvider"])
     for side in (3, 40):
         a, b = np.random.default_rng(0).random((2, side, side), dtype=np.float32)
         np.testing.assert_allclose(session.run(None, {"a": a, "b": b})[0], a @ b, rtol=1e-6)
 
 
-def test_the_yardstick_runs_and_knows_its_operations():
+def test_the_yardstick_runs_and_knows_its_operations() -> None:
     product = MatrixProduct(1, side=16)
-    (result,) = product.run()
+    results = product.run()
+    assert isinstance(results, list)
+    (result,) = results
     assert result.shape == (16, 16)
     assert product.num_operations == 2 * 16**3

@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from model_files import TinyModel
 
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model.session import Model
@@ -30,7 +30,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture
-def folder(small_scan: Scan, tiny_model: Callable[..., Any], tmp_path: Path) -> Path:
+def folder(small_scan: Scan, tiny_model: TinyModel, tmp_path: Path) -> Path:
     """A standard input folder; the canvas is neither square nor at the origin."""
     assert small_scan.object_ is not None
     frame = Frame(small_scan.object_.shape, (3e-6, -1e-6), (1e-8, 1e-8))

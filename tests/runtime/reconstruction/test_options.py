@@ -58,3 +58,8 @@ def test_words_become_values(name: str, text: str, value: Any) -> None:
 def test_a_word_that_is_no_value_is_named(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=f"`{name}` is '{text}', expected"):
         option_from_text(name, text)
+
+
+def test_a_word_that_is_no_choice_lists_the_choices() -> None:
+    with pytest.raises(ValueError, match="`subpixel` is 'cubic', expected one of: \"sinc\""):
+        ReconstructionOptions(subpixel="cubic")

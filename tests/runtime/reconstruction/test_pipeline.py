@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from image_scan import OFFSET, PATCH, make_scan
+from model_files import TinyModel
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
@@ -123,7 +123,7 @@ def test_a_bad_pattern_is_named(model: Model) -> None:
         reconstruct(dataclasses.replace(scan, patterns=patterns), model)
 
 
-def test_an_error_of_the_stitcher_comes_out(tmp_path: Path, tiny_model: Callable[..., Any]) -> None:
+def test_an_error_of_the_stitcher_comes_out(tmp_path: Path, tiny_model: TinyModel) -> None:
     onnx = pytest.importorskip("onnx")
     proto = tiny_model()
     half = next(tensor for tensor in proto.graph.initializer if tensor.name == "half")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from image_scan import SIDE, make_scan
+from model_files import ModelPath
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
@@ -20,8 +19,6 @@ from ptychonyx.runtime.scan import Scan
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
-
-ModelPath = Callable[..., Path]
 
 
 def test_scan_that_does_not_fit_is_refused(model: Model, model_path: ModelPath) -> None:

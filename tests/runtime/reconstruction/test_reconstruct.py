@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from image_scan import FACTOR, OFFSET, PATCH, SIDE, covered_by, make_scan
+from model_files import ModelPath
 from mosaics import stitch_patches
 
 from ptychonyx.runtime.model.session import Model
@@ -20,8 +19,6 @@ from ptychonyx.runtime.stitching.patches import canvas_for, patch_weights
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
-
-ModelPath = Callable[..., Path]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
