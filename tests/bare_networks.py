@@ -120,4 +120,5 @@ def run_bare(graph: Any, side: int, amplitude: np.ndarray) -> list[np.ndarray]:
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"scaled_amplitude": amplitude})
+    outputs: list[np.ndarray] = session.run(None, {"scaled_amplitude": amplitude})
+    return outputs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-ORIGIN = {"corner_a": (0, 0), "corner_b": (0, 0)}
+ORIGIN: dict[str, Any] = {"corner_a": (0, 0), "corner_b": (0, 0)}
 
 
 def phase_object(
@@ -28,4 +30,4 @@ def with_ramp(
 ) -> NDArray[np.complex128]:
     """Multiply an object by a phase ramp of that many cycles from edge to edge, along y and x."""
     y, x = np.indices(object_.shape) / np.array(object_.shape)[:, None, None]
-    return object_ * np.exp(2j * np.pi * (cycles[0] * y + cycles[1] * x))
+    return np.asarray(object_ * np.exp(2j * np.pi * (cycles[0] * y + cycles[1] * x)))

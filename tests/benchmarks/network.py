@@ -16,7 +16,7 @@ from performance import remake, remember, spread, table, write_section
 
 from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.model.tuning import SIDE, MatrixProduct
+from ptychonyx.runtime.model.tuning import YARDSTICK_SIDE, MatrixProduct
 
 WINDOWS, BATCHES, TURNS = (64, 128), (1, 4, 16, 64, 256), 7
 SCALE = 0.05
@@ -47,8 +47,8 @@ def section() -> str:
             remake(__file__),
             f"`Model.predict` of a `cnn`, F = 1, float32, central N/2×N/2, on {cores} threads. Operations "
             "are those of the native network (0.611 GFLOP a pattern at N = 64), though the exported one "
-            f"needs fewer, so a share may exceed 100 %. Beside it, in turns, products of {SIDE}×{SIDE} "
-            "matrices in float32.\n",
+            "needs fewer, so a share may exceed 100 %. Beside it, in turns, products of "
+            f"{YARDSTICK_SIDE}×{YARDSTICK_SIDE} matrices in float32.\n",
             table(header, rows),
             "### What bounds each stage\n",
             roofline(stages),
@@ -64,7 +64,9 @@ def measure(window_px: int, batch: int) -> Callable[[], dict[str, list[float]]]:
             predictions_at_once=1,
         )
         amplitude = amplitudes(window_px, batch)
-        a, b = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=np.float32)
+        a, b = np.random.default_rng(0).random(
+            (2, YARDSTICK_SIDE, YARDSTICK_SIDE), dtype=np.float32
+        )
         product = MatrixProduct(num_cores())
         operations = model.manifest.num_operations
         assert operations is not None

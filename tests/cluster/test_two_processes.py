@@ -113,7 +113,7 @@ def test_twenty_steps_of_two_processes_are_those_of_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     is_plain = case.startswith("plain")
-    values = {"backend": name, "filters": 0.25, "batch_size": 16, "epochs": 1}
+    values: dict[str, Any] = {"backend": name, "filters": 0.25, "batch_size": 16, "epochs": 1}
     values |= {"architecture": "cnn"}
     values |= {"validation_fraction": 0, "schedule": "constant", **STEPS[case]}
     paths = scan_files if case == "plain, accumulated" else scan_files[:1]
@@ -143,11 +143,13 @@ def test_fsdp_without_a_gpu_and_clipping_with_it_are_refused(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     workers = Workers(strategy="fsdp")
-    for changes, message in (
-        ({}, "requires a GPU accelerator"),
-        ({"gradient_clip_norm": 1.0}, "no process sees the whole gradient; use ddp"),
+    for clip_norm, message in (
+        (None, "requires a GPU accelerator"),
+        (1.0, "no process sees the whole gradient; use ddp"),
     ):
-        config = TrainingConfig(backend="pytorch", filters=0.25, epochs=1, **changes)
+        config = TrainingConfig(
+            backend="pytorch", filters=0.25, epochs=1, gradient_clip_norm=clip_norm
+        )
         with pytest.raises(ValueError, match=message):
             train([small_scan], config, tmp_path / message[:10], workers=workers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -96,7 +97,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def config_of(case: str, **changes: Any) -> TrainingConfig:
-    return TrainingConfig(**({"architecture": "cnn", "filters": 0.25} | SETTINGS[case] | changes))
+    standard: dict[str, Any] = {"architecture": "cnn", "filters": 0.25}
+    return TrainingConfig(**(standard | SETTINGS[case] | changes))
 
 
 def network_of(case: str) -> Architecture:
@@ -239,7 +241,7 @@ def compute(layers: Layers, weights: dict[str, np.ndarray], x: np.ndarray) -> np
                 x = x.copy()
                 x[..., width:-width, width:-width] = 0
             case Sum(branches):
-                x = sum(compute(branch, weights, x) for branch in branches)
+                x = np.sum([compute(branch, weights, x) for branch in branches], axis=0)
             case Concatenation(branches):
                 x = np.concatenate([compute(branch, weights, x) for branch in branches], axis=1)
     return x
@@ -257,7 +259,7 @@ def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
     )
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "swish": lambda x: x / (1 + np.exp(-x)),

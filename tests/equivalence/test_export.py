@@ -51,9 +51,8 @@ Export = Callable[[str, str], Path]
 
 
 def config_of(case: str, name: str) -> TrainingConfig:
-    return TrainingConfig(
-        **({"backend": name, "architecture": "cnn", "filters": 0.25} | CASES[case][1])
-    )
+    standard: dict[str, Any] = {"architecture": "cnn", "filters": 0.25}
+    return TrainingConfig(backend=name, **(standard | CASES[case][1]))
 
 
 def simulated_probe(window_px: int) -> NDArray[np.complex64]:

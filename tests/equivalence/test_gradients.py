@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from equivalence.cases import (
     some_groups,
 )
 
+from ptychonyx.training import TrainingConfig
 from ptychonyx.training.data.feed import BatchPart, part_of
 from ptychonyx.training.data.samples import Samples
 from ptychonyx.training.network.weights import Weights
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.pytorch]
 STEPS = (1e-6, 1e-7)
 """Of a central difference: the longer may cross a kink of a ReLU or maximum, the shorter rounds."""
 PROBE = {"real", "imaginary", "log_gain"}
-SHARED = {"rtol": 1e-9, "atol": 1e-12}
+SHARED: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
 """Float64: only the order of sums differs."""
 
 
@@ -136,10 +138,8 @@ def test_parts_of_a_batch_sum_to_the_whole(
     total = sum(share * value for share, (value, _) in zip(shares, found, strict=True))
     assert total == pytest.approx(loss, rel=1e-12)
     for key, gradient in gradients.items():
-        shared = sum(
-            share * of_part[key] for share, (_, of_part) in zip(shares, found, strict=True)
-        )
-        np.testing.assert_allclose(shared, gradient, **SHARED, err_msg=key)
+        scaled = [share * of_part[key] for share, (_, of_part) in zip(shares, found, strict=True)]
+        np.testing.assert_allclose(np.sum(scaled, axis=0), gradient, **SHARED, err_msg=key)
 
 
 def chosen(gradients: dict[str, np.ndarray]) -> list[str]:
@@ -157,7 +157,15 @@ def chosen(gradients: dict[str, np.ndarray]) -> list[str]:
     ]
 
 
-def oracle_slope(key, gradient, step, config, weights, samples, groups) -> float:
+def oracle_slope(
+    key: str,
+    gradient: np.ndarray,
+    step: float,
+    config: TrainingConfig,
+    weights: Weights,
+    samples: Samples,
+    groups: np.ndarray,
+) -> float:
     """Return the slope of the oracle's loss along a gradient, by a central difference."""
     direction = gradient / np.linalg.norm(gradient)
     ends = []

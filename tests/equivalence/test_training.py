@@ -51,20 +51,18 @@ def steps_pytorch(
 ) -> list[float]:
     """Take the steps that Lightning's Trainer takes: mean gradient, clip, AdamW."""
     import torch
-    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.callbacks import LambdaCallback
 
-    losses = []
+    losses: list[float] = []
 
-    class Recording(Callback):
-        def on_train_batch_end(
-            self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
-        ) -> None:
-            losses.append(float(module.last_loss))
+    def record(trainer: Any, module: Any, *_: Any) -> None:
+        losses.append(float(module.last_loss))
 
     module, train = backend("pytorch", "module"), backend("pytorch", "train")
     once = dataclasses.replace(config, epochs=1)
     with train.quiet():
-        trainer = train.make_trainer(once, Workers(), [Recording()], folder=folder)
+        recording = LambdaCallback(on_train_batch_end=record)
+        trainer = train.make_trainer(once, Workers(), [recording], folder=folder)
         trainer.fit(
             module.TrainingModule(network, config, samples.constants),
             twenty_batches(samples, partial(module.to_tensors, dtype=torch.float64)),

@@ -98,9 +98,15 @@ def test_a_model_that_loses_quality_is_refused(scan: Scan, tmp_path: Path) -> No
 
 
 def test_bounds_on_the_loss_are_those_given(scan: Scan, tmp_path: Path) -> None:
-    bounds = {"lowest_phase_pearson": 0.9, "highest_complex_nrmse": 1e-6}
     with pytest.raises(PrecisionLossError, match=r"at least 0\.9 and at most 1e-06"):
-        derive_model(PARENT, tmp_path / "x.onnx", precision="float16", calibration=scan, **bounds)
+        derive_model(
+            PARENT,
+            tmp_path / "x.onnx",
+            precision="float16",
+            calibration=scan,
+            lowest_phase_pearson=0.9,
+            highest_complex_nrmse=1e-6,
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -25,7 +25,7 @@ class ReadOnce:
 
 
 def test_a_description_reads_each_pattern_once_and_names_dose_and_scale() -> None:
-    corners_px = 4.0 * np.indices((3, 3)).reshape(2, -1).T
+    corners_px = 4 * np.indices((3, 3)).reshape(2, -1).T.astype(np.float64)
     patterns = ReadOnce(np.full((9, 16, 16), 4, np.uint16))
     probe = np.full((1, 16, 16), 2, np.complex64)
     rows = describe_scan(Scan(patterns, "counts", corners_px, probe=probe))

@@ -85,12 +85,12 @@ def test_partners_beyond_the_distance_are_never_taken() -> None:
 def test_a_sparse_scan_says_what_distance_would_do() -> None:
     corners_px = raster()
     corners_px[17] += 400
-    options = {"max_distance_px": 8.0, "rng": np.random.default_rng(0)}
+    rng = np.random.default_rng(0)
     with pytest.raises(
         ScanError, match=r"Pattern 0 has 2 neighbours.*too sparse.*smaller ones"
     ) as caught:
-        find_groups(corners_px, 4, **options)
+        find_groups(corners_px, 4, max_distance_px=8.0, rng=rng)
     enough = float(str(caught.value).split()[-1].rstrip("."))
-    assert find_groups(corners_px, 4, max_distance_px=enough, rng=options["rng"]).shape == (144, 4)
+    assert find_groups(corners_px, 4, max_distance_px=enough, rng=rng).shape == (144, 4)
     with pytest.raises(ScanError, match="There are 3 patterns, but a group needs 4"):
-        find_groups(corners_px[:3], 4, **options)
+        find_groups(corners_px[:3], 4, max_distance_px=8.0, rng=rng)

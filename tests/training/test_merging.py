@@ -53,7 +53,8 @@ def test_merging_consistent_patches_changes_nothing() -> None:
 
 
 def test_merging_takes_the_weighted_mean_where_windows_lie_on_one_another() -> None:
-    patches = np.random.default_rng(0).exponential(size=(2, 4, WINDOW_PX, WINDOW_PX)) + 0j
+    amplitudes = np.random.default_rng(0).exponential(size=(2, 4, WINDOW_PX, WINDOW_PX))
+    patches = amplitudes.astype(np.complex128)
     merged = merge_patches(patches, shift_kernels(np.zeros((2, 4, 2)), WINDOW_PX), illumination(2))
     inside = np.s_[
         ..., 24:40, 24:40
@@ -91,7 +92,7 @@ def test_one_bright_pixel_appears_where_it_is_in_every_window(num_groups: int) -
     for group, (y, x) in enumerate(bright):
         for channel, (dy, dx) in enumerate(OFFSETS_PX.astype(int)):
             patches[group, channel, y - dy, x - dx] = group + 1
-    corners_px = OFFSETS_PX + rng.integers(0, 500, (num_groups, 1, 2))
+    corners_px = OFFSETS_PX + rng.integers(0, 500, (num_groups, 1, 2)).astype(np.float64)
     merged = merge_patches(patches, shift_kernels(corners_px, WINDOW_PX), illumination(num_groups))
     np.testing.assert_allclose(merged, patches, atol=1e-6 * num_groups)
 

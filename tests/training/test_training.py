@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scaling import input_scale, read_amplitudes
-from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.scan import Quantity, Scan
 from ptychonyx.runtime.simulation.scan import (
     OBJECTS,
     POSITIONS,
@@ -117,7 +117,7 @@ class CountedPatterns:
         self.patterns, self.shape, self.dtype = patterns, patterns.shape, patterns.dtype
         self.num_reads = np.zeros(len(patterns), dtype=int)
 
-    def __getitem__(self, key: slice) -> NDArray[Any]:
+    def __getitem__(self, key: slice | NDArray[np.int64]) -> NDArray[Any]:
         self.num_reads[key] += 1
         return np.asarray(self.patterns[key])
 
@@ -126,7 +126,7 @@ class CountedPatterns:
 
 
 @pytest.mark.parametrize("quantity", ["counts", "amplitude"])
-def test_a_scan_is_read_once(quantity: str, small_scan: Scan) -> None:
+def test_a_scan_is_read_once(quantity: Quantity, small_scan: Scan) -> None:
     counts = np.asarray(small_scan.patterns[0:40], dtype=np.float32)
     patterns = CountedPatterns(counts if quantity == "counts" else np.sqrt(counts))
     scan = dataclasses.replace(small_scan, patterns=patterns, quantity=quantity)
@@ -169,7 +169,7 @@ def test_a_supervised_loss_needs_the_object(small_scan: Scan) -> None:
     with pytest.raises(ValueError, match=r"has no object, which a supervised loss needs"):
         prepare_samples([blind], validation_fraction=0, with_truth=True)
     truth = prepare_samples([small_scan], validation_fraction=0, with_truth=True).truth
-    assert truth is not None
+    assert isinstance(truth, np.ndarray)
     assert truth.shape == (40, 32, 32)
 
 

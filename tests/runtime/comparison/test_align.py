@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("skimage", reason="scikit-image is not installed")
 
 @pytest.mark.parametrize("cycles", [(0, 0), (0.3, -0.45), (3.3, -2.7), (-4.5, 0.5)])
 @pytest.mark.parametrize("scale", [1, 2.5 * np.exp(2j)])
-def test_scale_and_ramp_do_not_matter(cycles, scale):
+def test_scale_and_ramp_do_not_matter(cycles: tuple[float, float], scale: complex) -> None:
     b = phase_object()
     result = compare_objects(scale * with_ramp(b, cycles), b, **ORIGIN)
     assert result.complex_nrmse < 1e-6
@@ -32,7 +33,9 @@ def test_scale_and_ramp_do_not_matter(cycles, scale):
 
 @pytest.mark.parametrize("shift", [(0.37, -1.21), (-5.5, 3.25), (0.08, 0.0)])
 @pytest.mark.parametrize("cycles", [(0, 0), (2.3, -1.6)])
-def test_shift_of_a_weak_amplitude_object_is_found(shift, cycles):
+def test_shift_of_a_weak_amplitude_object_is_found(
+    shift: tuple[float, float], cycles: tuple[float, float]
+) -> None:
     b = phase_object()
     a = with_ramp(phase_object(shift=shift), cycles) * 1.7j
     result = compare_objects(a, b, **ORIGIN, region="20:76,20:84")
@@ -82,13 +85,13 @@ def test_masks_hide_uncovered_pixels() -> None:
         ({"mask_b": np.ones((3, 3), bool)}, r"`mask_b` has shape \(3, 3\)"),
     ],
 )
-def test_impossible_comparisons_are_refused(kwargs, message):
+def test_impossible_comparisons_are_refused(kwargs: dict[str, Any], message: str) -> None:
     b = phase_object()
     with pytest.raises(ValueError, match=message):
         compare_objects(b, b, **(ORIGIN | kwargs))
 
 
-def test_missing_scikit_image_is_named(monkeypatch):
+def test_missing_scikit_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.registration", None)
     with pytest.raises(RuntimeError, match=r"pip install \"ptychonyx\[compare\]\""):
         align(phase_object(shift=(1, 1)), phase_object(), **ORIGIN)

@@ -76,7 +76,7 @@ def test_siemens_star_scores_what_was_measured_before(star: Path) -> None:
 
 
 @pytest.mark.parametrize("zero_rad", [0.0, 1.0, -0.4])
-def test_phase_ssim_is_that_of_an_image_that_begins_at_zero(zero_rad):
+def test_phase_ssim_is_that_of_an_image_that_begins_at_zero(zero_rad: float) -> None:
     from skimage.metrics import structural_similarity
 
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from ptychonyx.runtime.comparison.region import (
     ("text", "message"),
     [("50:195", "y0:y1,x0:x1"), ("9:5,0:4", "holds no pixel"), ("-3:5,0:4", "y0:y1,x0:x1")],
 )
-def test_bad_region_text_is_refused(text, message):
+def test_bad_region_text_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_region(text)
 

@@ -52,7 +52,7 @@ def test_vacuum_carries_the_dose(probe_name: str, dose: float) -> None:
 
 
 def test_noise_is_poisson() -> None:
-    object_, probe = np.ones((40, 40)) + 0j, PROBES["focused"](32, 3) * 300
+    object_, probe = np.ones((40, 40), np.complex128), PROBES["focused"](32, 3) * 300
     corners_px = np.full((600, 2), 4.0)
     counts = diffract(object_, probe, corners_px, rng()).astype(np.float64)
     mean = predict_counts(object_, probe, corners_px[:1])[0]
@@ -85,9 +85,9 @@ def test_one_seed_decides_everything(object_name: str, positions_name: str) -> N
     if object_name == "natural":
         pytest.importorskip("skimage", reason="scikit-image is not installed")
     spec = dataclasses.replace(SMALL, object_name=object_name, positions_name=positions_name)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002 (proves that it is left alone)
+    state = np.random.get_state(legacy=False)  # noqa: NPY002 (proves that it is left alone)
     first, again, other = (simulate_scan(spec, rng(seed)) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    np.testing.assert_equal(np.random.get_state(legacy=False), state)  # noqa: NPY002
     for name in ("patterns", "corners_px", "object_", "probe"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert not np.array_equal(first.patterns[0:12], other.patterns[0:12])

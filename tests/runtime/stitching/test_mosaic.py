@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mosaics import plane_waves, random_patches, stitch_patches
@@ -13,9 +15,11 @@ from ptychonyx.runtime.stitching.patches import Canvas, patch_weights
 MAX_ERROR = 0.015
 
 
-def bilinear_stitch(patches, corners_px, shape):
+def bilinear_stitch(
+    patches: NDArray[np.complex128], corners_px: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.complex128]:
     """Stitch by plain bilinear scatter, in a loop: the control."""
-    total, weight = np.zeros(shape, complex), np.zeros(shape)
+    total, weight = np.zeros(shape, np.complex128), np.zeros(shape)
     side = patches.shape[1]
     for patch, corner in zip(patches, corners_px, strict=True):
         y, x = np.floor(corner).astype(int)
@@ -42,9 +46,10 @@ def test_band_limited_truth_is_met_where_plain_bilinear_fails() -> None:
         weights=np.ones((patch_px, patch_px)),
     )
     inside = (slice(64, -64), slice(64, -64))
-    expected = truth(np.arange(side), np.arange(side))[inside]
+    pixels = np.arange(side, dtype=np.float64)
+    expected = truth(pixels, pixels)[inside]
 
-    def error(object_: NDArray[np.complex128]) -> float:
+    def error(object_: NDArray[np.complexfloating[Any, Any]]) -> float:
         return float(np.linalg.norm(object_[inside] - expected) / np.linalg.norm(expected))
 
     assert stitched.coverage[inside].mean() > 20
@@ -55,7 +60,7 @@ def test_band_limited_truth_is_met_where_plain_bilinear_fails() -> None:
 @pytest.mark.parametrize("step", [1, 3, 8])
 def test_whole_corners_agree_with_a_naive_loop_exactly(step: int) -> None:
     rng = np.random.default_rng(0)
-    corners_px = np.stack(np.mgrid[0:17:step, 0:9:step], axis=-1).reshape(-1, 2).astype(float)
+    corners_px = np.mgrid[0:17:step, 0:9:step].reshape(2, -1).T.astype(np.float64)
     patches = random_patches(len(corners_px), 8, rng)
     weights = rng.uniform(0.5, 1, (8, 8))
     stitched = stitch_patches(patches, corners_px, canvas=Canvas((25, 17), (0, 0)), weights=weights)
@@ -123,7 +128,9 @@ def test_a_patch_outside_leaves_nothing() -> None:
     assert not stitched.object_.any()
 
 
-def stitch_in_batches(patches, corners_px, batch: int) -> Stitched:
+def stitch_in_batches(
+    patches: NDArray[np.complex64], corners_px: NDArray[np.float64], batch: int
+) -> Stitched:
     mosaic = Mosaic(Canvas((40, 40), (0, 0)), patch_weights(None, 16))
     for start in range(0, len(patches), batch):
         mosaic.add(patches[start : start + batch], corners_px[start : start + batch])
@@ -169,7 +176,7 @@ def test_wrong_shapes_and_patches_that_are_not_finite_are_refused() -> None:
         mosaic.add(broken, np.zeros((2, 2)))
 
 
-def test_aligning_takes_out_one_phase_a_patch():
+def test_aligning_takes_out_one_phase_a_patch() -> None:
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.5, 1, (40, 50)) * np.exp(1j * rng.uniform(-0.5, 0.5, (40, 50)))
     # corners reach over every edge
@@ -185,8 +192,8 @@ def test_aligning_takes_out_one_phase_a_patch():
     second = mosaic.finish()
     seen = first.coverage > 3
 
-    def amplitude(stitched):
-        return np.abs(stitched.object_)[seen].mean() / np.abs(truth)[seen].mean()
+    def amplitude(stitched: Stitched) -> float:
+        return float(np.abs(stitched.object_)[seen].mean() / np.abs(truth)[seen].mean())
 
     # phases scattered by 0.6 rad cost 1 − exp(−0.6²/2) of the amplitude, less with few overlaps
     assert amplitude(first) < 0.89

@@ -9,7 +9,7 @@ from ptychonyx.runtime.stitching.shift import NUM_TAPS, Shifter, shift_matrices,
 
 
 @pytest.mark.parametrize("patch_shape", [(3, 5), (16, 9), (40, 33)])
-def test_blocks_of_the_product_leave_nothing_out(patch_shape):
+def test_blocks_of_the_product_leave_nothing_out(patch_shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     shifter = Shifter(3, 2, patch_shape)
     for count in (3, 2):  # fewer than before: what was left in memory must not count

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.stitching.shift import NUM_BEFORE, shift_matrices, shift_taps
 from ptychonyx.runtime.stitching.summed_weights import TILE_PX, SummedWeights
 
 
-def added_one_by_one(shape, weights, corners_px):
+def added_one_by_one(
+    shape: tuple[int, int], weights: NDArray[np.float64], corners_px: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return summed weights and coverage, patch after patch, on a canvas with a wide margin."""
     margin = 40
     total, count = (np.zeros(np.array(shape) + 2 * margin) for _ in range(2))
@@ -29,7 +32,7 @@ def added_one_by_one(shape, weights, corners_px):
 
 
 @pytest.mark.parametrize("shape", [(30, 41), (TILE_PX - 5, 12), (7, 2 * TILE_PX)])
-def test_convolution_agrees_with_adding_one_by_one(shape):
+def test_convolution_agrees_with_adding_one_by_one(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     weights = rng.uniform(0.1, 1, (8, 11))
     corners_px = rng.uniform(-20, np.array(shape) + 10, (300, 2))
