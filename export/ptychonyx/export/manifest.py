@@ -29,7 +29,7 @@ SCALING_RULE = "amplitude * sqrt((N/2)^2 / mean over patterns of the total count
 
 @dataclass(frozen=True, eq=False)
 class RunContents:
-    """What an export needs from a run folder.
+    """The contents of a run folder that an export needs.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class RunContents:
 
     @property
     def first_scan(self) -> dict[str, Any]:
-        """What provenance.json says about the first scan."""
+        """Facts about the first scan, from provenance.json."""
         scan: dict[str, Any] = self.provenance["inputs"][0]
         return scan
 

@@ -40,7 +40,7 @@ assert set(PRECISIONS) == {"float32", *CONVERSIONS}
 
 @dataclass(frozen=True)
 class DerivedReport:
-    """What was written, and how far it is from the float32 model on the calibration scan.
+    """A derived model file, and its difference from the float32 model on the calibration scan.
 
     Attributes
     ----------

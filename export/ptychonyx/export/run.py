@@ -25,7 +25,7 @@ LICENSE = "not stated"
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and how far it is from the native network.
+    """An exported model file, and its difference from the native network.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What runs in the process that Ptychodus spawns for one call: it may use a GPU, and then ends."""
+"""Reconstruct in a process that Ptychodus spawns for one call: it may use a GPU, and then ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENTRY_POINT = f"{__name__}:run"
 
 @dataclass(frozen=True)
 class Payload:
-    """What the child needs to know; Ptychodus sends it through a pipe."""
+    """The arguments of the child; Ptychodus sends them through a pipe."""
 
     model_path: Path
     options: ReconstructionOptions

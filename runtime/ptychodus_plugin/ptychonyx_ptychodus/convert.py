@@ -33,9 +33,9 @@ NUM_STEPS = 5
 """Ptychodus redraws the product, and in batch mode writes it, at each yield."""
 
 Y_M, X_M = ("y_m", "coordinate_y_m"), ("x_m", "coordinate_x_m")
-"""Of a position, since 1.6 and before."""
+"""Attributes of a position: since Ptychodus 1.6, and before."""
 ENERGY_EV = ("photon_energy_eV", "probe_energy_eV")
-"""Of a product's metadata, since 1.7 and before."""
+"""Attributes of a product's metadata: since Ptychodus 1.7, and before."""
 
 
 def to_scan(parameters: ReconstructInput) -> Scan:

@@ -12,7 +12,7 @@ from .settings import InferenceSettings, TrainingSettings
 
 
 class PtychonyxLibrary(ReconstructorLibrary):
-    """What Ptychodus holds beside its own libraries.
+    """The library that Ptychodus holds beside its own.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
     """Let the controller find one more page than it was given, and keep Infer off without a model.
 
     Ptychodus switches Infer on with each product that is opened, and off only when another
-    algorithm is chosen; where ours is the only one, nobody could choose it.
+    algorithm is chosen; where ours is the only one, it could not be chosen.
     """
 
     class Page(controller.ReconstructorViewControllerFactory):  # type: ignore[name-defined]

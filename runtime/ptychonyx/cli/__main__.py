@@ -1,4 +1,4 @@
-"""`python -m ptychonyx.cli`, for whoever starts it as a module."""
+"""Start the command line as a module: `python -m ptychonyx.cli`."""
 
 from . import main
 

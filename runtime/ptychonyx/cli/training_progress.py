@@ -22,7 +22,7 @@ def show_training(
 ) -> Iterator[Watcher]:
     """Show epochs, loss and samples/s on stderr; stop once `stopped` is no longer empty.
 
-    Of several processes only the first one shows anything. Every epoch also goes to each of `logs`.
+    With several processes, only the first one shows anything. Every epoch also goes to each of `logs`.
     """
     columns = (
         TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),

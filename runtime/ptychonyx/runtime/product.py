@@ -1,4 +1,4 @@
-"""What reconstruction leaves: an object, where it lies, and how far it can be believed."""
+"""The result of a reconstruction: an object, where it lies, and how far it can be believed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Product:
 
     @property
     def maps(self) -> dict[str, NDArray[Any]]:
-        """What is known about each pixel or pattern, by name: as many of three as there are."""
+        """Maps of the object and residuals of the patterns, by name; those that are None are left out."""
         maps = {
             "coverage": self.coverage,
             "disagreement": self.disagreement,

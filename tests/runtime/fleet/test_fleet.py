@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.fleet.fleet import reconstruct_many, unique_names
-from ptychonyx.runtime.fleet.record import product_path
+from ptychonyx.runtime.fleet.fleet import reconstruct_many
+from ptychonyx.runtime.fleet.record import product_path, unique_names
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.scan import Scan
@@ -68,7 +68,7 @@ def test_a_product_never_replaces_its_scan(small_scan: Scan, model: Path, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dask": "tcp://host:8786", "num_workers": 2}, "started by somebody else"),
+        ({"dask": "tcp://host:8786", "num_workers": 2}, "started elsewhere"),
         ({"num_workers": 0}, "`num_workers` is 0"),
         ({"split_patterns": 0}, "`split_patterns` is 0"),
         ({"quantity": "photons"}, "`quantity` is 'photons'"),

@@ -5,10 +5,8 @@ Dask decides who does what, and does again what a worker that died was doing.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +30,7 @@ from .record import (
     names_in,
     product_path,
     remove_leftovers,
+    unique_names,
 )
 from .report import report_paths, write_report
 from .tasks import (
@@ -59,7 +58,7 @@ DO_NOT_DECIDE = ("provider", "batch_size")
 
 @dataclass(frozen=True)
 class Fleet:
-    """What became of all scans.
+    """The outcome of a fleet.
 
     Attributes
     ----------
@@ -117,7 +116,7 @@ def reconstruct_many(
     dask : str
         Address of a scheduler, or "local": workers are started here, and stopped in the end.
     num_workers : int, optional
-        Of the local ones; by default one for each core, or one alone if it may use a GPU. The cores
+        Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
     quantity, position_origin : str, optional
         As in `load_scan`, for all scans.
@@ -176,50 +175,10 @@ def reconstruct_many(
     is_stopped = len(done) < len(orders)
     if dask == LOCAL or not is_stopped:  # else workers elsewhere may still be writing
         remove_leftovers(folder, [order.name for order in todo])
-    done |= _finished(todo)  # also what was finished when nobody listened any more
+    done |= _finished(todo)  # also what was finished after the last look
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
     write_report(records, folder, model_name=file.manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
-
-
-def unique_names(scans: Sequence[Path], known: dict[str, str]) -> dict[Path, str]:
-    """Name each scan after its file, and where that is not enough, also after its folder.
-
-    Parameters
-    ----------
-    scans : sequence of path
-        Absolute, each once.
-    known : dict
-        Names that scans have already: path -> name. They keep them.
-
-    Returns
-    -------
-    dict
-        Path -> name.
-
-    Examples
-    --------
-    >>> names = unique_names([Path("/a/one.npz"), Path("/a/two.npz"), Path("/b/two.npz")], {})
-    >>> list(names.values())
-    ['one', 'a-two', 'b-two']
-    """
-    names = {scan: known[str(scan)] for scan in scans if str(scan) in known}
-    taken = set(known.values())
-    others = [scan for scan in scans if scan not in names]
-    ways: tuple[Callable[[Path], str], ...] = (
-        lambda scan: scan.stem,
-        lambda scan: f"{scan.parent.name}-{scan.stem}",
-        lambda scan: f"{scan.stem}-{hashlib.sha256(str(scan).encode()).hexdigest()[:12]}",
-    )
-    for way in ways:
-        number = Counter(way(scan) for scan in others)
-        for scan in others:
-            name = way(scan)
-            if number[name] == 1 and name not in taken:
-                names[scan] = name
-                taken.add(name)
-        others = [scan for scan in others if scan not in names]
-    return {scan: names[scan] for scan in scans}
 
 
 def _need_dask() -> None:
@@ -240,8 +199,8 @@ def _check(split_patterns: int, dask: str, num_workers: int | None) -> None:
         raise ValueError(f"`num_workers` is {num_workers}; give 1 or more.")
     if num_workers is not None and dask != LOCAL:
         raise ValueError(
-            f"`num_workers` is {num_workers}, but the workers at {dask} were started by somebody "
-            "else; leave it out, or use the local ones."
+            f"`num_workers` is {num_workers}, but the workers at {dask} were started "
+            "elsewhere; leave it out, or use the local ones."
         )
 
 

@@ -1,4 +1,4 @@
-"""What Dask loads in each local worker of a fleet when it starts."""
+"""Set up a local worker of a fleet when Dask starts it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""What is written down about each scan of a fleet, so that it is reconstructed once."""
+"""Records of the scans of a fleet, so that each is reconstructed once."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,18 +24,18 @@ Fingerprint = dict[str, Any]
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one scan.
+    """The outcome of one scan.
 
     Attributes
     ----------
     name : str
-        Of the scan in its fleet, and of its product.
+        Name of the scan in its fleet, and of its product.
     scan : str
         Absolute path.
     status : "done", "failed" or "waiting"
         Waiting is what an interrupted fleet did not come to.
     fingerprint : dict
-        Of all that decides the product, see `fingerprint_of`.
+        All that decides the product, see `fingerprint_of`.
     reason : str
         Why it failed.
     num_patterns : int
@@ -44,7 +46,7 @@ class Record:
     coverage : float
         Share of the canvas that patches cover.
     disagreement : float
-        Of overlapping patches, root mean square over the covered pixels.
+        Disagreement of overlapping patches, root mean square over the covered pixels.
     residual : float or None
         Share of the measured amplitude that the object leaves unexplained, if that was measured.
     probe_source : str
@@ -114,8 +116,48 @@ def names_in(folder: Path) -> dict[str, str]:
     return {record.scan: record.name for record in records if record is not None}
 
 
+def unique_names(scans: Sequence[Path], known: dict[str, str]) -> dict[Path, str]:
+    """Name each scan after its file, and where that is not enough, also after its folder.
+
+    Parameters
+    ----------
+    scans : sequence of path
+        Absolute, each once.
+    known : dict
+        Names that scans have already: path -> name. They keep them.
+
+    Returns
+    -------
+    dict
+        Path -> name.
+
+    Examples
+    --------
+    >>> names = unique_names([Path("/a/one.npz"), Path("/a/two.npz"), Path("/b/two.npz")], {})
+    >>> list(names.values())
+    ['one', 'a-two', 'b-two']
+    """
+    names = {scan: known[str(scan)] for scan in scans if str(scan) in known}
+    taken = set(known.values())
+    others = [scan for scan in scans if scan not in names]
+    ways: tuple[Callable[[Path], str], ...] = (
+        lambda scan: scan.stem,
+        lambda scan: f"{scan.parent.name}-{scan.stem}",
+        lambda scan: f"{scan.stem}-{hashlib.sha256(str(scan).encode()).hexdigest()[:12]}",
+    )
+    for way in ways:
+        number = Counter(way(scan) for scan in others)
+        for scan in others:
+            name = way(scan)
+            if number[name] == 1 and name not in taken:
+                names[scan] = name
+                taken.add(name)
+        others = [scan for scan in others if scan not in names]
+    return {scan: names[scan] for scan in scans}
+
+
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Remove what workers that were killed while writing have left; only when nobody writes."""
+    """Remove what workers that were killed while writing have left; only while no worker writes."""
     ours = {
         path.name for name in names for path in (product_path(folder, name), Path(name + ".json"))
     }

@@ -1,4 +1,4 @@
-"""What the workers of a fleet do: plain functions, which know nothing of Dask."""
+"""The tasks of a fleet's workers: plain functions, which know nothing of Dask."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Part:
-    """What was stitched of a scan, by one worker or by several."""
+    """The sums of a part of a scan, stitched by one worker or merged from several."""
 
     sums: PartialSums
     num_patterns: int

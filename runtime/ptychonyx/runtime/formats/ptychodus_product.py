@@ -1,18 +1,15 @@
 """Ptychodus' product, HDF5 or NPZ, releases 1.2 to 1.7: the object, the probe and where they are.
 
-The NPZ is flat, so the HDF5 file is read from and written to the same flat names: attributes of
-`object` are `object_pixel_width_m` and so on, and those of our own group `ptychonyx_…`.
+Either file is read and written as one flat table, see `flat_fields`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,23 +17,10 @@ from ..errors import ScanError
 from ..files import write_atomically
 from ..product import Product
 from ..scan import Frame
-from .hdf5 import open_hdf5
-from .npz import Npz
+from .flat_fields import OWN_GROUP, POSITION_KEYS, WRITERS, read_fields, write_fields
 from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_metres
 
-OWN_GROUP = "ptychonyx"
-OWN_MAPS = ("coverage", "disagreement", "pattern_residuals")
-"""Datasets of our group; its other fields are attributes."""
-POSITION_KEYS = ("probe_position_y_m", "probe_position_x_m")
-DATASETS = ("probe_position_indexes", *POSITION_KEYS, "probe", "object")
-UNUSED_DATASETS = ("object_layer_spacing_m", "loss_epochs", "loss_values")
-"""Ptychodus needs them; we write them empty."""
-PIXEL_ATTRIBUTES = ("pixel_height_m", "pixel_width_m")
-DATASET_ATTRIBUTES = {
-    "probe": PIXEL_ATTRIBUTES,
-    "object": (*PIXEL_ATTRIBUTES, "center_y_m", "center_x_m"),
-}
 NOMINAL_PIXEL_M = 1e-9
 """Written where the pixel size is not known, since Ptychodus needs one; our group says so."""
 
@@ -52,7 +36,7 @@ class ProductFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fields = _read_npz(path) if path.suffix.lower() == ".npz" else _read_hdf5(path)
+        self._fields = read_fields(path)
 
     @property
     def name(self) -> str:
@@ -283,7 +267,7 @@ def save_product(product: Product, path: str | Path) -> None:
     path = Path(path)
     check_product_path(path)
     fields = _fields_of(product)
-    write_atomically(path, lambda file: WRITERS[path.suffix](fields, file))
+    write_atomically(path, lambda file: write_fields(fields, path.suffix, file))
 
 
 def check_product_path(path: Path) -> None:
@@ -403,51 +387,3 @@ def _offset_m(
         )
     )
     return y, x
-
-
-def _read_hdf5(path: Path) -> dict[str, Any]:
-    with open_hdf5(path) as file:
-        fields = dict(file.attrs)
-        for name in DATASETS:
-            if name in file:
-                fields[name] = np.asarray(file[name])
-                fields |= {f"{name}_{key}": value for key, value in file[name].attrs.items()}
-        if OWN_GROUP in file:
-            own = file[OWN_GROUP]
-            fields |= {f"{OWN_GROUP}_{key}": value for key, value in own.attrs.items()}
-            fields |= {f"{OWN_GROUP}_{key}": np.asarray(own[key]) for key in OWN_MAPS if key in own}
-    return fields
-
-
-def _write_hdf5(fields: dict[str, Any], out: BinaryIO) -> None:
-    rest = dict(fields)
-    with h5py.File(out, "w") as file:
-        for name in (*DATASETS, *UNUSED_DATASETS):
-            file[name] = rest.pop(name)
-        for name, keys in DATASET_ATTRIBUTES.items():
-            file[name].attrs.update({key: rest.pop(f"{name}_{key}") for key in keys})
-        own = file.create_group(OWN_GROUP)
-        for name in [name for name in rest if name.startswith(f"{OWN_GROUP}_")]:
-            value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
-            if key in OWN_MAPS:
-                own.create_dataset(key, data=value, compression="lzf")
-            else:
-                own.attrs[key] = value
-        file.attrs.update(rest)
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    file = Npz(path)
-    return {name: file[name] for name in file.names}
-
-
-def _write_npz(fields: dict[str, Any], out: BinaryIO) -> None:
-    np.savez(out, allow_pickle=False, **fields)
-
-
-WRITERS: dict[str, Callable[[dict[str, Any], BinaryIO], None]] = {
-    ".h5": _write_hdf5,
-    ".hdf5": _write_hdf5,
-    ".npz": _write_npz,
-}
-"""Ending of a product's name -> what writes its flat fields."""

@@ -14,9 +14,10 @@ from ..errors import ScanError
 from ..files import write_atomically
 from ..product import Product
 from ..scan import Scan
+from .flat_fields import POSITION_KEYS
 from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .options import ScanOptions
-from .ptychodus_product import POSITION_KEYS, ProductFile, save_product
+from .ptychodus_product import ProductFile, save_product
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
 WRITE_BATCH = 256

@@ -28,7 +28,7 @@ SECONDS_EACH = 2.0
 FEWEST_RUNS = 5
 """Each combination runs at least so often, however long that takes."""
 NEARLY_AS_FAST = 0.98
-"""Of settings within 2 % of the fastest the smallest batch wins: less memory, sooner to stop."""
+"""Among settings within 2 % of the fastest, the smallest batch wins: less memory, and sooner to stop."""
 FILE_NAME = "benchmarks.json"
 YARDSTICK_SIDE = 2048
 YARDSTICK = Path(__file__).with_name("matmul.onnx")
@@ -37,7 +37,7 @@ YARDSTICK = Path(__file__).with_name("matmul.onnx")
 
 @dataclass(frozen=True)
 class Setting:
-    """What may be chosen to run a model on a machine."""
+    """The settings with which a model runs on a machine."""
 
     provider: str
     num_threads: int

@@ -1,4 +1,4 @@
-"""What proves a model file: a test input, and what the native network made of it."""
+"""The proof in a model file: a test input, and the output of the native network for it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Verification:
         Parameters
         ----------
         values : object
-            What JSON gave.
+            Value that was read from JSON.
         longest_side : int
             Largest side of an array that is believed.
 

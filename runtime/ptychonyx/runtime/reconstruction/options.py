@@ -1,4 +1,4 @@
-"""What may be chosen about a reconstruction: the one list, for Python, commands, settings and fleets."""
+"""The options of a reconstruction: one list for Python, commands, settings files and fleets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUBPIXEL_METHODS = ("sinc", "nearest")
 
 @dataclass(frozen=True)
 class ReconstructionOptions:
-    """What may be chosen about a reconstruction, apart from scan and model.
+    """The options of a reconstruction, apart from scan and model.
 
     Attributes
     ----------

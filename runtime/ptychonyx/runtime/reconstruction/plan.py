@@ -1,4 +1,4 @@
-"""What is decided from a whole scan before its first pattern is reconstructed."""
+"""Decide everything that needs the whole scan before its first pattern is reconstructed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def plan_reconstruction(scan: Scan, manifest: Manifest, options: ReconstructionO
     ----------
     scan : Scan
     manifest : Manifest
-        Of the model.
+        Manifest of the model.
     options : ReconstructionOptions
         With a number for `batch_size`.
 

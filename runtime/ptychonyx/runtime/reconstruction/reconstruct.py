@@ -21,7 +21,7 @@ from .residual import Residual, measure_residual
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one pass over a scan, or a part of one, has come to.
+    """The outcome of a pass over a scan, or over a part of it.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 def load_options(path: Path) -> ReconstructionOptions:
     r"""Read our section of a settings file of Ptychodus.
 
-    What is not there keeps its default; an unknown key is warned about, as Ptychodus does.
+    A setting that is missing keeps its default; an unknown key is warned about, as Ptychodus does.
 
     Raises
     ------

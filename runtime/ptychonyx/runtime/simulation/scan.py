@@ -118,7 +118,7 @@ def simulate_scan(
     Parameters
     ----------
     spec : SimulationOptions
-        What to simulate.
+        The scan to simulate.
     rng : numpy.random.Generator
         The only source of randomness.
     probe : complex array, shape (modes, N, N), optional

@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """What one of their fields becomes.
+    """How one field of PtychoPINN is translated.
 
     Attributes
     ----------

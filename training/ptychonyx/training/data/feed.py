@@ -166,7 +166,7 @@ def make_feeds(
 def made_ahead(make: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
     """Yield `make(item)` of each item, in order, made by a thread while the caller is busy.
 
-    What `make` raises is raised here, when its turn has come.
+    An error of `make` is raised here, in the turn of its item.
 
     Examples
     --------

@@ -139,4 +139,4 @@ OPERATIONS: dict[type[Layer], Callable[[Any, int], tuple[int, int]]] = {
     Sum: _count_branches,
     Concatenation: _count_branches,
 }
-"""What each kind of layer does to `count_operations`: operations it adds, and the side after it."""
+"""Kind of layer -> function that returns the operations it adds, and the side of the image after it."""

@@ -40,7 +40,7 @@ def draw_weights(
     rng : numpy.random.Generator
         Source of the numbers.
     constants : mapping of str to float32 array, optional
-        What is not drawn: `backprojection_constants`, for a network that sees back-projections.
+        Constants that are not drawn: `backprojection_constants`, for a network that sees back-projections.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""What every network is trained with: merging, the forward model, the losses."""
+"""The physics that trains every network: merging, the forward model, the losses."""
