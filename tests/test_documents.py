@@ -47,7 +47,12 @@ def run(kind: str, code: str, folder: Path) -> None:
 @pytest.mark.pytorch
 @pytest.mark.parametrize(
     "document",
-    [document for document in DOCUMENTS if blocks(document)],
+    [
+        # the first page that a newcomer meets is in the default run, the others in the slow one
+        pytest.param(document, marks=() if document.name == "README.md" else pytest.mark.slow)
+        for document in DOCUMENTS
+        if blocks(document)
+    ],
     ids=lambda document: str(document.relative_to(ROOT)),
 )
 def test_code_blocks_run(document: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def train(
         config = output_path / OWN_CONFIG
         config.write_text(json.dumps(options.config(), indent=2) + "\n")  # which is YAML, too
     words = ["train", *map(str, scans), "-o", str(run), "--config", str(config)]
-    words += ["--backend", options.backend]
+    words += ["--backend", options.backend, "--verbose"]  # its log says what was resumed
     if is_finished(run):
         words.append("--overwrite")
     num_epochs = load_config(config).epochs
