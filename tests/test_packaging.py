@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +48,29 @@ def test_training_imports_no_framework() -> None:
     assert not FRAMEWORKS & modules_after("import ptychonyx.training")
 
 
-def test_runtime_imports_neither_scikit_image_nor_matplotlib() -> None:
-    assert not {"skimage", "matplotlib"} & modules_after("import ptychonyx.runtime")
+def test_the_runtime_imports_nothing_that_few_need() -> None:
+    heavy = {"skimage", "matplotlib", "dask", "distributed", "PIL", "onnxruntime", "yaml", "rich"}
+    assert not heavy & modules_after("import ptychonyx.runtime")
+
+
+@pytest.mark.parametrize("part", ["runtime", "training", "export"])
+def test_no_function_of_the_public_face_shadows_a_module(part: str) -> None:
+    if part == "export":
+        pytest.importorskip("onnx", reason="export needs it")
+    face = importlib.import_module(f"ptychonyx.{part}")
+    modules = {name for _, name, _ in pkgutil.iter_modules(face.__path__)}
+    offered = {name for name, value in vars(face).items() if not inspect.ismodule(value)}
+    assert not modules & offered
+
+
+def test_what_is_deferred_is_there() -> None:
+    from ptychonyx import runtime
+
+    assert runtime.simulate_scan.__name__ == "simulate_scan"
+    assert runtime.reconstruct_many.__name__ == "reconstruct_many"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", runtime.__version__)
+    with pytest.raises(AttributeError, match="no attribute 'reconstruct_all'"):
+        _ = runtime.reconstruct_all
 
 
 def test_dask_is_imported_only_when_a_fleet_starts() -> None:
