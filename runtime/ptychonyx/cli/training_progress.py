@@ -5,15 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ptychonyx.training import Watcher
 from ptychonyx.training.distributed.workers import Workers, is_orphaned
 from ptychonyx.training.loggers import Log
 from ptychonyx.training.run import EpochRow
+
+from .terminal import error_console
+
+COLUMNS = (
+    TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),
+    BarColumn(),
+    TextColumn("{task.description}"),
+    TimeRemainingColumn(),
+)
 
 
 @contextmanager
@@ -24,43 +31,50 @@ def show_training(
 
     With several processes, only the first one shows anything. Every epoch also goes to each of `logs`.
     """
-    columns = (
-        TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not workers.is_first) as bar:
-        task = bar.add_task("starting", total=1)
-        state: dict[str, Any] = {
-            "done": 0,
-            "samples": 1,
-            "clock": time.perf_counter(),
-            "validation": "",
-        }
-
-        def on_start(done: int, total: int, samples: int) -> None:
-            state.update(done=done, samples=samples, clock=time.perf_counter())
-            bar.update(task, total=total, completed=done)
-
-        def on_batch(samples: int, loss: float) -> None:
-            rate = samples / max(time.perf_counter() - state["clock"], 1e-9)
-            bar.update(
-                task,
-                completed=state["done"] + samples / state["samples"],
-                description=f"loss {loss:.5g}{state['validation']}, {rate:.0f} samples/s",
-            )
+    with Progress(*COLUMNS, console=error_console(), disable=not workers.is_first) as bar:
+        shown = _Shown(bar)
 
         def on_epoch(row: EpochRow) -> None:
-            validated = row.validation_loss is not None
-            state.update(
-                done=row.epoch,
-                clock=time.perf_counter(),
-                validation=f", validation {row.validation_loss:.5g}" if validated else "",
-            )
-            bar.update(task, completed=row.epoch)
+            shown.end_epoch(row)
             for log in logs:
                 log(row)
 
-        yield Watcher(on_start, on_batch, on_epoch, lambda: bool(stopped) or is_orphaned())
+        yield Watcher(
+            on_start=shown.start,
+            on_batch=shown.add_batch,
+            on_epoch=on_epoch,
+            should_stop=lambda: bool(stopped) or is_orphaned(),
+        )
+
+
+class _Shown:
+    """The bar, and what its next line needs to know."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task("starting", total=1)
+        self._num_done, self._num_samples = 0, 1
+        self._clock = time.perf_counter()
+        self._validation = ""
+
+    def start(self, num_done: int, num_epochs: int, num_samples: int) -> None:
+        """Begin with epochs that are done already."""
+        self._num_done, self._num_samples = num_done, num_samples
+        self._clock = time.perf_counter()
+        self._bar.update(self._task, total=num_epochs, completed=num_done)
+
+    def add_batch(self, num_samples: int, loss: float) -> None:
+        """Show the mean loss of the epoch so far, and how fast it goes."""
+        rate = num_samples / max(time.perf_counter() - self._clock, 1e-9)
+        self._bar.update(
+            self._task,
+            completed=self._num_done + num_samples / self._num_samples,
+            description=f"loss {loss:.5g}{self._validation}, {rate:.0f} samples/s",
+        )
+
+    def end_epoch(self, row: EpochRow) -> None:
+        """Remember the validation loss, and begin the next epoch."""
+        self._num_done, self._clock = row.epoch, time.perf_counter()
+        self._bar.update(self._task, completed=row.epoch)
+        if row.validation_loss is not None:
+            self._validation = f", validation {row.validation_loss:.5g}"
