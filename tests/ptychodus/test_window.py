@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(180
 
 SETTINGS = (
     "Provider:", "Batch Size:", "Patch Weights:", "Subpixel Method:", "Align Phase of Patches:",
-    "Use Trained Input Scale:", "Backend:", "Epochs:", "Loss:",
+    "Input Scale:", "Residual Patterns:", "Backend:", "Epochs:", "Loss:",
 )  # fmt: skip
 
 
