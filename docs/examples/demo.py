@@ -40,7 +40,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     started = time.monotonic()
     scan, counts = FOLDER / "scan.npz", ("--quantity", "counts")
-    ptychonyx("simulate", "-o", scan, "--object", "lines", "--num-patterns", 500, "--seed", 1)
+    specimen = ("--object", "lines", "--num-patterns", 500, "--seed", 1)
+    ptychonyx("simulate", "-o", scan, *specimen, "--overwrite")
     scores: dict[str, dict[str, float]] = {}
     for backend in BACKENDS:
         run, model = FOLDER / f"run-{backend}", FOLDER / f"{backend}.onnx"

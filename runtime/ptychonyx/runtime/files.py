@@ -109,23 +109,23 @@ def refuse_destroying_inputs(
     ValueError: The output scan.h5 is the input scan.h5 itself, which would be destroyed; give \
 another name for the output.
     """
-    read = [file for path in inputs for file in (path, *_files_in(path))]
-    targets = list(written)
-    for output in targets:
-        for path in read:
-            if _is_same(output, path):
-                raise ValueError(
-                    f"The output {output} is the input {path} itself, which would be destroyed; "
-                    "give another name for the output."
-                )
-    for index, output in enumerate(targets):
-        if any(_is_same(output, other) for other in targets[:index]):
+    read = {_identity(file): file for path in inputs for file in (path, *_files_in(path))}
+    outputs: set[object] = set()
+    for output in written:
+        identity = _identity(output)
+        if identity in read:
+            raise ValueError(
+                f"The output {output} is the input {read[identity]} itself, which would be destroyed; "
+                "give another name for the output."
+            )
+        if identity in outputs:
             raise ValueError(
                 f"The output {output} is named twice, and the second would replace the first; give "
                 "each output a name of its own."
             )
+        outputs.add(identity)
     for folder in emptied:
-        for path in read:
+        for path in read.values():
             if path.resolve().is_relative_to(folder.resolve()):
                 raise ValueError(
                     f"The folder {folder} would be deleted with the input {path} in it; give "
@@ -137,8 +137,10 @@ def _files_in(path: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> object:
+    """Return what two names of one file have in common: its inode, or where it would be made."""
     try:
-        return one.samefile(other)
-    except OSError:  # one of them does not exist
-        return one.resolve() == other.resolve()
+        status = path.stat()
+    except OSError:  # it does not exist
+        return path.resolve()
+    return status.st_dev, status.st_ino
