@@ -61,6 +61,16 @@ def test_ctrl_c_reaches_every_process_and_their_code_comes_back(
     assert "rank 1 speaks" not in text
 
 
+def test_a_first_process_that_stops_last_speaks_alone(start: Start, tmp_path: Path) -> None:
+    slow = WORKER.replace("sys.exit(130)", "time.sleep(0 if rank else 0.5)\nsys.exit(130)")
+    process = launched(start, slow, tmp_path)
+    both_ready(process, tmp_path)
+    process.send_signal(signal.SIGINT)
+    text = finish(process, within_s=20, code=130)
+    assert "rank 0 speaks" in text
+    assert "rank 1 speaks" not in text
+
+
 def test_a_killed_process_is_named_and_the_other_is_ended(start: Start, tmp_path: Path) -> None:
     stubborn = WORKER.replace("sys.exit(130)", "")  # it would go on for ever
     process = launched(start, stubborn, tmp_path)

@@ -55,8 +55,10 @@ def launch(command: Sequence[str], num: int, environment: Mapping[str, str]) -> 
         processes: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, processes)
         before = {number: signal.getsignal(number) for number in FORWARDED}
+        asked: list[int] = []
 
         def forward(number: int, frame: FrameType | None) -> None:
+            asked.append(number)
             for process in processes:
                 if process.poll() is None:
                     process.send_signal(number)
@@ -76,10 +78,12 @@ def launch(command: Sequence[str], num: int, environment: Mapping[str, str]) -> 
                     start_new_session=True,  # a terminal's Ctrl-C comes once, from here
                 )
             )
-        return _wait(processes, outputs)
+        return _wait(processes, outputs, asked)
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], outputs: Sequence[IO[bytes]]) -> int:
+def _wait(
+    processes: list[subprocess.Popen[bytes]], outputs: Sequence[IO[bytes]], asked: Sequence[int]
+) -> int:
     while True:
         codes = [process.poll() for process in processes]
         if all(code == 0 for code in codes):
@@ -92,7 +96,9 @@ def _wait(processes: list[subprocess.Popen[bytes]], outputs: Sequence[IO[bytes]]
     # killed, then any exit code but 1.
     rank, code = min(failed.items(), key=lambda each: (each[1] > 0, each[1] == 1, each[0]))
     _wait_for(processes)
-    if rank > 0:
+    # Processes that were asked to stop end in any order, and the first one has said so already.
+    as_asked = bool(asked) and processes[0].poll() == code
+    if rank > 0 and not as_asked:
         outputs[rank - 1].seek(0)
         sys.stderr.buffer.write(outputs[rank - 1].read())
         sys.stderr.flush()
