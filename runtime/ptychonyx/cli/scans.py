@@ -170,7 +170,7 @@ def _residual(scan: Scan, counts: float, path: Path, placed: PlacedObject) -> fl
     """
     from ptychonyx.runtime.errors import ScanError
     from ptychonyx.runtime.formats import load_probe
-    from ptychonyx.runtime.reconstruction.residual import measure_residual
+    from ptychonyx.runtime.residual import measure_residual
 
     try:
         probe = load_probe(path)

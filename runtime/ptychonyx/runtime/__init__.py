@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .fleet.fleet import reconstruct_many as reconstruct_many
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
+    from .solving.options import SolvingOptions as SolvingOptions
+    from .solving.solve import solve as solve
 
     __version__: str
 
@@ -37,6 +39,8 @@ _DEFERRED = {
     "reconstruct_many": ".fleet.fleet",
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
+    "SolvingOptions": ".solving.options",
+    "solve": ".solving.solve",
 }
 """Name -> the module that holds it."""
 

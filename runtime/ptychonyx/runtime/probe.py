@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .scaling import estimate_probe, probe_in_counts
 from .scan import Scan
 
-ProbeSource = Literal["given", "file", "model", "estimated"]
+ProbeSource = Literal["given", "file", "start", "model", "estimated"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class ChosenProbe:
     ----------
     array : complex64 array, shape (modes, N, N)
         In sqrt(counts).
-    source : "given", "file", "model" or "estimated"
-        From another file, the scan's own, the model's, or a guess from the mean pattern.
+    source : "given", "file", "start", "model" or "estimated"
+        From another file, the scan's own, that of the product passes start from, the model's, or a
+        guess from the mean pattern.
     counts_ratio : float
         q, the power of the probe as found over the mean counts of a pattern.
     """
@@ -39,6 +40,7 @@ def choose_probe(
     candidates: Iterable[tuple[ProbeSource, NDArray[np.complex64] | None]],
     *,
     counts_per_pattern: float,
+    keep_scale: bool = True,
 ) -> ChosenProbe:
     """Take the first probe that there is, or estimate one, and bring it to sqrt(counts).
 
@@ -49,6 +51,9 @@ def choose_probe(
         By preference, the best first.
     counts_per_pattern : float
         Mean of the scan, as `scaling.counts_per_pattern` gives it.
+    keep_scale : bool
+        Whether a power above the counts, within bounds, is taken as measured; else it is fitted to
+        the counts. See `scaling.probe_in_counts`.
 
     Returns
     -------
@@ -62,12 +67,12 @@ def choose_probe(
     """
     for source, probe in candidates:
         if probe is not None:
-            return _in_counts(probe, source, counts_per_pattern)
-    return _in_counts(estimate_probe(scan), "estimated", counts_per_pattern)
+            return _in_counts(probe, source, counts_per_pattern, keep_scale)
+    return _in_counts(estimate_probe(scan), "estimated", counts_per_pattern, keep_scale)
 
 
 def _in_counts(
-    probe: NDArray[np.complex64], source: ProbeSource, counts_per_pattern: float
+    probe: NDArray[np.complex64], source: ProbeSource, counts_per_pattern: float, keep_scale: bool
 ) -> ChosenProbe:
-    array, counts_ratio = probe_in_counts(probe, counts_per_pattern)
+    array, counts_ratio = probe_in_counts(probe, counts_per_pattern, keep_scale=keep_scale)
     return ChosenProbe(array, source, counts_ratio)

@@ -37,6 +37,8 @@ class Product:
     pattern_residuals : float32 array, shape (n,), or None
         Share of each pattern that the object leaves unexplained; NaN where it was not looked at.
         The number over all of them is `metadata["residual"]`.
+    pass_residuals : float array, shape (passes,), or None
+        Share of the measured amplitude that was unexplained during each pass of a solver.
     pixel_size_m, photon_energy_eV, detector_distance_m : float or None
     frame : Frame or None
         The input product's own canvas.
@@ -57,6 +59,7 @@ class Product:
     coverage: NDArray[np.int32] | None = None
     disagreement: NDArray[np.float32] | None = None
     pattern_residuals: NDArray[np.float32] | None = None
+    pass_residuals: NDArray[np.float64] | None = None
     pixel_size_m: float | None = None
     photon_energy_eV: float | None = None
     detector_distance_m: float | None = None
@@ -71,11 +74,12 @@ class Product:
 
     @property
     def maps(self) -> dict[str, NDArray[Any]]:
-        """Maps of the object and residuals of the patterns, by name; those that are None are left out."""
+        """Maps of the object, and residuals, by name; those that are None are left out."""
         maps = {
             "coverage": self.coverage,
             "disagreement": self.disagreement,
             "pattern_residuals": self.pattern_residuals,
+            "pass_residuals": self.pass_residuals,
         }
         return {name: array for name, array in maps.items() if array is not None}
 
@@ -90,7 +94,7 @@ def _check_shapes(product: Product) -> None:
         "corners_px": ((num, 2), "one (y, x) corner for each of `position_indexes`"),
         "probe": ((len(product.probe), side, side), "modes first, as wide as `window_px`"),
     }
-    maps = [name for name in product.maps if name != "pattern_residuals"]
+    maps = [name for name in product.maps if not name.endswith("_residuals")]
     expected |= dict.fromkeys(maps, (product.object_.shape, "as `object_`"))
     if product.pattern_residuals is not None:
         expected["pattern_residuals"] = ((num,), "one for each of `position_indexes`")

@@ -12,8 +12,9 @@ READ_BATCH = 256
 """Number of patterns in memory at once."""
 RUN = 32
 """Neighbouring patterns read together where only some are: files store them in chunks."""
-PROBE_RATIO_RANGE = (0.5, 4.0)
-"""A probe is taken to be in sqrt(counts) if its power over the mean counts lies in this range."""
+PROBE_RATIO_RANGE = (0.9, 25.0)
+"""A probe is taken to be in sqrt(counts) if its power over the mean counts lies in this range: the
+object then lets through 4 % to 110 % of the beam."""
 
 
 def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
@@ -186,13 +187,14 @@ def scale_from_counts(window_px: int, counts: float) -> float:
 
 
 def probe_in_counts(
-    probe: NDArray[np.complex64], counts: float
+    probe: NDArray[np.complex64], counts: float, *, keep_scale: bool = True
 ) -> tuple[NDArray[np.complex64], float]:
     """Bring a probe to sqrt(counts), unless it is in this unit already.
 
     The power of a probe is compared with the counts: q = Σ|P|² / mean counts of a pattern. For
-    0.5 ≤ q ≤ 4 the probe is kept: its power is taken as measured. Else the probe is in another unit
-    and is scaled to q = 1. Either way the object is a transmission of order 1.
+    0.9 ≤ q ≤ 25 the probe is kept: the beam had this power, and the object absorbs the rest. Else
+    the probe is in another unit and is scaled to q = 1; absorption can then no longer be told. No
+    pattern can decide this: a probe times c and an object over c give the same patterns.
 
     Parameters
     ----------
@@ -200,6 +202,8 @@ def probe_in_counts(
         Incoherent modes, in any unit.
     counts : float
         As from `counts_per_pattern`.
+    keep_scale : bool
+        False scales the probe to q = 1 in any case.
 
     Returns
     -------
@@ -224,7 +228,7 @@ def probe_in_counts(
         raise ScanError(f"The probe's power is {power}; a finite probe that is not zero is needed.")
     ratio = power / counts
     low, high = PROBE_RATIO_RANGE
-    factor = 1.0 if low <= ratio <= high else ratio**-0.5
+    factor = 1.0 if keep_scale and low <= ratio <= high else ratio**-0.5
     return (probe * factor).astype(np.complex64), ratio
 
 

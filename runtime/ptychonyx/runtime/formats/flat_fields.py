@@ -20,11 +20,11 @@ Fields = dict[str, Any]
 
 OWN_GROUP = "ptychonyx"
 POSITION_KEYS = ("probe_position_y_m", "probe_position_x_m")
-OWN_MAPS = ("coverage", "disagreement", "pattern_residuals")
+OWN_MAPS = ("coverage", "disagreement", "pattern_residuals", "pass_residuals")
 """Datasets of our group; its other fields are attributes."""
 DATASETS = ("probe_position_indexes", *POSITION_KEYS, "probe", "object")
 UNUSED_DATASETS = ("object_layer_spacing_m", "loss_epochs", "loss_values")
-"""Ptychodus needs them; we write them empty."""
+"""Ptychodus needs them; we do not read them."""
 PIXEL_ATTRIBUTES = ("pixel_height_m", "pixel_width_m")
 DATASET_ATTRIBUTES = {
     "probe": PIXEL_ATTRIBUTES,

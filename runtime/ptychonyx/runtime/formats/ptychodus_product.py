@@ -195,7 +195,7 @@ def load_product(path: str | Path) -> Product:
     """Read a product: what `save_product` wrote, or one of Ptychodus'.
 
     In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement`,
-    `pattern_residuals` and `num_patterns_used` are None, `metadata` is empty.
+    residuals and `num_patterns_used` are None, `metadata` is empty.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def load_product(path: str | Path) -> Product:
         )
     corner = file.object_corner_px()
     coverage, disagreement = file.own("coverage"), file.own("disagreement")
-    residuals = file.own("pattern_residuals")
+    residuals, losses = file.own("pattern_residuals"), file.own("pass_residuals")
     is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
     return Product(
         object_=file.object_(),
@@ -227,6 +227,7 @@ def load_product(path: str | Path) -> Product:
         coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
         disagreement=None if disagreement is None else np.asarray(disagreement, dtype=np.float32),
         pattern_residuals=None if residuals is None else np.asarray(residuals, dtype=np.float32),
+        pass_residuals=None if losses is None else np.asarray(losses, dtype=np.float64),
         pixel_size_m=file.pixel_size_m(),
         photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV"),
         detector_distance_m=file.positive("detector_object_distance_m"),
@@ -301,6 +302,7 @@ def _fields_of(product: Product) -> dict[str, Any]:
     frame, energy = _frame_of(product), product.photon_energy_eV or 0.0
     positions_m = _positions_m(product, frame)
     height_m, width_m = frame.pixel_size_m
+    losses = np.zeros(0) if product.pass_residuals is None else product.pass_residuals
     fields: dict[str, Any] = {
         "name": product.name,
         "comments": "Reconstructed with Ptychonyx.",
@@ -327,8 +329,8 @@ def _fields_of(product: Product) -> dict[str, Any]:
         "object_center_y_m": frame.center_m[0],
         "object_center_x_m": frame.center_m[1],
         "object_layer_spacing_m": np.zeros(0),
-        "loss_epochs": np.zeros(0, dtype=np.int64),
-        "loss_values": np.zeros(0),
+        "loss_epochs": np.arange(1, len(losses) + 1),
+        "loss_values": losses,
     }
     own = _own_fields(product) | product.maps
     return fields | {f"{OWN_GROUP}_{name}": value for name, value in own.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model.providers import check_provider
 from ..model.tuning import recall
-from .residual import DEFAULT_NUM_PATTERNS
+from ..residual import DEFAULT_NUM_PATTERNS
 
 AUTO_BATCH = "auto"
 SCALES = ("scan", "trained")

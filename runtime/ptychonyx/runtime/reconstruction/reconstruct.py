@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..model.session import Model
 from ..product import Metadata, Product
+from ..residual import Residual, measure_residual
 from ..scan import Scan
 from ..stitching.mosaic import Mosaic, Stitched
 from .options import DEFAULT_OPTIONS, ReconstructionOptions
 from .pipeline import Pipeline
 from .plan import Plan, plan_reconstruction
-from .residual import Residual, measure_residual
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
-from ptychonyx.runtime.reconstruction.residual import Residual, measure_residual
+from ptychonyx.runtime.residual import Residual, measure_residual
 from ptychonyx.runtime.scaling import counts_per_pattern
 from ptychonyx.runtime.scan import Scan
 

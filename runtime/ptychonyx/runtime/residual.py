@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..comparison.region import spread_indexes
-from ..forward import predict_counts
-from ..scaling import probe_in_counts, read_amplitudes_of
-from ..scan import Scan
-from ..stitching.shift import NUM_TAPS
+from .comparison.region import spread_indexes
+from .forward import predict_counts
+from .scaling import probe_in_counts, read_amplitudes_of
+from .scan import Scan
+from .stitching.shift import NUM_TAPS
 
 BATCH = 64
 """Number of patterns in memory at once."""

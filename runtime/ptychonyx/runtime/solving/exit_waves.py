@@ -1,0 +1,175 @@
+r"""The physics of one batch of patterns: predict, compare, and carry the difference back.
+
+A pattern j sees the object O through the modes m of the probe P, which is shifted by the fraction of
+a pixel that its corner has:
+
+    ψ_jm = P_jm · O_j,   Ψ_jm = F ψ_jm,   A_j = √Σ_m |Ψ_jm|²
+
+Where the measured amplitude is a_j, the exit waves change by δ_jm = F⁻¹[Ψ_jm · (a_j/A_j − 1)], the
+shortest way to waves that agree with the measurement (Fienup, Appl. Opt. 21, 2758 (1982); modes:
+Thibault & Menzel, Nature 494, 68 (2013)). With the weight of Poisson noise the factor is
+½(k − I)/(I + b) for counts k and I = A², which is the same where k ≈ I, and which weak pixels follow
+more (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012)). It is bounded, since it grows
+without limit where I → 0.
+
+The object's part is Σ_m P̄_jm δ_jm: minus the gradient of ½ Σ (A − a)² for O_j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Noise = Literal["amplitude", "poisson"]
+NOISES: tuple[Noise, ...] = get_args(Noise)
+SMALLEST_AMPLITUDE = 1e-3
+"""Added to predicted amplitudes, in sqrt(counts), before dividing by them."""
+SMALLEST_RATE = 0.1
+"""b, in counts."""
+LARGEST_POISSON_FACTOR = 1.0
+"""Largest change of an exit wave's Fourier component, as a multiple of itself."""
+
+Complex = NDArray[np.complex64]
+Real = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Hold what a batch of patterns asks of object and probe.
+
+    Attributes
+    ----------
+    object_ : complex64 array, shape (k, N, N)
+        Σ_m P̄_jm δ_jm of each pattern.
+    probe : complex64 array, shape (modes, N, N), or None
+        Σ_j Ō_j δ_jm with the shift of the probe undone, where it was asked for.
+    misfit : float
+        Σ (A − a)² over good pixels.
+    """
+
+    object_: Complex
+    probe: Complex | None
+    misfit: float
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Hold a probe with its Fourier transform, from which shifted copies are made.
+
+    Attributes
+    ----------
+    modes : complex64 array, shape (modes, N, N)
+        In sqrt(counts).
+    spectra : complex64 array, shape (modes, N, N)
+    intensity : float32 array, shape (N, N)
+        Σ_m |P_m|².
+    """
+
+    modes: Complex
+    spectra: Complex
+    intensity: Real
+
+    def shifted(self, fractions_px: NDArray[np.float64]) -> Complex:
+        """Return the modes moved by fractions of a pixel (k, 2), shape (k, modes, N, N)."""
+        ramps = shift_ramps(fractions_px, self.modes.shape[-1])
+        moved: Complex = fft.ifft2(self.spectra * ramps[:, None], overwrite_x=True)
+        return moved
+
+
+def make_beam(modes: Complex) -> Beam:
+    """Transform a probe for its shifts.
+
+    Examples
+    --------
+    >>> beam = make_beam(np.eye(4, dtype=np.complex64)[None])
+    >>> bool(np.allclose(beam.shifted(np.array([[0.0, 1.0]]))[0, 0], np.roll(np.eye(4), 1, axis=1)))
+    True
+    """
+    intensity = np.square(np.abs(modes)).sum(axis=0)
+    return Beam(modes, fft.fft2(modes), intensity)
+
+
+def shift_ramps(fractions_px: NDArray[np.float64], window_px: int) -> Complex:
+    """Return the phase ramps (k, N, N) that shift by fractions of a pixel in Fourier space."""
+    steps = -2j * np.pi * np.fft.fftfreq(window_px)
+    down, across = np.exp(fractions_px.T[:, :, None] * steps).astype(np.complex64)
+    return np.asarray(down[:, :, None] * across[:, None, :])
+
+
+def compare_batch(
+    beam: Beam,
+    windows: Complex,
+    fractions_px: NDArray[np.float64],
+    measured: Real,
+    *,
+    good: Real | None,
+    noise: Noise,
+    with_probe: bool,
+) -> Change:
+    """Compare the patterns that windows of an object predict with the measured ones.
+
+    Parameters
+    ----------
+    beam : Beam
+    windows : complex64 array, shape (k, N, N)
+        O_j, cut at whole pixels.
+    fractions_px : float64 array, shape (k, 2)
+        What the corners have beyond that.
+    measured : float32 array, shape (k, N, N)
+        Amplitudes with DC at [0, 0]; overwritten.
+    good : float32 array, shape (N, N) or (k, N, N), or None
+        0 where a pixel says nothing, else 1.
+    noise : "amplitude" or "poisson"
+        How a pixel's difference counts.
+    with_probe : bool
+        Whether the probe's part is wanted.
+    """
+    probes = beam.shifted(fractions_px)
+    waves = fft.fft2(probes * windows[:, None], norm="ortho", overwrite_x=True)
+    predicted = predicted_amplitudes(waves)
+    factor, misfit = _factor(predicted, measured, good, noise)
+    parts = waves.view(np.float32)
+    parts *= np.repeat(factor, 2, axis=-1)[:, None]
+    changes: Complex = fft.ifft2(waves, norm="ortho", overwrite_x=True)
+    of_probe = _probe_part(changes, windows, fractions_px) if with_probe else None
+    np.conjugate(probes, out=probes)
+    changes *= probes
+    return Change(changes.sum(axis=1), of_probe, misfit)
+
+
+def predicted_amplitudes(waves: Complex) -> Real:
+    """Return √Σ_m|Ψ_jm|² of exit waves in Fourier space (k, modes, N, N), shape (k, N, N)."""
+    parts = waves.view(np.float32)
+    squares = np.square(parts[:, 0])
+    for mode in range(1, parts.shape[1]):
+        squares += np.square(parts[:, mode])
+    intensity = squares[..., ::2] + squares[..., 1::2]
+    return np.asarray(np.sqrt(intensity, out=intensity))
+
+
+def _factor(predicted: Real, measured: Real, good: Real | None, noise: Noise) -> tuple[Real, float]:
+    """Return a/A − 1, or its like for Poisson noise, and Σ (A − a)²."""
+    difference = measured - predicted
+    if good is not None:
+        difference *= good
+    misfit = float(np.vdot(difference, difference))
+    if noise == "poisson":
+        rate = np.square(predicted)
+        factor = difference * (measured + predicted)
+        factor /= 2 * (rate + SMALLEST_RATE)
+        return np.minimum(factor, LARGEST_POISSON_FACTOR, out=factor), misfit
+    predicted += SMALLEST_AMPLITUDE
+    difference /= predicted
+    return difference, misfit
+
+
+def _probe_part(changes: Complex, windows: Complex, fractions_px: NDArray[np.float64]) -> Complex:
+    """Return Σ_j of Ō_j δ_jm, each moved back by its fraction of a pixel."""
+    waves = fft.fft2(changes * windows.conj()[:, None], overwrite_x=True)
+    back = shift_ramps(-fractions_px, windows.shape[-1])
+    summed: Complex = fft.ifft2((waves * back[:, None]).sum(axis=0), overwrite_x=True)
+    return summed

@@ -1,0 +1,103 @@
+"""The measured amplitudes as the passes need them, in memory that does not grow with the scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..scaling import READ_BATCH, read_amplitudes_of
+from ..scan import Scan
+
+KEPT_BYTES = 64 * 1024**2
+"""Amplitudes up to this size stay in memory; the others are read from the file in each pass."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Amplitudes of patterns with DC at [0, 0], as an FFT has it.
+
+    Attributes
+    ----------
+    scan : Scan
+    indexes : int64 array, shape (n,)
+        Patterns of the scan, in rising order.
+    kept : float32 array, shape (k, N, N)
+        The first of them; the others are read when they are needed.
+    good : float32 array, shape (N, N), or None
+        0 at bad pixels, else 1; None if all are good.
+    fitted : bool array, shape (n, N, N), or None
+        False at pixels that must not be fitted although they are good; None if there are none.
+    counts : float64 array, shape (n,)
+        Total of each pattern.
+    """
+
+    scan: Scan
+    indexes: NDArray[np.int64]
+    kept: NDArray[np.float32]
+    good: NDArray[np.float32] | None
+    counts: NDArray[np.float64]
+    fitted: NDArray[np.bool_] | None = None
+
+    def good_of(self, chosen: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return 0 where some of these patterns say nothing, else 1; None if all pixels count."""
+        if self.fitted is None:
+            return self.good
+        fitted = self.fitted[chosen].astype(np.float32)
+        return fitted if self.good is None else fitted * self.good
+
+    def amplitudes(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return copies of the amplitudes of some of these patterns, shape (k, N, N)."""
+        is_kept = chosen < len(self.kept)
+        if is_kept.all():
+            return self.kept[chosen]
+        amplitudes = np.empty((len(chosen), *self.kept.shape[1:]), np.float32)
+        amplitudes[is_kept] = self.kept[chosen[is_kept]]
+        amplitudes[~is_kept] = _read(self.scan, self.indexes[chosen[~is_kept]])
+        return amplitudes
+
+
+def read_measured(scan: Scan, indexes: NDArray[np.int64]) -> Measured:
+    """Read patterns once, add up their counts, and keep as many as fit `KEPT_BYTES`.
+
+    Parameters
+    ----------
+    scan : Scan
+    indexes : int64 array, shape (n,)
+        Patterns to use, in rising order.
+
+    Raises
+    ------
+    ScanError
+        If a pattern cannot be used, or all are zero.
+
+    Examples
+    --------
+    >>> scan = Scan(np.full((3, 8, 8), 4), "counts", np.zeros((3, 2)))
+    >>> measured = read_measured(scan, np.arange(2))
+    >>> measured.counts, measured.amplitudes(np.array([1])).shape
+    (array([256., 256.]), (1, 8, 8))
+    """
+    side = scan.window_px
+    kept = np.empty((min(len(indexes), KEPT_BYTES // (4 * side**2)), side, side), np.float32)
+    counts = np.empty(len(indexes))
+    for start in range(0, len(indexes), READ_BATCH):
+        part = slice(start, start + READ_BATCH)
+        amplitudes = _read(scan, indexes[part])
+        counts[part] = np.square(amplitudes).sum(axis=(1, 2), dtype=np.float64)
+        kept[part] = amplitudes[: max(0, len(kept) - start)]
+    if not counts.any():
+        raise ScanError(
+            "All diffraction patterns are zero; check which dataset of the file holds the "
+            "patterns, and the bad pixels."
+        )
+    good = None
+    if scan.bad_pixels is not None:
+        good = np.fft.ifftshift(~scan.bad_pixels).astype(np.float32)
+    return Measured(scan, indexes, kept, good, counts)
+
+
+def _read(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.fft.ifftshift(read_amplitudes_of(scan, indexes), axes=(1, 2))

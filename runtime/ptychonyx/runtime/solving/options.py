@@ -1,0 +1,82 @@
+"""The options of solving a scan by passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .exit_waves import NOISES, Noise
+
+AUTO = "auto"
+MAX_PASSES = 60
+"""Most passes of an automatic stop."""
+MAX_MODES = 8
+
+
+@dataclass(frozen=True)
+class SolvingOptions:
+    """The options of solving a scan, apart from what it starts from.
+
+    Attributes
+    ----------
+    passes : int or "auto"
+        How often to go through the patterns. "auto" finds the number that explains counts best
+        which were held back; at most `MAX_PASSES`.
+    budget_s : float or None
+        Begin no pass that would end later than this many seconds after the start.
+    noise : "amplitude" or "poisson"
+        Whether all differences of amplitudes count alike, or those of weak pixels more, as photon
+        noise has it.
+    refine_probe : bool
+        Whether the probe is corrected, too.
+    num_modes : int or None
+        Incoherent modes of the probe; None: as many as the probe has.
+    keep_probe_scale : bool
+        Whether a probe that carries more power than the patterns, within bounds, is taken as it is,
+        so that the object absorbs the rest. Else its power is fitted to the counts.
+    residual_patterns : int
+        Patterns, spread over the scan, on which the object is tested; 0 tests none.
+    seed : int
+        Decides the batches of the passes.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or a word is none of those above.
+
+    Examples
+    --------
+    >>> SolvingOptions(passes=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: `passes` is 0; give 1 or more, or "auto".
+    """
+
+    passes: int | str = AUTO
+    budget_s: float | None = None
+    noise: Noise = "amplitude"
+    refine_probe: bool = False
+    num_modes: int | None = None
+    keep_probe_scale: bool = True
+    residual_patterns: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.passes != AUTO and not _is_whole(self.passes, 1):
+            raise ValueError(f'`passes` is {self.passes!r}; give 1 or more, or "auto".')
+        if self.budget_s is not None and not 0 < self.budget_s < float("inf"):
+            raise ValueError(f"`budget_s` is {self.budget_s!r}; give a positive number of seconds.")
+        if self.noise not in NOISES:
+            raise ValueError(f'`noise` is {self.noise!r}, expected one of: "amplitude", "poisson".')
+        if self.num_modes is not None and not (
+            _is_whole(self.num_modes, 1) and self.num_modes <= MAX_MODES
+        ):
+            raise ValueError(f"`num_modes` is {self.num_modes!r}; give 1 to {MAX_MODES}.")
+        if not _is_whole(self.residual_patterns, 0):
+            raise ValueError(f"`residual_patterns` is {self.residual_patterns!r}; give 0 or more.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+DEFAULT_SOLVING = SolvingOptions()

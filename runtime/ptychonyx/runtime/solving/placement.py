@@ -1,0 +1,82 @@
+"""Cut windows out of an object on its canvas, and add windows to it: each the other's adjoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the window of each pattern lies on a canvas that holds all of them.
+
+    A corner is a whole pixel, where windows are cut and added, and a fraction of at most half a
+    pixel, by which the probe is shifted instead of the object (see `exit_waves`).
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width of the canvas in pixels.
+    corner_px : (int, int)
+        Its top-left pixel (y, x) in the scan's frame.
+    whole_px : int64 array, shape (n, 2)
+        Top-left pixel (y, x) of each window, counted from that of the canvas.
+    fractions_px : float64 array, shape (n, 2)
+        What is left of the corners, −0.5 to 0.5.
+    window_px : int
+        Side N of the windows.
+    """
+
+    shape: tuple[int, int]
+    corner_px: tuple[int, int]
+    whole_px: NDArray[np.int64]
+    fractions_px: NDArray[np.float64]
+    window_px: int
+
+    def cut(
+        self, object_: NDArray[np.complex64], indexes: NDArray[np.int64]
+    ) -> NDArray[np.complex64]:
+        """Return copies of the windows of some patterns, shape (k, N, N)."""
+        windows = sliding_window_view(object_, (self.window_px, self.window_px))
+        y, x = self.whole_px[indexes].T
+        return np.asarray(windows[y, x])
+
+    def add(self, target: NDArray[Any], windows: NDArray[Any], indexes: NDArray[np.int64]) -> None:
+        """Add a window for each of some patterns to an array of the canvas' shape, in place.
+
+        Parameters
+        ----------
+        target : array, shape (H, W)
+        windows : array, shape (k, N, N), or (1, N, N) for the same one everywhere
+        indexes : int64 array, shape (k,)
+        """
+        side = self.window_px
+        for number, (y, x) in enumerate(self.whole_px[indexes].tolist()):
+            target[y : y + side, x : x + side] += windows[number % len(windows)]
+
+
+def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
+    """Lay windows on the smallest canvas that holds all of them.
+
+    Parameters
+    ----------
+    corners_px : float64 array, shape (n, 2)
+        Top-left pixel (y, x) of each window in the scan's frame.
+    window_px : int
+        Side N of the windows.
+
+    Examples
+    --------
+    >>> placement = place_windows(np.array([[2.0, 3.0], [4.25, 3.0]]), 8)
+    >>> placement.shape, placement.corner_px, placement.fractions_px[1].tolist()
+    ((10, 8), (2, 3), [0.25, 0.0])
+    """
+    whole_px = np.rint(corners_px).astype(np.int64)
+    low = whole_px.min(axis=0)
+    height, width = (whole_px.max(axis=0) - low + window_px).tolist()
+    top, left = low.tolist()
+    return Placement((height, width), (top, left), whole_px - low, corners_px - whole_px, window_px)

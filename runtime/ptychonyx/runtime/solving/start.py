@@ -1,0 +1,73 @@
+"""What passes start from: the probe in its unit, and an object of the right size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..comparison.region import spread_indexes
+from ..product import Product
+from .exit_waves import make_beam
+from .measured import Measured
+from .placement import Placement
+from .stopping import predict_amplitudes
+
+FITTED_PATTERNS = 64
+"""Patterns that decide the one factor of a given object."""
+
+
+def vacuum(placement: Placement, counts_ratio: float) -> NDArray[np.complex64]:
+    """Return an object that lets through, of a probe's power, what was counted.
+
+    Parameters
+    ----------
+    placement : Placement
+    counts_ratio : float
+        q, power of the probe over mean counts.
+    """
+    return np.full(placement.shape, counts_ratio**-0.5, np.complex64)
+
+
+def object_of_product(
+    product: Product, placement: Placement, counts_ratio: float
+) -> NDArray[np.complex64]:
+    """Lay the object of a product on the canvas; where it knows nothing there is vacuum."""
+    object_ = vacuum(placement, counts_ratio)
+    known = product.object_ != 0 if product.coverage is None else product.coverage > 0
+    offset = np.array(product.object_corner_px) - np.array(placement.corner_px)
+    low = np.maximum(offset, 0)
+    high = np.minimum(offset + product.object_.shape, placement.shape)
+    if (high <= low).any():
+        return object_
+    (top, left), (bottom, right) = low, high
+    (y, x), (y1, x1) = low - offset, high - offset
+    np.copyto(object_[top:bottom, left:right], product.object_[y:y1, x:x1], where=known[y:y1, x:x1])
+    return object_
+
+
+def fitting_factor(
+    measured: Measured,
+    placement: Placement,
+    object_: NDArray[np.complex64],
+    probe: NDArray[np.complex64],
+) -> float:
+    """Return the factor c of an object for which |F(P·cO)| fits the measured amplitudes best.
+
+    A network that saw only patterns cannot know how much of the beam its object absorbs.
+
+    Returns
+    -------
+    float
+        Σ A·a / Σ A² over good pixels of patterns that are spread over the scan; 1 if the object
+        predicts nothing.
+    """
+    beam = make_beam(probe)
+    chosen = spread_indexes(len(measured.indexes), FITTED_PATTERNS)
+    windows = placement.cut(object_, chosen)
+    predicted = predict_amplitudes(beam, windows, placement.fractions_px[chosen])
+    if measured.good is not None:
+        predicted *= measured.good
+    power = float(np.vdot(predicted, predicted))
+    if power == 0:
+        return 1.0
+    return float(np.vdot(predicted, measured.amplitudes(chosen))) / power

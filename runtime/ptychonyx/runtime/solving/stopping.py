@@ -1,0 +1,158 @@
+"""How many passes a scan bears, found with counts that are held back.
+
+A residual on the patterns that are fitted always falls, also when only noise is being fitted. So
+each pattern is split: every photon is held back with a probability of a tenth. The passes see the
+others, and what they predict is compared with those held back, whose noise is independent. Where
+patterns are amplitudes that no longer tell photons, a twentieth of the good pixels is held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from .exit_waves import Beam, predicted_amplitudes
+from .placement import Placement
+from .sweep import CHUNK, Problem, State
+
+HELD_SHARE = 0.1
+HELD_PIXELS = 0.05
+PATIENCE = 4
+"""Passes without a better value until the trial ends."""
+SMALLEST_RATE = 1e-3
+TRIAL_PATTERNS = 1024
+"""Largest number of patterns of a trial; a larger scan is judged by its middle."""
+TESTED_PATTERNS = 128
+"""Patterns whose held-back counts are looked at after each pass."""
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """Hold a problem without some of its counts, and those counts.
+
+    Attributes
+    ----------
+    problem : Problem
+        To be solved.
+    indexes : int64 array, shape (k,)
+        Patterns of the problem that are tested.
+    held : float32 array, shape (k, N, N)
+        Their held-back counts.
+    ratio : float
+        Held-back over fitted counts that are expected; 1 where pixels were held back.
+    tested : float32 array, shape (k, N, N) or (N, N), or None
+        1 at pixels that are compared.
+    """
+
+    problem: Problem
+    indexes: NDArray[np.int64]
+    held: NDArray[np.float32]
+    ratio: float
+    tested: NDArray[np.float32] | None
+
+    def deviance(self, state: State) -> float:
+        """Return the Poisson deviance of the held-back counts, up to a constant; smaller is better."""
+        return sum(
+            self._of_chunk(state, slice(start, start + CHUNK))
+            for start in range(0, len(self.indexes), CHUNK)
+        )
+
+    def _of_chunk(self, state: State, part: slice) -> float:
+        placement, chosen = self.problem.placement, self.indexes[part]
+        windows = placement.cut(state.object_, chosen)
+        amplitudes = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
+        rate = self.ratio * np.square(amplitudes) + np.float32(SMALLEST_RATE)
+        terms = rate - self.held[part] * np.log(rate)
+        if self.tested is not None:
+            terms *= self.tested[part] if self.tested.ndim == 3 else self.tested
+        return float(terms.sum(dtype=np.float64))
+
+
+def predict_amplitudes(
+    beam: Beam, windows: NDArray[np.complex64], fractions_px: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the amplitudes (k, N, N) that windows of an object predict, DC at [0, 0]."""
+    waves = beam.shifted(fractions_px) * windows[:, None]
+    return predicted_amplitudes(fft.fft2(waves, norm="ortho", overwrite_x=True))
+
+
+def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
+    """Split the counts of a problem into those to fit and those to test with.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose patterns are all kept in memory.
+    rng : numpy.random.Generator
+        Decides which photons, or pixels, are held back.
+    """
+    measured = problem.measured
+    counts = np.square(measured.kept)
+    is_counts = measured.scan.quantity == "counts" or _are_whole(counts)
+    num_tested = min(len(counts), TESTED_PATTERNS)
+    indexes = np.unique(np.linspace(0, len(counts) - 1, num_tested).astype(np.int64))
+    if is_counts:
+        held = rng.binomial(np.rint(counts).astype(np.int64), HELD_SHARE).astype(np.float32)
+        fitted = np.sqrt(np.maximum(counts - held, 0))
+        trial = replace(measured, kept=fitted, counts=np.square(fitted).sum(axis=(1, 2)))
+        ratio, tested = HELD_SHARE / (1 - HELD_SHARE), measured.good
+    else:
+        is_held = rng.random(counts.shape, dtype=np.float32) < HELD_PIXELS
+        trial, held, ratio = replace(measured, fitted=~is_held), counts, 1.0
+        tested = is_held[indexes].astype(np.float32)
+        if measured.good is not None:
+            tested *= measured.good
+    return HeldBack(replace(problem, measured=trial), indexes, held[indexes], ratio, tested)
+
+
+def middle_of(placement: Placement, num: int) -> NDArray[np.int64]:
+    """Return the patterns nearest to the middle of a scan, at most `num`, in rising order."""
+    corners_px = placement.whole_px
+    distances = np.square(corners_px - np.median(corners_px, axis=0)).sum(axis=1)
+    return np.sort(np.argsort(distances, kind="stable")[:num])
+
+
+def best_number(
+    held_back: HeldBack,
+    state: State,
+    step: Callable[[Problem, State], State],
+    *,
+    max_passes: int,
+    progress: Callable[[int, float], None],
+    should_stop: Callable[[], bool],
+) -> int:
+    """Return after how many passes the held-back counts are explained best, at least 1.
+
+    Parameters
+    ----------
+    held_back : HeldBack
+    state : State
+        Where the passes start.
+    step : callable
+        Passes once.
+    max_passes : int
+    progress : callable
+        Called after each pass with its number and residual.
+    should_stop : callable
+        Asked after each pass.
+    """
+    best, best_deviance = 1, float("inf")
+    for number in range(1, max_passes + 1):
+        state = step(held_back.problem, state)
+        deviance = held_back.deviance(state)
+        progress(number, state.residual)
+        if deviance < best_deviance:
+            best, best_deviance = number, deviance
+        if number - best >= PATIENCE or should_stop():
+            break
+    return best
+
+
+def _are_whole(counts: NDArray[np.float32]) -> bool:
+    """Tell whether amplitudes are roots of whole numbers, which float32 shows only for small ones."""
+    sample = counts[:8]
+    return bool((np.abs(sample - np.rint(sample)) < 1e-3 * np.maximum(sample, 1)).all())
