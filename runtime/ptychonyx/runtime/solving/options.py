@@ -28,8 +28,9 @@ class SolvingOptions:
         noise has it.
     refine_probe : bool
         Whether the probe is corrected, too.
-    num_modes : int or None
-        Incoherent modes of the probe; None: as many as the probe has.
+    num_modes : int, "auto" or None
+        Incoherent modes of the probe; "auto": as many as help; None: as many as the probe has, or
+        "auto" where there is none.
     keep_probe_scale : bool
         Whether a probe that carries more power than the patterns, within bounds, is taken as it is,
         so that the object absorbs the rest. Else its power is fitted to the counts.
@@ -55,7 +56,7 @@ class SolvingOptions:
     budget_s: float | None = None
     noise: Noise = "amplitude"
     refine_probe: bool = False
-    num_modes: int | None = None
+    num_modes: int | str | None = None
     keep_probe_scale: bool = True
     residual_patterns: int = 256
     seed: int = 0
@@ -67,10 +68,10 @@ class SolvingOptions:
             raise ValueError(f"`budget_s` is {self.budget_s!r}; give a positive number of seconds.")
         if self.noise not in NOISES:
             raise ValueError(f'`noise` is {self.noise!r}, expected one of: "amplitude", "poisson".')
-        if self.num_modes is not None and not (
-            _is_whole(self.num_modes, 1) and self.num_modes <= MAX_MODES
-        ):
-            raise ValueError(f"`num_modes` is {self.num_modes!r}; give 1 to {MAX_MODES}.")
+        if self.num_modes not in (None, AUTO, *range(1, MAX_MODES + 1)):
+            raise ValueError(
+                f'`num_modes` is {self.num_modes!r}; give 1 to {MAX_MODES}, or "auto".'
+            )
         if not _is_whole(self.residual_patterns, 0):
             raise ValueError(f"`residual_patterns` is {self.residual_patterns!r}; give 0 or more.")
 

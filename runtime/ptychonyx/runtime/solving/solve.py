@@ -4,56 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..model.cores import num_cores
-from ..probe import ChosenProbe, ProbeSource, choose_probe
-from ..product import Metadata, Product
-from ..residual import Residual, measure_residual
+from ..product import Product
 from ..scan import Scan
-from ..stitching.patches import Canvas, canvas_for
-from .exit_waves import make_beam
-from .measured import Measured, read_measured
 from .options import AUTO, DEFAULT_SOLVING, MAX_PASSES, SolvingOptions
+from .part import middle_part
 from .passes import Passer
-from .placement import Placement, place_windows
-from .probe_modes import center_of, with_more_modes
-from .start import fitting_factor, object_of_product, vacuum
-from .stopping import TRIAL_PATTERNS, best_number, hold_back, middle_of
+from .result import Ending, make_product
+from .setup import Setting, set_up
+from .stopping import TRIAL_PATTERNS, best_number, hold_back
 from .sweep import Problem, State, start_state
-
-LIT_SHARE = 0.01
-"""A pattern lights a pixel where its beam has at least this share of its largest intensity."""
 
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """Everything that is decided before the first pass."""
-
-    measured: Measured
-    placement: Placement
-    probe: ChosenProbe
-    object_: NDArray[np.complex64]
-    start: str
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """What the passes came to."""
-
-    state: State
-    residuals: tuple[float, ...]
-    reason: str
-    is_complete: bool
 
 
 def solve(
@@ -105,9 +74,9 @@ def solve(
     started_s = perf_counter()
     _check(scan, options, start, probe)
     with ThreadPoolExecutor(num_cores(), "solve") as pool:
-        setting = _set_up(scan, options, start, probe)
-        ending = _run(setting, options, pool, started_s, progress, should_stop or _never)
-    return _make_product(scan, options, setting, ending, started_s)
+        setting = set_up(scan, options, pool, start=start, probe=probe)
+        ending = _run(setting, options, started_s, progress, should_stop or _never)
+    return make_product(scan, options, setting, ending, started_s)
 
 
 def _never() -> bool:
@@ -139,53 +108,14 @@ def _check(
         )
 
 
-def _set_up(
-    scan: Scan,
-    options: SolvingOptions,
-    start: Product | None,
-    given: NDArray[np.complex64] | None,
-) -> _Setting:
-    measured = read_measured(scan, np.arange(scan.num_patterns))
-    placement = place_windows(scan.corners_px, scan.window_px)
-    candidates: list[tuple[ProbeSource, NDArray[np.complex64] | None]] = [
-        ("given", given),
-        ("file", scan.probe),
-        ("start", None if start is None else start.probe),
-    ]
-    chosen = choose_probe(
-        scan,
-        candidates,
-        counts_per_pattern=float(measured.counts.mean()),
-        keep_scale=options.keep_probe_scale,
-    )
-    if options.num_modes is not None:
-        more = with_more_modes(chosen.array, options.num_modes)
-        chosen = replace(chosen, array=more)
-    power = float(np.square(np.abs(chosen.array)).sum())
-    ratio = power / float(measured.counts.mean())
-    if start is None:
-        return _Setting(measured, placement, chosen, vacuum(placement, ratio), "vacuum")
-    object_ = object_of_product(start, placement, ratio)
-    object_ *= np.float32(fitting_factor(measured, placement, object_, chosen.array))
-    return _Setting(measured, placement, chosen, object_, start.name)
-
-
 def _run(
-    setting: _Setting,
+    setting: Setting,
     options: SolvingOptions,
-    pool: ThreadPoolExecutor,
     started_s: float,
     progress: Progress | None,
     should_stop: Callable[[], bool],
-) -> _Ending:
-    beam = make_beam(setting.probe.array)
-    passer = Passer(
-        pool,
-        options.refine_probe,
-        options.seed,
-        float(beam.intensity.sum()),
-        center_of(beam.intensity),
-    )
+) -> Ending:
+    passer = setting.passer
     problem = Problem(setting.measured, setting.placement, options.noise)
     state = start_state(setting.object_, setting.probe.array)
     most, why = _most_passes(problem, state, passer, options, progress, should_stop)
@@ -204,8 +134,8 @@ def _run(
         if progress is not None:
             progress(len(residuals), most, state.residual)
         if should_stop():
-            return _Ending(state, tuple(residuals), "it was interrupted", is_complete=False)
-    return _Ending(state, tuple(residuals), why, is_complete=True)
+            return Ending(state, tuple(residuals), "it was interrupted", is_complete=False)
+    return Ending(state, tuple(residuals), why, is_complete=True)
 
 
 def _most_passes(
@@ -221,17 +151,9 @@ def _most_passes(
         return int(options.passes), "the passes asked for are done"
     if options.budget_s is not None:
         return 10**6, ""
-    measured, placement = problem.measured, problem.placement
-    trial = problem
-    if len(measured.indexes) > min(TRIAL_PATTERNS, len(measured.kept)):
-        chosen = middle_of(placement, min(TRIAL_PATTERNS, len(measured.kept)))
-        corners_px = measured.scan.corners_px[chosen]
-        part = place_windows(corners_px, placement.window_px)
-        trial = replace(problem, measured=read_measured(measured.scan, chosen), placement=part)
-        offset = np.array(part.corner_px) - np.array(placement.corner_px)
-        (top, left), (height, width) = offset, part.shape
-        cut = state.object_[top : top + height, left : left + width].copy()
-        state = replace(state, object_=cut, last_change=np.zeros_like(cut))
+    part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
+    trial = Problem(*part, problem.noise)
+    state = start_state(state.object_[rows, columns], state.beam.modes)
 
     def report(number: int, residual: float) -> None:
         if progress is not None:
@@ -246,80 +168,3 @@ def _most_passes(
         should_stop=should_stop,
     )
     return number, f"after {number} passes, counts that were held back are explained best"
-
-
-def _make_product(
-    scan: Scan, options: SolvingOptions, setting: _Setting, ending: _Ending, started_s: float
-) -> Product:
-    canvas, placement, modes = canvas_for(scan), setting.placement, ending.state.beam.modes
-    lit = ending.state.beam.intensity >= LIT_SHARE * ending.state.beam.intensity.max()
-    coverage = np.zeros(placement.shape, np.int32)
-    placement.add(coverage, lit[None], np.arange(scan.num_patterns))
-    object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
-    object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
-    residual = None
-    if options.residual_patterns and ending.is_complete:
-        residual = measure_residual(
-            scan,
-            object_,
-            object_corner_px=canvas.corner_px,
-            probe=modes,
-            counts_per_pattern=float(setting.measured.counts.mean()),
-            coverage=coverage,
-            num_patterns=options.residual_patterns,
-        )
-    indexes = scan.position_indexes
-    return Product(
-        object_=object_,
-        object_corner_px=canvas.corner_px,
-        corners_px=scan.corners_px,
-        position_indexes=np.arange(scan.num_patterns) if indexes is None else indexes,
-        window_px=scan.window_px,
-        probe=modes,
-        coverage=coverage,
-        pattern_residuals=None if residual is None else residual.per_pattern,
-        pass_residuals=np.array(ending.residuals),
-        pixel_size_m=scan.pixel_size_m,
-        photon_energy_eV=scan.photon_energy_eV,
-        detector_distance_m=scan.detector_distance_m,
-        frame=scan.frame,
-        name=scan.name,
-        complete=ending.is_complete,
-        num_patterns_used=scan.num_patterns,
-        metadata=_describe(options, setting, ending)
-        | _describe_residual(residual)
-        | {"total_s": perf_counter() - started_s},
-    )
-
-
-def _on_canvas(image: NDArray[Any], placement: Placement, canvas: Canvas) -> NDArray[Any]:
-    """Return the part of an image that lies on a canvas; beyond the image there is 0."""
-    whole = np.zeros(canvas.shape, image.dtype)
-    offset = np.array(placement.corner_px) - np.array(canvas.corner_px)
-    low = np.maximum(offset, 0)
-    high = np.minimum(offset + image.shape, canvas.shape)
-    if (high > low).all():
-        (top, left), (bottom, right) = low, high
-        (y, x), (y1, x1) = low - offset, high - offset
-        whole[top:bottom, left:right] = image[y:y1, x:x1]
-    return whole
-
-
-def _describe(options: SolvingOptions, setting: _Setting, ending: _Ending) -> Metadata:
-    return {
-        "method": "passes",
-        "start": setting.start,
-        "passes": len(ending.residuals),
-        "stopped": ending.reason,
-        "noise": options.noise,
-        "probe_source": setting.probe.source,
-        "probe_counts_ratio": setting.probe.counts_ratio,
-        "probe_refined": options.refine_probe,
-        "probe_modes": len(setting.probe.array),
-    }
-
-
-def _describe_residual(residual: Residual | None) -> Metadata:
-    if residual is None:
-        return {}
-    return {"residual": residual.total, "residual_patterns": residual.num_patterns}

@@ -29,10 +29,10 @@ def vacuum(placement: Placement, counts_ratio: float) -> NDArray[np.complex64]:
 
 
 def object_of_product(
-    product: Product, placement: Placement, counts_ratio: float
+    product: Product, placement: Placement, elsewhere: NDArray[np.complex64]
 ) -> NDArray[np.complex64]:
-    """Lay the object of a product on the canvas; where it knows nothing there is vacuum."""
-    object_ = vacuum(placement, counts_ratio)
+    """Lay the object of a product on the canvas; where it knows nothing, `elsewhere` stays."""
+    object_ = elsewhere.copy()
     known = product.object_ != 0 if product.coverage is None else product.coverage > 0
     offset = np.array(product.object_corner_px) - np.array(placement.corner_px)
     low = np.maximum(offset, 0)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from .exit_waves import Beam, predicted_amplitudes
-from .placement import Placement
 from .sweep import CHUNK, Problem, State
 
 HELD_SHARE = 0.1
@@ -107,13 +106,6 @@ def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
         if measured.good is not None:
             tested *= measured.good
     return HeldBack(replace(problem, measured=trial), indexes, held[indexes], ratio, tested)
-
-
-def middle_of(placement: Placement, num: int) -> NDArray[np.int64]:
-    """Return the patterns nearest to the middle of a scan, at most `num`, in rising order."""
-    corners_px = placement.whole_px
-    distances = np.square(corners_px - np.median(corners_px, axis=0)).sum(axis=1)
-    return np.sort(np.argsort(distances, kind="stable")[:num])
 
 
 def best_number(

@@ -1,0 +1,77 @@
+"""How many incoherent modes the probe of a scan needs, found by adding one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .exit_waves import Noise, make_beam
+from .measured import Measured
+from .part import middle_part
+from .passes import Passer
+from .placement import Placement
+from .probe_modes import with_more_modes, with_power
+from .start import vacuum
+from .stopping import HeldBack, hold_back
+from .sweep import Problem, State, start_state
+
+MODES_PATTERNS = 256
+MOST_MODES = 5
+NUM_FIRST_PASSES = 6
+NUM_PASSES = 4
+"""Passes after which one more mode is compared with as many passes without it."""
+SMALLEST_GAIN = 0.03
+"""A mode is kept if the residual falls by at least this share of itself."""
+
+Complex = NDArray[np.complex64]
+
+
+def find_modes(
+    measured: Measured, placement: Placement, probe: Complex, passer: Passer, *, noise: Noise
+) -> Complex:
+    """Return a probe with as many modes as help, refined on a part of the scan.
+
+    A further mode is kept if, after the same number of passes, the counts that were held back are
+    explained better with it than without it, and those that were fitted clearly better.
+
+    Parameters
+    ----------
+    measured : Measured
+    placement : Placement
+        Of its patterns.
+    probe : complex64 array, shape (modes, N, N)
+        To begin with.
+    passer : Passer
+        One that refines the probe.
+    noise : "amplitude" or "poisson"
+
+    Returns
+    -------
+    complex64 array, shape (more modes, N, N)
+    """
+    part, _ = middle_part(measured, placement, MODES_PATTERNS)
+    held_back = hold_back(Problem(*part, noise), np.random.default_rng(passer.seed))
+    ratio = passer.power / float(held_back.problem.measured.counts.mean())
+    state = start_state(vacuum(part[1], ratio), probe)
+    state = _passed(held_back, state, passer, NUM_FIRST_PASSES)
+    while len(state.beam.modes) < MOST_MODES:
+        more = with_more_modes(state.beam.modes, len(state.beam.modes) + 1)
+        added = State(
+            state.object_,
+            state.last_change,
+            make_beam(with_power(more, passer.power)),
+            state.num_passes,
+            state.residual,
+        )
+        without, with_it = (_passed(held_back, each, passer, NUM_PASSES) for each in (state, added))
+        is_clear = with_it.residual < (1 - SMALLEST_GAIN) * without.residual
+        if not is_clear or held_back.deviance(with_it) >= held_back.deviance(without):
+            return without.beam.modes
+        state = with_it
+    return state.beam.modes
+
+
+def _passed(held_back: HeldBack, state: State, passer: Passer, num: int) -> State:
+    for _ in range(num):
+        state = passer.step(held_back.problem, state)
+    return state

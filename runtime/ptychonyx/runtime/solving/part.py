@@ -1,0 +1,51 @@
+"""A part of a scan, on which cheap trials decide how the whole is solved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measured import Measured
+from .placement import Placement, place_windows
+
+
+def middle_part(
+    measured: Measured, placement: Placement, num: int
+) -> tuple[tuple[Measured, Placement], tuple[slice, slice]]:
+    """Return the patterns nearest to the middle of a scan, all kept in memory.
+
+    Parameters
+    ----------
+    measured : Measured
+    placement : Placement
+        Of the same patterns.
+    num : int
+        How many are wanted; fewer if fewer fit the memory.
+
+    Returns
+    -------
+    (Measured, Placement)
+        Of the part.
+    (slice, slice)
+        Where its canvas lies on the whole one.
+    """
+    num = min(num, len(measured.kept))
+    if num == len(measured.indexes):
+        height, width = placement.shape
+        return (measured, placement), (slice(0, height), slice(0, width))
+    chosen = _nearest_to_middle(placement.whole_px, num)
+    kept = measured.amplitudes(chosen)
+    near = replace(
+        measured, indexes=measured.indexes[chosen], kept=kept, counts=measured.counts[chosen]
+    )
+    corners_px = placement.whole_px[chosen] + placement.fractions_px[chosen]
+    part = place_windows(corners_px, placement.window_px)
+    (top, left), (height, width) = part.corner_px, part.shape
+    return (near, part), (slice(top, top + height), slice(left, left + width))
+
+
+def _nearest_to_middle(corners_px: NDArray[np.int64], num: int) -> NDArray[np.int64]:
+    distances = np.square(corners_px - np.median(corners_px, axis=0)).sum(axis=1)
+    return np.sort(np.argsort(distances, kind="stable")[:num])

@@ -1,0 +1,122 @@
+"""The product of passes over a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..product import Metadata, Product
+from ..residual import Residual, measure_residual
+from ..scan import Scan
+from ..stitching.patches import Canvas, canvas_for
+from .options import SolvingOptions
+from .placement import Placement
+from .setup import Setting
+from .sweep import State
+
+LIT_SHARE = 0.01
+"""A pattern lights a pixel where its beam has at least this share of its largest intensity."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the passes came to.
+
+    Attributes
+    ----------
+    state : State
+    residuals : tuple of float
+        Of each pass.
+    reason : str
+        Why there were no more.
+    is_complete : bool
+        False if the passes were interrupted.
+    """
+
+    state: State
+    residuals: tuple[float, ...]
+    reason: str
+    is_complete: bool
+
+
+def make_product(
+    scan: Scan, options: SolvingOptions, setting: Setting, ending: Ending, started_s: float
+) -> Product:
+    """Put together what is known of a solved object; of a complete one, measure its residual."""
+    canvas, placement, modes = canvas_for(scan), setting.placement, ending.state.beam.modes
+    lit = ending.state.beam.intensity >= LIT_SHARE * ending.state.beam.intensity.max()
+    coverage = np.zeros(placement.shape, np.int32)
+    placement.add(coverage, lit[None], np.arange(scan.num_patterns))
+    object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
+    object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
+    residual = None
+    if options.residual_patterns and ending.is_complete:
+        residual = measure_residual(
+            scan,
+            object_,
+            object_corner_px=canvas.corner_px,
+            probe=modes,
+            counts_per_pattern=float(setting.measured.counts.mean()),
+            coverage=coverage,
+            num_patterns=options.residual_patterns,
+        )
+    indexes = scan.position_indexes
+    return Product(
+        object_=object_,
+        object_corner_px=canvas.corner_px,
+        corners_px=scan.corners_px,
+        position_indexes=np.arange(scan.num_patterns) if indexes is None else indexes,
+        window_px=scan.window_px,
+        probe=modes,
+        coverage=coverage,
+        pattern_residuals=None if residual is None else residual.per_pattern,
+        pass_residuals=np.array(ending.residuals),
+        pixel_size_m=scan.pixel_size_m,
+        photon_energy_eV=scan.photon_energy_eV,
+        detector_distance_m=scan.detector_distance_m,
+        frame=scan.frame,
+        name=scan.name,
+        complete=ending.is_complete,
+        num_patterns_used=scan.num_patterns,
+        metadata=_describe(options, setting, ending)
+        | _describe_residual(residual)
+        | {"total_s": perf_counter() - started_s},
+    )
+
+
+def _on_canvas(image: NDArray[Any], placement: Placement, canvas: Canvas) -> NDArray[Any]:
+    """Return the part of an image that lies on a canvas; beyond the image there is 0."""
+    whole = np.zeros(canvas.shape, image.dtype)
+    offset = np.array(placement.corner_px) - np.array(canvas.corner_px)
+    low = np.maximum(offset, 0)
+    high = np.minimum(offset + image.shape, canvas.shape)
+    if (high > low).all():
+        (top, left), (bottom, right) = low, high
+        (y, x), (y1, x1) = low - offset, high - offset
+        whole[top:bottom, left:right] = image[y:y1, x:x1]
+    return whole
+
+
+def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Metadata:
+    return {
+        "method": "passes",
+        "start": setting.start,
+        "start_factor": setting.factor,
+        "passes": len(ending.residuals),
+        "stopped": ending.reason,
+        "noise": options.noise,
+        "probe_source": setting.probe.source,
+        "probe_counts_ratio": setting.probe.counts_ratio,
+        "probe_refined": setting.passer.refine_probe,
+        "probe_modes": len(setting.probe.array),
+    }
+
+
+def _describe_residual(residual: Residual | None) -> Metadata:
+    if residual is None:
+        return {}
+    return {"residual": residual.total, "residual_patterns": residual.num_patterns}

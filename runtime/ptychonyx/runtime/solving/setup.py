@@ -1,0 +1,120 @@
+"""Everything that is decided before the first pass over a scan."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..probe import ChosenProbe, ProbeSource, choose_probe
+from ..product import Product
+from ..scan import Scan
+from .exit_waves import make_beam
+from .guess import guess_probe
+from .measured import Measured, read_measured
+from .modes import find_modes
+from .options import AUTO, SolvingOptions
+from .passes import Passer
+from .placement import Placement, place_windows
+from .probe_modes import center_of, with_more_modes, with_power
+from .start import fitting_factor, object_of_product, vacuum
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the passes of a scan begin with.
+
+    Attributes
+    ----------
+    measured : Measured
+    placement : Placement
+    probe : ChosenProbe
+    object_ : complex64 array, shape (H, W)
+        On the canvas of the placement.
+    passer : Passer
+    start : str
+        What the object is: "vacuum", or the name of a product.
+    factor : float
+        What the object of that product was multiplied by to fit the patterns.
+    """
+
+    measured: Measured
+    placement: Placement
+    probe: ChosenProbe
+    object_: NDArray[np.complex64]
+    passer: Passer
+    start: str
+    factor: float
+
+
+def set_up(
+    scan: Scan,
+    options: SolvingOptions,
+    pool: ThreadPoolExecutor,
+    *,
+    start: Product | None,
+    probe: NDArray[np.complex64] | None,
+) -> Setting:
+    """Read a scan and decide its probe, its modes and the object to start from.
+
+    Parameters and errors are those of `solve.solve`.
+    """
+    measured = read_measured(scan, np.arange(scan.num_patterns))
+    placement = place_windows(scan.corners_px, scan.window_px)
+    chosen = _choose_probe(scan, measured, placement, options, pool, start=start, given=probe)
+    refines = options.refine_probe or chosen.source == "estimated"
+    passer = _passer(chosen.array, pool, refines, options.seed)
+    if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
+        modes = find_modes(
+            measured,
+            placement,
+            chosen.array,
+            replace(passer, refine_probe=True),
+            noise=options.noise,
+        )
+        chosen = replace(chosen, array=modes)
+    elif options.num_modes is not None:
+        modes = with_power(with_more_modes(chosen.array, int(options.num_modes)), passer.power)
+        chosen = replace(chosen, array=modes)
+    object_ = vacuum(placement, passer.power / float(measured.counts.mean()))
+    if start is None:
+        return Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
+    object_ = object_of_product(start, placement, object_)
+    factor = fitting_factor(measured, placement, object_, chosen.array)
+    object_ *= np.float32(factor)
+    return Setting(measured, placement, chosen, object_, passer, start.name, factor)
+
+
+def _passer(
+    probe: NDArray[np.complex64], pool: ThreadPoolExecutor, refine_probe: bool, seed: int
+) -> Passer:
+    intensity = make_beam(probe).intensity
+    return Passer(pool, refine_probe, seed, float(intensity.sum()), center_of(intensity))
+
+
+def _choose_probe(
+    scan: Scan,
+    measured: Measured,
+    placement: Placement,
+    options: SolvingOptions,
+    pool: ThreadPoolExecutor,
+    *,
+    start: Product | None,
+    given: NDArray[np.complex64] | None,
+) -> ChosenProbe:
+    candidates: list[tuple[ProbeSource, NDArray[np.complex64] | None]] = [
+        ("given", given),
+        ("file", scan.probe),
+        ("start", None if start is None else start.probe),
+    ]
+    if all(candidate is None for _, candidate in candidates):
+        guess = guess_probe(measured, placement, noise=options.noise, seed=options.seed, pool=pool)
+        candidates = [("estimated", guess)]
+    return choose_probe(
+        scan,
+        candidates,
+        counts_per_pattern=float(measured.counts.mean()),
+        keep_scale=options.keep_probe_scale,
+    )
