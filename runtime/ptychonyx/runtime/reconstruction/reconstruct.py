@@ -164,7 +164,7 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
         complete=outcome.is_complete,
         num_patterns_used=outcome.num_used,
         metadata=_describe(model, plan)
-        | _describe_residual(residual)
+        | ({} if residual is None else residual.metadata)
         | {
             "infer_s": outcome.infer_s,
             "total_s": outcome.total_s + perf_counter() - started_s,
@@ -213,9 +213,3 @@ def _describe(model: Model, plan: Plan) -> Metadata:
         "align_phase": plan.options.align_phase,
         "batch_size": plan.options.batch_size,
     }
-
-
-def _describe_residual(residual: Residual | None) -> Metadata:
-    if residual is None:
-        return {}
-    return {"residual": residual.total, "residual_patterns": residual.num_patterns}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..product import Metadata, Product
-from ..residual import Residual, measure_residual
+from ..residual import measure_residual
 from ..scan import Scan
 from ..stitching.patches import Canvas, canvas_for
 from .options import SolvingOptions
@@ -83,7 +83,7 @@ def make_product(
         complete=ending.is_complete,
         num_patterns_used=scan.num_patterns,
         metadata=_describe(options, setting, ending)
-        | _describe_residual(residual)
+        | ({} if residual is None else residual.metadata)
         | {"total_s": perf_counter() - started_s},
     )
 
@@ -114,9 +114,3 @@ def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Meta
         "probe_refined": setting.passer.refine_probe,
         "probe_modes": len(setting.probe.array),
     }
-
-
-def _describe_residual(residual: Residual | None) -> Metadata:
-    if residual is None:
-        return {}
-    return {"residual": residual.total, "residual_patterns": residual.num_patterns}
