@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .comparison.region import spread_indexes
 from .forward import predict_counts
+from .noise import noise_of_amplitudes
 from .product import Metadata
 from .scaling import probe_in_counts, read_amplitudes_of
 from .scan import Scan
@@ -156,7 +156,7 @@ def measure_residual(
         unexplained[part] = misfit.sum(axis=(1, 2))
         counts = np.square(amplitude)
         measured[part] = counts.sum(axis=(1, 2))
-        noise += float(_noise_of_roots(rate).sum())
+        noise += float(noise_of_amplitudes(rate).sum())
         summed += counts.sum(axis=0)
         weighted += np.tensordot(np.sqrt(measured[part]), amplitude, 1)
     per_pattern = np.full(scan.num_patterns, np.nan, dtype=np.float32)
@@ -169,22 +169,6 @@ def measure_residual(
     return Residual(
         float(unexplained.sum() / total), per_pattern, len(chosen), noise / total, max(of_mean, 0.0)
     )
-
-
-def _noise_of_roots(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of (√k − √rate)² over Poisson counts k: 1/4 where the rate is high.
-
-    It is summed over counts for some rates up to 20, and interpolated between them.
-    """
-    rates = np.linspace(0, np.sqrt(20), 100) ** 2
-    counts = np.arange(80.0)
-    logarithms = np.array([lgamma(count + 1) for count in counts])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        powers = np.where(counts == 0, 0, counts * np.log(rates[:, None]))
-    chances = np.exp(powers - rates[:, None] - logarithms)
-    squares = np.square(np.sqrt(counts) - np.sqrt(rates)[:, None])
-    few = np.interp(rate, rates, (chances * squares).sum(axis=1))
-    return np.asarray(np.where(rate < rates[-1], few, 0.25 + 0.11 / np.maximum(rate, rates[-1])))
 
 
 def _padded(

@@ -141,6 +141,14 @@ def compare_batch(
     return Change(changes.sum(axis=1), of_probe, misfit)
 
 
+def predict_amplitudes(
+    beam: Beam, windows: NDArray[np.complex64], fractions_px: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the amplitudes (k, N, N) that windows of an object predict, DC at [0, 0]."""
+    waves = beam.shifted(fractions_px) * windows[:, None]
+    return predicted_amplitudes(fft.fft2(waves, norm="ortho", overwrite_x=True))
+
+
 def predicted_amplitudes(waves: Complex) -> Real:
     """Return √Σ_m|Ψ_jm|² of exit waves in Fourier space (k, modes, N, N), shape (k, N, N)."""
     parts = waves.view(np.float32)

@@ -19,7 +19,7 @@ from .passes import Passer
 from .result import Ending, make_product
 from .setup import Setting, set_up
 from .stopping import TRIAL_PATTERNS, best_number, hold_back
-from .sweep import Problem, State, start_state
+from .sweep import Problem, State, first_step_of, start_state
 
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
@@ -117,7 +117,7 @@ def _run(
 ) -> Ending:
     passer = setting.passer
     problem = Problem(setting.measured, setting.placement, options.noise)
-    state = start_state(setting.object_, setting.probe.array)
+    state = _begin(problem, setting.object_, setting.probe.array)
     most, why = _most_passes(problem, state, passer, options, progress, should_stop)
     residuals: list[float] = []
     last_s = 0.0
@@ -138,6 +138,10 @@ def _run(
     return Ending(state, tuple(residuals), why, is_complete=True)
 
 
+def _begin(problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]) -> State:
+    return start_state(object_, probe, first_step_of(problem, object_, probe))
+
+
 def _most_passes(
     problem: Problem,
     state: State,
@@ -153,7 +157,7 @@ def _most_passes(
         return 10**6, ""
     part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
     trial = Problem(*part, problem.noise)
-    state = start_state(state.object_[rows, columns], state.beam.modes)
+    state = _begin(trial, state.object_[rows, columns], state.beam.modes)
 
     def report(number: int, residual: float) -> None:
         if progress is not None:

@@ -13,19 +13,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
-from .exit_waves import Beam, predicted_amplitudes
+from .exit_waves import predict_amplitudes
 from .sweep import CHUNK, Problem, State
 
 HELD_SHARE = 0.1
 HELD_PIXELS = 0.05
 PATIENCE = 4
-"""Passes without a better value until the trial ends."""
+"""Passes without a better value until the trial ends, counted from `FIRST_PASSES` on: before, values
+still waver with the noise of the last batches."""
+FIRST_PASSES = 6
 SMALLEST_RATE = 1e-3
 TRIAL_PATTERNS = 1024
 """Largest number of patterns of a trial; a larger scan is judged by its middle."""
-TESTED_PATTERNS = 128
+TESTED_PATTERNS = 512
 """Patterns whose held-back counts are looked at after each pass."""
 
 
@@ -69,14 +70,6 @@ class HeldBack:
         if self.tested is not None:
             terms *= self.tested[part] if self.tested.ndim == 3 else self.tested
         return float(terms.sum(dtype=np.float64))
-
-
-def predict_amplitudes(
-    beam: Beam, windows: NDArray[np.complex64], fractions_px: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Return the amplitudes (k, N, N) that windows of an object predict, DC at [0, 0]."""
-    waves = beam.shifted(fractions_px) * windows[:, None]
-    return predicted_amplitudes(fft.fft2(waves, norm="ortho", overwrite_x=True))
 
 
 def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
@@ -139,7 +132,7 @@ def best_number(
         progress(number, state.residual)
         if deviance < best_deviance:
             best, best_deviance = number, deviance
-        if number - best >= PATIENCE or should_stop():
+        if number - max(best, FIRST_PASSES) >= PATIENCE or should_stop():
             break
     return best
 

@@ -10,16 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .exit_waves import Beam, Change, Noise, compare_batch, make_beam
+from ..comparison.region import spread_indexes
+from ..noise import noise_of_amplitudes
+from .exit_waves import Beam, Change, Noise, compare_batch, make_beam, predict_amplitudes
 from .measured import Measured
 from .placement import Placement
 
 MOMENTUM = 0.7
 """Share of the object's last change that each pass begins with."""
 NUM_FULL_PASSES = 5
+SMALLEST_FALL = 0.02
+"""From the full passes on, steps shrink after each pass whose residual fell by less than this share of
+itself: smaller steps average over batches, where full ones circle about the best object."""
 STEP_DECAY = 0.5
-"""After the full passes, pass k takes the step 1/(1 + this·(k − full passes)): later batches undo
-less of what earlier ones found, so the passes converge instead of circling about the best object."""
+"""What 1/step grows by then, in units of the first step's own inverse."""
+SMALLEST_FIRST_STEP = 0.02
+NOISE_PATTERNS = 64
+"""Patterns that decide the first step."""
 DENOMINATOR_FLOOR = 0.5
 """β: weakly lit pixels move as if they had this share of the beam's largest intensity."""
 BATCHES_PER_PASS = 16
@@ -63,6 +70,8 @@ class State:
     residual : float
         Σ (A − a)² / Σ a² met during the last pass, of each batch before it was corrected; NaN
         before the first.
+    first_step, step : float
+        Share of the full correction in the first pass, and in the next one.
     """
 
     object_: Complex
@@ -70,11 +79,40 @@ class State:
     beam: Beam
     num_passes: int = 0
     residual: float = float("nan")
+    first_step: float = 1.0
+    step: float = 1.0
 
 
-def start_state(object_: Complex, probe: Complex) -> State:
+def start_state(object_: Complex, probe: Complex, first_step: float = 1.0) -> State:
     """Return the state before the first pass."""
-    return State(object_, np.zeros_like(object_), make_beam(probe))
+    beam = make_beam(probe)
+    return State(object_, np.zeros_like(object_), beam, first_step=first_step, step=first_step)
+
+
+def first_step_of(problem: Problem, object_: Complex, probe: Complex) -> float:
+    """Return the share of the correction that is not noise, at the start.
+
+    It is (r − n)/r, where r is the misfit of the start and n what photon noise alone would leave
+    (the Wiener filter's factor). With few photons, full steps would put their noise into the object.
+
+    Parameters
+    ----------
+    problem : Problem
+    object_ : complex64 array, shape (H, W)
+        On the canvas of the placement.
+    probe : complex64 array, shape (modes, N, N)
+    """
+    measured, placement = problem.measured, problem.placement
+    chosen = spread_indexes(len(measured.indexes), NOISE_PATTERNS)
+    windows = placement.cut(object_, chosen)
+    predicted = predict_amplitudes(make_beam(probe), windows, placement.fractions_px[chosen])
+    misfit = np.square(predicted - measured.amplitudes(chosen))
+    noise = noise_of_amplitudes(np.square(predicted))
+    good = measured.good_of(chosen)
+    if good is not None:
+        misfit, noise = misfit * good, noise * good
+    share = 1 - float(noise.sum()) / float(misfit.sum()) if misfit.any() else 1.0
+    return max(SMALLEST_FIRST_STEP, share)
 
 
 def sweep(
@@ -110,7 +148,7 @@ def sweep(
     object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
-    step = np.float32(step_of(state.num_passes + 1))
+    step = np.float32(state.step)
     for batch in np.array_split(order, num_batches(len(order))):
         sums = _Sums(problem, beam, with_probe=refine_probe)
         for chunk, windows, change in _changes(problem, object_, beam, batch, pool, refine_probe):
@@ -122,12 +160,15 @@ def sweep(
             beam = make_beam(beam.modes + step * sums.probe_step())
         if should_stop is not None and should_stop():
             break
+    residual = misfit / counts if counts else float("nan")
     return State(
         object_,
         object_ - state.object_,
         beam,
         state.num_passes + 1,
-        misfit / counts if counts else float("nan"),
+        residual,
+        state.first_step,
+        next_step(state, residual),
     )
 
 
@@ -136,15 +177,20 @@ def num_batches(num_patterns: int) -> int:
     return min(BATCHES_PER_PASS, num_patterns)
 
 
-def step_of(number: int) -> float:
-    """Return the step of a pass, counted from 1.
+def next_step(state: State, residual: float) -> float:
+    """Return the step of the pass after one that began at a state and met a residual.
 
     Examples
     --------
-    >>> step_of(5), step_of(7)
-    (1.0, 0.5)
+    >>> object_ = np.ones((4, 4), np.complex64)
+    >>> state = State(object_, object_, make_beam(object_[None]), num_passes=9, residual=0.01)
+    >>> next_step(state, 0.0099), next_step(state, 0.008)
+    (0.6666666666666666, 1.0)
     """
-    return 1 / (1 + STEP_DECAY * max(0, number - NUM_FULL_PASSES))
+    is_early = state.num_passes + 1 < NUM_FULL_PASSES
+    if is_early or residual < (1 - SMALLEST_FALL) * state.residual:
+        return state.step
+    return 1 / (1 / state.step + STEP_DECAY / state.first_step)
 
 
 class _Sums:
