@@ -101,7 +101,7 @@ def shift(image: Complex, fraction_px: Real) -> Complex:
 def amplitude(window: Complex, modes: Complex, fraction_px: Real) -> Real:
     """Return A = √Σ_m|F(P_m·O)|² of one pattern, with DC at [0, 0]."""
     waves = [np.fft.fft2(shift(mode, fraction_px) * window, norm="ortho") for mode in modes]
-    return np.sqrt(np.sum(np.square(np.abs(waves)), axis=0))
+    return np.asarray(np.sqrt(np.sum(np.square(np.abs(waves)), axis=0)))
 
 
 def changes(

@@ -30,7 +30,7 @@ def a_wrong_batch(exact: Exact) -> tuple[Complex, Real, Real]:
     problem, chosen = exact.problem(), np.arange(3, 8)
     rng = np.random.default_rng(1)
     wrong = exact.object_ * (1 + 0.2 * rng.normal(size=exact.object_.shape))
-    windows = problem.placement.cut(wrong.astype(np.complex64), chosen)
+    windows = problem.placement.cut(np.asarray(wrong, np.complex64), chosen)
     measured = problem.measured.amplitudes(chosen)
     fractions_px = problem.placement.fractions_px[chosen]
     return windows.astype(np.complex128), fractions_px, measured.astype(np.float64)
@@ -109,7 +109,7 @@ def test_both_parts_are_minus_the_gradient_of_the_misfit(
     rng = np.random.default_rng(seed)
 
     step = 1e-4
-    along = turn * rng.normal(size=windows.shape)
+    along = (turn * rng.normal(size=windows.shape)).astype(np.complex128)
     ahead = misfit(exact.modes, windows + step * along, fractions_px, measured)
     behind = misfit(exact.modes, windows - step * along, fractions_px, measured)
     slope = -float(np.vdot(along, found.object_).real)
@@ -117,7 +117,7 @@ def test_both_parts_are_minus_the_gradient_of_the_misfit(
     assert (ahead - behind) / (2 * step) == pytest.approx(slope, abs=1e-4 * scale)
 
     assert found.probe is not None
-    along = turn * rng.normal(size=exact.modes.shape)
+    along = (turn * rng.normal(size=exact.modes.shape)).astype(np.complex128)
     ahead = misfit(exact.modes + step * along, windows, fractions_px, measured)
     behind = misfit(exact.modes - step * along, windows, fractions_px, measured)
     slope = -float(np.vdot(along, found.probe).real)
@@ -128,9 +128,10 @@ def test_both_parts_are_minus_the_gradient_of_the_misfit(
 def factor_of(measured: float, rate: float, noise: Noise) -> float:
     """Return by what a single bright pixel of a flat exit wave is changed."""
     modes = np.full((1, 4, 4), np.sqrt(rate) / 4, np.complex128)  # all of it lies at DC
+    windows = np.ones((1, 4, 4), np.complex128)
     amplitudes = np.zeros((1, 4, 4))
     amplitudes[0, 0, 0] = measured**0.5
-    found = compare(modes, np.ones((1, 4, 4)) + 0j, np.zeros((1, 2)), amplitudes, noise=noise)
+    found = compare(modes, windows, np.zeros((1, 2)), amplitudes, noise=noise)
     return float(found.object_[0, 0, 0].real * 16 / rate)
 
 
