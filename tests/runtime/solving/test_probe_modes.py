@@ -116,6 +116,18 @@ def test_added_modes_are_weak_and_overlap_no_other(num_before: int, num_modes: i
     assert np.abs(found - np.diag(np.diag(found))).max() < 1e-5 * powers[0]
 
 
+def test_modes_are_added_to_such_as_overlap_and_to_such_as_are_dark() -> None:
+    before = mixed_modes(3)
+    before[2] = 0
+    after = with_more_modes(before, 5)
+    assert np.isfinite(after).all()
+    np.testing.assert_array_equal(after[:3], before)
+    found = np.abs(overlaps(after))
+    assert found[0, 1] > 0.1 * found[0, 0]
+    assert found[3:, :3].max() < 1e-5 * found[0, 0]
+    np.testing.assert_allclose(np.diag(found)[3:], NEW_MODE_SHARE * found[0, 0], rtol=1e-4)
+
+
 def test_modes_that_are_too_many_leave_the_strongest() -> None:
     modes = mixed_modes(4)
     np.testing.assert_array_equal(with_more_modes(modes, 4), modes)
