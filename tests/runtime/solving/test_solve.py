@@ -182,6 +182,22 @@ def test_the_scale_of_a_probe_is_kept_or_fitted(scan: Scan) -> None:
     assert fitted.metadata["residual"] == pytest.approx(kept.metadata["residual"], rel=1e-3)
 
 
+@pytest.mark.parametrize("keep_probe_scale", [True, False])
+@pytest.mark.parametrize("num_modes", [1, 2, 4])
+def test_the_number_of_modes_leaves_the_power_of_the_beam(
+    scan: Scan, num_modes: int, keep_probe_scale: bool
+) -> None:
+    options = SolvingOptions(passes=5, num_modes=num_modes, keep_probe_scale=keep_probe_scale)
+    product = solve(scan, options)
+    counts = float(scan.patterns[:].sum()) / 64
+    assert len(product.probe) == product.metadata["probe_modes"] == num_modes
+    expected = power_of(scan.probe) if keep_probe_scale else counts
+    assert power_of(product.probe) == pytest.approx(expected, rel=1e-5)
+    # whoever looks at the product finds the residual that the passes met
+    assert product.pass_residuals is not None
+    assert product.metadata["residual"] == pytest.approx(product.pass_residuals[-1], rel=0.25)
+
+
 def test_a_wrong_probe_is_refined(scan: Scan) -> None:
     assert scan.probe is not None
     bent = np.exp(0.05j * np.arange(SIDE) ** 1.5).astype(np.complex64)

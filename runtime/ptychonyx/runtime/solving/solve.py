@@ -23,7 +23,7 @@ from .measured import Measured, read_measured
 from .options import AUTO, DEFAULT_SOLVING, MAX_PASSES, SolvingOptions
 from .passes import Passer
 from .placement import Placement, place_windows
-from .probe_modes import center_of, with_more_modes
+from .probe_modes import center_of, with_more_modes, with_power
 from .start import fitting_factor, object_of_product, vacuum
 from .stopping import TRIAL_PATTERNS, best_number, hold_back, middle_of
 from .sweep import Problem, State, start_state
@@ -158,10 +158,10 @@ def _set_up(
         counts_per_pattern=float(measured.counts.mean()),
         keep_scale=options.keep_probe_scale,
     )
-    if options.num_modes is not None:
-        more = with_more_modes(chosen.array, options.num_modes)
-        chosen = replace(chosen, array=more)
     power = float(np.square(np.abs(chosen.array)).sum())
+    if options.num_modes is not None:
+        modes = with_power(with_more_modes(chosen.array, options.num_modes), power)
+        chosen = replace(chosen, array=modes)
     ratio = power / float(measured.counts.mean())
     if start is None:
         return _Setting(measured, placement, chosen, vacuum(placement, ratio), "vacuum")
