@@ -40,10 +40,9 @@ def mask_at(*pixels: tuple[int, int], side: int = 8) -> NDArray[np.bool_]:
     return mask
 
 
-def probe_with_power(power: float) -> NDArray[np.complex128]:
+def probe_with_power(power: float) -> NDArray[Any]:
     shape = RNG(0).normal(size=(3, 8, 8)) + 1j * RNG(1).normal(size=(3, 8, 8))
-    probe: NDArray[np.complex128] = shape * np.sqrt(power / np.sum(np.abs(shape) ** 2))
-    return probe
+    return np.asarray(shape * np.sqrt(power / np.sum(np.abs(shape) ** 2)))
 
 
 class CountingPatterns:

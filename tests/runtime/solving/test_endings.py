@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ptychonyx.runtime import Product, Scan, SimulationOptions, SolvingOptions, 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.solving import stopping
 from ptychonyx.runtime.solving.options import MAX_PASSES
-from ptychonyx.runtime.solving.sweep import Problem
+from ptychonyx.runtime.solving.sweep import Problem, State
 
 SIDE = 32
 Report = tuple[int, int, float]
@@ -94,20 +95,35 @@ def test_the_automatic_number_is_found_by_trial_and_said(scan: Scan) -> None:
 
 
 def test_a_large_scan_is_tried_in_its_middle(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-    whole = stopping.hold_back
+    trials: list[tuple[Problem, State]] = []
+    best_number = stopping.best_number
 
-    def spy(problem: Problem, rng: np.random.Generator) -> stopping.HeldBack:
-        sizes.append(len(problem.measured.indexes))
-        return whole(problem, rng)
+    def spy(held_back: stopping.HeldBack, state: State, *others: Any, **options: Any) -> int:
+        trials.append((held_back.problem, state))
+        return best_number(held_back, state, *others, **options)
 
     monkeypatch.setattr("ptychonyx.runtime.solving.solve.TRIAL_PATTERNS", 10)
     monkeypatch.setattr("ptychonyx.runtime.solving.solve.MAX_PASSES", 3)
-    monkeypatch.setattr("ptychonyx.runtime.solving.solve.hold_back", spy)
-    product = solve(scan)
-    assert sizes == [10]
+    monkeypatch.setattr("ptychonyx.runtime.solving.solve.best_number", spy)
+    product = solve(scan, start=as_product(scan))
     assert product.num_patterns_used == 36
     assert product.metadata["passes"] in (1, 2, 3)
+    [(problem, state)] = trials
+    assert len(problem.measured.indexes) == 10
+    # its start is that part of the whole start which these patterns see
+    assert scan.object_ is not None
+    windows = problem.placement.cut(state.object_, np.arange(10))
+    corners = np.rint(scan.corners_px[problem.measured.indexes]).astype(int).tolist()
+    expected = np.stack([scan.object_[y : y + SIDE, x : x + SIDE] for y, x in corners])
+    factor = windows[0, 0, 0] / expected[0, 0, 0]
+    np.testing.assert_allclose(windows, factor * expected, rtol=1e-5)
+
+
+def as_product(scan: Scan) -> Product:
+    assert scan.object_ is not None
+    assert scan.probe is not None
+    indexes = np.arange(scan.num_patterns)
+    return Product(scan.object_, (0, 0), scan.corners_px, indexes, SIDE, scan.probe)
 
 
 def test_a_stop_in_the_trial_ends_everything(scan: Scan) -> None:

@@ -164,6 +164,17 @@ def test_the_number_of_threads_changes_nothing(exact: Exact, refine_probe: bool)
         assert results[0].residual == results[1].residual
 
 
+def test_chunks_that_wait_are_added_in_order(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = make_exact(5 * CHUNK * BATCHES_PER_PASS // 2, side=16)
+    expected = run(exact.problem(), wrong_state(exact), pool)
+    monkeypatch.setattr("ptychonyx.runtime.solving.sweep.CHUNKS_AHEAD", 1)
+    found = run(exact.problem(), wrong_state(exact), pool)
+    np.testing.assert_array_equal(found.object_, expected.object_)
+    assert found.residual == expected.residual
+
+
 @pytest.mark.parametrize("noise", ["amplitude", "poisson"])
 def test_what_lies_under_bad_pixels_changes_nothing(pool: ThreadPoolExecutor, noise: Noise) -> None:
     exact = make_exact(20)
