@@ -40,6 +40,11 @@ def mask_at(*pixels: tuple[int, int], side: int = 8) -> NDArray[np.bool_]:
     return mask
 
 
+def probe_with_power(power: float) -> NDArray[Any]:
+    shape = RNG(0).normal(size=(3, 8, 8)) + 1j * RNG(1).normal(size=(3, 8, 8))
+    return np.asarray(shape * np.sqrt(power / np.sum(np.abs(shape) ** 2)))
+
+
 class CountingPatterns:
     """Patterns that remember how many were read, at once and in all."""
 
@@ -151,17 +156,33 @@ def test_input_scale_brings_any_dose_to_the_same_power(dose: float) -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "expected"),
-    [(0.49, 1.0), (0.51, 0.51), (1.0, 1.0), (3.99, 3.99), (4.01, 1.0), (1e-12, 1.0), (1e9, 1.0)],
+    [
+        (0.89, 1.0),
+        (0.91, 0.91),
+        (1.0, 1.0),
+        (4.96, 4.96),
+        (24.9, 24.9),
+        (25.1, 1.0),
+        (1e-12, 1.0),
+        (1e9, 1.0),
+    ],
 )
 def test_a_probe_is_scaled_only_if_its_unit_is_another(ratio: float, expected: float) -> None:
-    shape = RNG(0).normal(size=(3, 8, 8)) + 1j * RNG(1).normal(size=(3, 8, 8))
-    power = 1000.0
-    probe = (shape * np.sqrt(ratio * power / np.sum(np.abs(shape) ** 2))).astype(np.complex128)
-    scaled, found = probe_in_counts(probe, power)
+    probe = probe_with_power(ratio * 1000.0)
+    scaled, found = probe_in_counts(probe, 1000.0)
     assert found == pytest.approx(ratio)
     assert scaled.dtype == np.complex64
-    assert np.sum(np.abs(scaled) ** 2) / power == pytest.approx(expected, rel=1e-5)
+    assert np.sum(np.abs(scaled) ** 2) / 1000.0 == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(np.angle(scaled), np.angle(probe), atol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1e-6, 0.91, 4.96, 24.9, 1e6])
+def test_a_scale_that_is_not_kept_is_fitted_to_the_counts(ratio: float) -> None:
+    probe = probe_with_power(ratio * 1000.0)
+    scaled, found = probe_in_counts(probe, 1000.0, keep_scale=False)
+    assert found == pytest.approx(ratio)
+    assert np.sum(np.abs(scaled) ** 2) == pytest.approx(1000.0, rel=1e-5)
+    np.testing.assert_allclose(scaled * np.sqrt(ratio), probe, rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, np.nan, np.inf])

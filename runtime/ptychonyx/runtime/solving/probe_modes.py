@@ -67,7 +67,7 @@ def with_more_modes(modes: Complex, num_modes: int) -> Complex:
     """Return as many modes as asked for: the strongest, or with weak ones added.
 
     A mode that is added is the first one times a polynomial of the position that none has yet:
-    partial coherence and vibration look like that to the first order.
+    partial coherence and vibration look like that to the first order. It overlaps no other mode.
 
     Examples
     --------
@@ -80,7 +80,8 @@ def with_more_modes(modes: Complex, num_modes: int) -> Complex:
     intensity = np.square(np.abs(modes)).sum(axis=0)
     y, x = np.indices((side, side)) - side // 2 - center_of(intensity)[:, None, None]
     factors = [y, x, y * x, y**2 - x**2, y**2 + x**2, y**3, x**3]
-    basis = [mode.ravel().astype(np.complex128) for mode in modes]
+    apart = orthogonal(modes).reshape(len(modes), -1).astype(np.complex128)
+    basis = [mode for mode in apart if mode.any()]
     power = float(np.square(np.abs(modes[0])).sum()) * NEW_MODE_SHARE
     added: list[NDArray[np.complex128]] = []
     for factor in factors[: num_modes - len(modes)]:
