@@ -9,15 +9,21 @@ from ptychonyx.runtime.fleet.record import fingerprint_of
 from ptychonyx.runtime.fleet.tasks import Order
 from ptychonyx.runtime.formats.options import ScanOptions
 from ptychonyx.runtime.model.model_file import open_model_file
-from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
+from ptychonyx.runtime.reconstruction.recipe import DEFAULT_RECIPE
 
 
 def make_order(
-    scan: Path, model: Path, folder: Path, name: str, *, split_patterns: int = 1000, **options: Any
+    scan: Path,
+    model: Path | None,
+    folder: Path,
+    name: str,
+    *,
+    split_patterns: int = 1000,
+    **options: Any,
 ) -> Order:
     """Return the order of one scan of counts, into a folder that has one for records."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
-    digest = open_model_file(model).digest
+    digest = None if model is None else open_model_file(model).digest
     return Order(
         name,
         scan,
@@ -26,6 +32,6 @@ def make_order(
         model,
         digest,
         scan_options=ScanOptions("counts"),
-        options=ReconstructionOptions(**options),
+        recipe=DEFAULT_RECIPE.changed(options),
         split_patterns=split_patterns,
     )

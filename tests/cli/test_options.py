@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ptychonyx.cli import COMMANDS, app, words
 from ptychonyx.cli.options import reconstruction_options
+from ptychonyx.cli.solving_options import FLAGS, solving_options
 from ptychonyx.runtime.formats import POSITION_ORIGINS, WRITERS
 from ptychonyx.runtime.model.manifest import PRECISIONS
 from ptychonyx.runtime.model.providers import provider_names
@@ -21,14 +22,23 @@ from ptychonyx.runtime.reconstruction.options import (
     SUBPIXEL_METHODS,
     ReconstructionOptions,
 )
-from ptychonyx.runtime.reconstruction.settings import INI_KEYS
+from ptychonyx.runtime.reconstruction.recipe import PROBE_SCALES
+from ptychonyx.runtime.reconstruction.settings import INI_KEYS, SOLVING_KEYS
 from ptychonyx.runtime.scan import QUANTITIES
 from ptychonyx.runtime.simulation.scan import OBJECTS, POSITIONS, PROBES
+from ptychonyx.runtime.solving.exit_waves import NOISES
+from ptychonyx.runtime.solving.options import SolvingOptions
 from ptychonyx.training.backends import BACKENDS
 from ptychonyx.training.config.config import LOSSES
 from ptychonyx.training.distributed.workers import STRATEGIES
 
 FIELDS = [field.name for field in dataclasses.fields(ReconstructionOptions)]
+NOT_OFFERED = {"residual_patterns", "seed"}
+"""Of the options of passes: networks have the first one, too; of the second, any will do."""
+SOLVING_FIELDS = [
+    *(each.name for each in dataclasses.fields(SolvingOptions) if each.name not in NOT_OFFERED),
+    "refine_passes",
+]
 THREE = ("reconstruct", "reconstruct-folder", "reconstruct-many")
 
 
@@ -44,6 +54,8 @@ def invoke(*arguments: object, code: int = 0) -> str:
         (tuple(words.Provider), provider_names()),
         (get_args(words.PatchWeights), PATCH_WEIGHTS),
         (get_args(words.Subpixel), SUBPIXEL_METHODS),
+        (get_args(words.Noise), NOISES),
+        (get_args(words.ProbeScale), tuple(PROBE_SCALES)),
         (get_args(words.Quantity), QUANTITIES),
         (get_args(words.Origin), tuple(POSITION_ORIGINS)),
         (get_args(words.ScanFormat), tuple(WRITERS)),
@@ -68,13 +80,17 @@ def test_strategies_are_those_of_both_backends() -> None:
 @pytest.mark.parametrize("command", THREE)
 def test_every_option_of_a_reconstruction_is_in_all_three_commands(command: str) -> None:
     text = invoke(command, "--help")
-    for name in FIELDS:
-        assert f"--{name.replace('_', '-')}" in text
+    for name in FIELDS + SOLVING_FIELDS:
+        assert FLAGS.get(name, f"--{name.replace('_', '-')}") in text
 
 
 def test_one_list_of_options() -> None:
     assert list(inspect.signature(reconstruction_options).parameters) == FIELDS
     assert list(INI_KEYS) == FIELDS
+    assert list(SOLVING_KEYS) == SOLVING_FIELDS
+    flags = [FLAGS.get(name, f"--{name.replace('_', '-')}") for name in SOLVING_FIELDS]
+    given = inspect.signature(solving_options).parameters
+    assert [f"--{name.replace('_', '-')}" for name in given] == flags
 
 
 def test_defaults_shown_are_those_of_the_library() -> None:
@@ -85,6 +101,7 @@ def test_defaults_shown_are_those_of_the_library() -> None:
         for name, value in dataclasses.asdict(DEFAULT_OPTIONS).items()
         if not isinstance(value, bool)
     }
+    expected |= {"passes": "auto", "noise": "amplitude", "probe-scale": "keep"}
     assert dict(shown) == expected
 
 

@@ -43,6 +43,14 @@ CASES = {
         "reconstruct {apart/product.h5} --patterns {raw.h5} -m {model.onnx} -o {raw.h5}"
     ),
     "model": Case(f"{RECONSTRUCT} -o {{model.h5}}", ("model.h5", "model.onnx")),
+    "scan that is solved": Case("reconstruct {scan.npz} --quantity counts -o {scan.npz}"),
+    "probe of passes": Case(
+        "reconstruct {scan.npz} --quantity counts --probe {apart/product.h5} -o {apart/product.h5}"
+    ),
+    "start of passes": Case(
+        "reconstruct {scan.npz} --quantity counts --start {apart/product.h5} -o {p.h5}",
+        ("p.h5", "apart/product.h5"),
+    ),
     "picture on the scan": Case(
         f"{RECONSTRUCT} -o {{new.h5}} --plot {{p.png}}", ("p.png", "scan.npz")
     ),
@@ -84,6 +92,7 @@ CASES = {
     "events on the product": Case(
         "reconstruct-folder -i {input} -o {out} --events {out/product.h5}"
     ),
+    "fleet of passes into a scan's folder": Case("reconstruct-many {input/product.h5} -o {input}"),
     "fleet into a scan's folder": Case(
         "reconstruct-many {input/product.h5} -m {model.onnx} -o {input}"
     ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.describe import describe_scan
+from ptychonyx.runtime.describe import describe_product, describe_scan
+from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scan import Scan
 
 
@@ -34,3 +36,28 @@ def test_a_description_reads_each_pattern_once_and_names_dose_and_scale() -> Non
     assert rows["overlap"] == "median step 4.00 px, linear overlap 75 %"
     assert rows["probe"].endswith("power / counts = 1")
     assert rows["missing"].startswith("object, pixel size")
+
+
+def test_a_product_is_described_with_what_it_says_and_no_more() -> None:
+    window = np.ones((1, 8, 8), np.complex64)
+    object_ = np.ones((9, 12), np.complex64)
+    bare = Product(object_, (0, 0), np.zeros((1, 2)), np.arange(1), 8, window)
+    assert set(describe_product(bare)) == {"object", "probe", "complete"}
+    coverage = np.zeros((9, 12), np.int32)
+    coverage[:3] = 1
+    metadata: dict[str, str | float | int | bool] = {
+        "method": "network and passes",
+        "model_name": "small",
+        "passes": 8,
+        "stopped": "the passes asked for are done",
+        "residual": 0.0123,
+        "network_residual": 0.5,
+    }
+    solved = replace(bare, coverage=coverage, complete=False, metadata=metadata)
+    rows = describe_product(solved)
+    assert (rows["method"], rows["model"], rows["passes"]) == ("network and passes", "small", "8")
+    assert rows["stopped"] == "the passes asked for are done"
+    assert rows["residual"].startswith("1.23 %")
+    assert rows["network's residual"].startswith("50.00 %")
+    assert rows["object"] == "9×12, 33 % covered"
+    assert rows["complete"].startswith("no")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scans import compare, inspect, simulate
+from .solving_options import solving_options
 from .terminal import INTERRUPTED, fail
 from .training import cluster_options, train, training_settings
 
@@ -43,9 +45,16 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Train ptychography networks, export them to ONNX, reconstruct anywhere.\n\n"
-    "**Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5`",
+    help="Reconstruct ptychographic scans by physics or by networks; train and export these.\n\n"
+    "**Example:** `ptychonyx reconstruct scan.npz -o product.h5`",
 )
+
+
+def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the options of networks and those of passes."""
+    with_network = with_options(command, reconstruction_options, "options")
+    return with_options(with_network, solving_options, "solving")
+
 
 COMMANDS = (
     inspect,
@@ -55,9 +64,9 @@ COMMANDS = (
     derive,
     verify,
     benchmark,
-    with_options(reconstruct, reconstruction_options, "options"),
-    with_options(reconstruct_folder, reconstruction_options, "options"),
-    with_options(reconstruct_many, reconstruction_options, "options"),
+    _of_both_ways(reconstruct),
+    _of_both_ways(reconstruct_folder),
+    _of_both_ways(reconstruct_many),
     compare,
 )
 for command in COMMANDS:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 ScanPath = Annotated[
     Path, typer.Argument(exists=True, help="Scan: NPZ, product.h5, or their folder.")
 ]
-ModelPath = Annotated[Path, typer.Option("--model", "-m", exists=True, help="Model file.")]
+ModelPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", exists=True, help="Model file; without one, scans are solved by passes."
+    ),
+]
 Quantity = Annotated[words.Quantity | None, typer.Option(help="What the patterns are.")]
 Origin = Annotated[words.Origin | None, typer.Option(help="What pixel positions point at.")]
 Patterns = Annotated[

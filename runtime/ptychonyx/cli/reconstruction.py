@@ -3,65 +3,132 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import ModelPath, Origin, Patterns, Plot, Quantity, ScanPath, load_asked, scan_files
+from .outcome import count_passes, say_what_came_out
+from .solving_options import refuse_unused, show_passes
 from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ptychonyx.runtime.model.session import Model
     from ptychonyx.runtime.product import Product
+    from ptychonyx.runtime.reconstruction.recipe import Recipe
+    from ptychonyx.runtime.scan import Scan
+    from ptychonyx.runtime.solving.refine import Solver
 
 
 def reconstruct(
     scan: ScanPath,
-    model: ModelPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     options: dict[str, Any],
+    solving: dict[str, Any],
+    model: ModelPath = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Product from which passes without a model start."),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="File whose probe the passes take instead of the scan's."),
+    ] = None,
+    halves: Annotated[
+        bool,
+        typer.Option(
+            "--halves", help="Also solve two halves of the scan apart, and compare their objects."
+        ),
+    ] = False,
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
     plot: Plot = None,
 ) -> None:
-    """Reconstruct a scan into a product that Ptychodus opens.
+    """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
 
-    **Example:** `ptychonyx reconstruct scan.npz --model model.onnx -o product.h5 --plot out.png`
+    **Example:** `ptychonyx reconstruct scan.npz -o product.h5 --plot out.png`
+
+    **With a model:** `ptychonyx reconstruct scan.npz --model model.onnx --refine 5 -o product.h5`
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ptychonyx.runtime import Model, ReconstructionOptions, save_product
-    from ptychonyx.runtime import reconstruct as run
+    from ptychonyx.runtime import load_probe, load_product, save_product
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import check_product_path
-    from ptychonyx.runtime.model.model_file import open_model_file
+    from ptychonyx.runtime.reconstruction.recipe import Recipe
+    from ptychonyx.runtime.reconstruction.run import follow
 
+    recipe = Recipe().changed(options | solving)
+    more = {"start": start, "probe": probe, "halves": halves or None}
+    asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
+    refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
+    read = [path for path in (model, start, probe) if path is not None]
     written = [path for path in (output, plot) if path is not None]
-    refuse_destroying_inputs([model, *scan_files(scan, patterns)], written=written)
+    refuse_destroying_inputs([*read, *scan_files(scan, patterns)], written=written)
     check_product_path(output)
-    chosen = ReconstructionOptions(**options).tuned(open_model_file(model).digest)
-    with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(Model, model, provider=chosen.provider)
-        loaded = load_asked(scan, quantity, position_origin, patterns)
-        network = starting.result()
+    given_start = None if start is None else load_product(start)
+    given_probe = None if probe is None else load_probe(probe)
+    loaded, network, recipe = _open(scan, model, recipe, (quantity, position_origin, patterns))
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
-        product = run(
+        product = follow(
             loaded,
             network,
-            chosen,
+            recipe,
+            start=given_start,
+            probe=given_probe,
+            solver=_solver(halves),
             progress=lambda done, _: show(done),
+            pass_progress=show_passes(show, recipe, has_model=network is not None),
             should_stop=lambda: bool(stopped),
         )
         save_product(product, output)
     if plot is not None:
         _plot(product, plot)
-    _say_what_came_out(product, output, loaded.num_patterns, network.provider)
+    say_what_came_out(
+        product,
+        output,
+        provider=None if network is None else network.provider,
+        is_probe_kept=recipe.solving.keep_probe_scale,
+    )
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
+
+
+def _open(
+    scan: Path,
+    model: Path | None,
+    recipe: Recipe,
+    choices: tuple[str | None, str | None, Path | None],
+) -> tuple[Scan, Model | None, Recipe]:
+    """Load scan and model at the same time; also return the recipe as it was tuned for the model."""
+    if model is None:
+        return load_asked(scan, *choices), None, recipe
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ptychonyx.runtime.model.model_file import open_model_file
+    from ptychonyx.runtime.model.session import Model
+
+    tuned = recipe.network.tuned(open_model_file(model).digest)
+    with ThreadPoolExecutor(1) as starter:
+        starting = starter.submit(Model, model, provider=tuned.provider)
+        loaded = load_asked(scan, *choices)
+        return loaded, starting.result(), replace(recipe, network=tuned)
+
+
+def _solver(halves: bool) -> Solver:
+    """Return what makes the passes."""
+    if halves:
+        from ptychonyx.runtime import solve_halves
+
+        halved: Solver = solve_halves
+        return halved
+    from ptychonyx.runtime import solve
+
+    return solve
 
 
 def reconstruct_folder(
@@ -70,41 +137,48 @@ def reconstruct_folder(
         typer.Option(
             "--input-directory",
             "-i",
-            help="Folder with diffraction.h5, product.h5, model.onnx and, if wanted, settings.ini.",
+            help="Folder with diffraction.h5, product.h5 and, if wanted, model.onnx and settings.ini.",
         ),
     ],
     output_folder: Annotated[
         Path, typer.Option("--output-directory", "-o", help="Folder that gets product.h5.")
     ],
     options: dict[str, Any],
+    solving: dict[str, Any],
     event_file: Annotated[
         Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
 
-    Options win over those in settings.ini.
+    Without model.onnx the scan is solved by passes. Options win over those in settings.ini.
 
     **Example:** `ptychonyx reconstruct-folder -i input -o output --events events.ndjson`
     """
     from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats.ptychodus_scan import PRODUCT
-    from ptychonyx.runtime.reconstruction.folder import open_events
+    from ptychonyx.runtime.reconstruction.folder import has_model, open_events, recipe_of
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
     if event_file is not None:
         refuse_destroying_inputs([input_folder], written=[event_file, output_folder / PRODUCT])
     with stop_on_signal() as stopped, open_events(event_file) as events:
+        recipe = recipe_of(input_folder).changed(options | solving)
+        refuse_unused(
+            options, solving, has_model=has_model(input_folder), refines=recipe.refine_passes
+        )
         product = run(
             input_folder,
             output_folder,
-            changes=options,
+            recipe=recipe,
             events=events,
             should_stop=lambda: bool(stopped),
         )
+    passes = int(product.metadata.get("passes", 0))
     say(
         f"Wrote {output_folder / PRODUCT}: {product.num_patterns_used} of "
-        f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s."
+        f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s"
+        f"{f', {count_passes(passes)}' if passes else ''}."
     )
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
@@ -112,7 +186,6 @@ def reconstruct_folder(
 
 def reconstruct_many(
     scans: Annotated[list[Path], typer.Argument(help="Scans, as for `reconstruct`.")],
-    model: ModelPath,
     output_folder: Annotated[
         Path,
         typer.Option(
@@ -120,6 +193,8 @@ def reconstruct_many(
         ),
     ],
     options: dict[str, Any],
+    solving: dict[str, Any],
+    model: ModelPath = None,
     dask: Annotated[
         str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
     ] = "local",
@@ -127,18 +202,23 @@ def reconstruct_many(
         int | None, typer.Option(help="Local workers; by default one for each core, on a GPU one.")
     ] = None,
     split_patterns: Annotated[
-        int, typer.Option(help="Scans with more patterns are split among workers.")
+        int,
+        typer.Option(
+            help="Scans with more patterns are split among workers, if a model makes them."
+        ),
     ] = 20_000,
     quantity: Quantity = None,
     position_origin: Origin = None,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
-    **Example:** `ptychonyx reconstruct-many scans/*.npz --model model.onnx -o products --workers 4`
+    **Example:** `ptychonyx reconstruct-many scans/*.npz -o products --workers 4`
     """
-    from ptychonyx.runtime import ReconstructionOptions
     from ptychonyx.runtime.fleet.fleet import reconstruct_many as run
+    from ptychonyx.runtime.reconstruction.recipe import Recipe
 
+    recipe = Recipe().changed(options | solving)
+    refuse_unused(options, solving, has_model=model is not None, refines=recipe.refine_passes)
     with stop_on_signal() as stopped, progress_bar("Reconstructing", len(scans)) as show:
         fleet = run(
             scans,
@@ -149,7 +229,9 @@ def reconstruct_many(
             quantity=quantity,
             position_origin=position_origin,
             split_patterns=split_patterns,
-            options=ReconstructionOptions(**options),
+            options=recipe.network,
+            solving=recipe.solving,
+            refine_passes=recipe.refine_passes,
             progress=lambda done, _: show(done),
             should_stop=lambda: bool(stopped),
         )
@@ -186,20 +268,3 @@ def _residual_points(
         return None
     centers_px = product.corners_px + product.window_px / 2 - product.object_corner_px
     return centers_px, product.pattern_residuals
-
-
-def _say_what_came_out(product: Product, output: Path, num_patterns: int, provider: str) -> None:
-    assert product.coverage is not None
-    share = 100 * float((product.coverage > 0).mean())
-    say(
-        f"Wrote {output}: {product.num_patterns_used} of {num_patterns} patterns, {share:.0f} % of "
-        f"{product.object_.shape[0]}×{product.object_.shape[1]} covered, on {provider}, "
-        f"{product.metadata['total_s']:.2f} s."
-    )
-    if "residual" in product.metadata:
-        say(
-            f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
-            f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
-        )
-    if product.metadata["probe_source"] == "estimated":
-        say("Note: neither scan nor model has a probe; the stored one is an estimate.")

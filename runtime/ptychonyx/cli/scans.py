@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(exists=True, help="A scan or a model file.")],
+    file: Annotated[Path, typer.Argument(exists=True, help="A scan, a product or a model file.")],
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
     plot: Plot = None,
 ) -> None:
-    """Say what a scan or a model is.
+    """Say what a scan, a product or a model is.
+
+    Of a product with its patterns beside it, both are shown.
 
     **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
     """
-    from ptychonyx.runtime.describe import describe_model, describe_scan
+    from ptychonyx.runtime.describe import describe_model, describe_product, describe_scan
     from ptychonyx.runtime.files import refuse_destroying_inputs
+    from ptychonyx.runtime.formats import files_of, is_result, load_product
 
     if file.suffix == ".onnx":
         from ptychonyx.runtime.model.model_file import load_manifest
@@ -37,6 +40,10 @@ def inspect(
         return
     if plot is not None:
         refuse_destroying_inputs(scan_files(file, patterns), written=[plot])
+    if is_result(file):
+        print_table(file.name, describe_product(load_product(file)))
+        if files_of(file) == [file] and patterns is None and plot is None:
+            return
     scan = load_asked(file, quantity, position_origin, patterns)
     print_table(file.name, describe_scan(scan))
     if plot is not None:

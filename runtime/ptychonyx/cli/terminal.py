@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import typer
 
@@ -64,20 +64,37 @@ def as_text(value: object) -> str:
     return "not known" if value is None else str(value)
 
 
+class Show(Protocol):
+    """Takes the number done so far, and where they change, the number of all and the title."""
+
+    def __call__(self, done: int, *, total: int | None = None, title: str | None = None) -> None:
+        """Draw it."""
+
+
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int | None) -> Iterator[Show]:
     """Yield what takes the number done so far.
 
     Nothing is drawn where stderr is not a terminal, or only errors are wanted.
+
+    Parameters
+    ----------
+    title : str
+    total : int or None
+        None: nobody knows.
     """
     if not sys.stderr.isatty() or not logging.getLogger("ptychonyx").isEnabledFor(logging.WARNING):
-        yield lambda done: None
+        yield lambda done, *, total=None, title=None: None
         return
     from rich.progress import Progress
 
     with Progress(transient=True, console=error_console()) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+
+        def show(done: int, *, total: int | None = None, title: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=title)
+
+        yield show
 
 
 def error_console() -> Console:

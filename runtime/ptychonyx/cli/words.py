@@ -22,6 +22,8 @@ class Provider(StrEnum):
 
 PatchWeights = Literal["probe", "hann"]
 Subpixel = Literal["sinc", "nearest"]
+Noise = Literal["amplitude", "poisson"]
+ProbeScale = Literal["keep", "fit"]
 Quantity = Literal["counts", "amplitude"]
 Origin = Literal["corner", "center", "ptychodus"]
 ScanFormat = Literal["ptychopinn", "ptychodus", "ptychodus-training"]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
     from .solving.options import SolvingOptions as SolvingOptions
+    from .solving.refine import refine as refine
     from .solving.solve import solve as solve
 
     __version__: str
@@ -40,6 +41,7 @@ _DEFERRED = {
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
     "SolvingOptions": ".solving.options",
+    "refine": ".solving.refine",
     "solve": ".solving.solve",
 }
 """Name -> the module that holds it."""

@@ -1,4 +1,4 @@
-"""Describe a scan or a model in words, for people."""
+"""Describe a scan, a product or a model in words, for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .model.manifest import Manifest
+from .product import Product
 from .scaling import counts_per_pattern, probe_in_counts, scale_from_counts
 from .scan import Scan
 
@@ -62,6 +63,51 @@ def describe_scan(scan: Scan) -> dict[str, str]:
     rows["missing"] = (
         ", ".join(name for name, value in missing.items() if value is None) or "nothing"
     )
+    return rows
+
+
+PRODUCT_ROWS = {
+    "method": "method",
+    "model": "model_name",
+    "start": "start",
+    "passes": "passes",
+    "stopped": "stopped",
+    "noise": "noise",
+    "probe from": "probe_source",
+    "probe refined": "probe_refined",
+}
+"""Row of a product -> field of its metadata."""
+
+
+def describe_product(product: Product) -> dict[str, str]:
+    """Describe how a product was made and how much of the patterns it explains, in a few rows.
+
+    Returns
+    -------
+    dict
+        Name and text of each row, in the order to print them; what is not known is left out.
+
+    Examples
+    --------
+    >>> from .solving.solve import SolvingOptions, solve
+    >>> scan = Scan(np.full((3, 8, 8), 4), "counts", np.zeros((3, 2)))
+    >>> rows = describe_product(solve(scan, SolvingOptions(passes=2)))
+    >>> rows["method"], rows["passes"], rows["patterns used"]
+    ('passes', '2', '3 of 3')
+    """
+    metadata = product.metadata
+    rows = {row: str(metadata[name]) for row, name in PRODUCT_ROWS.items() if name in metadata}
+    for row, name in {"residual": "residual", "network's residual": "network_residual"}.items():
+        if name in metadata:
+            rows[row] = f"{100 * float(metadata[name]):.2f} % of the measured amplitude unexplained"
+    height, width = product.object_.shape
+    rows["object"] = f"{height}×{width}"
+    if product.coverage is not None:
+        rows["object"] += f", {100 * float((product.coverage > 0).mean()):.0f} % covered"
+    rows["probe"] = f"{len(product.probe)} mode(s)"
+    if product.num_patterns_used is not None:
+        rows["patterns used"] = f"{product.num_patterns_used} of {len(product.corners_px)}"
+    rows["complete"] = "yes" if product.complete else "no, it was stopped early"
     return rows
 
 

@@ -12,6 +12,9 @@ from .scan import Frame
 
 Metadata = dict[str, str | float | int | bool]
 
+NETWORK, PASSES, NETWORK_AND_PASSES = "network", "passes", "network and passes"
+"""How a product was made: what `metadata["method"]` may be."""
+
 
 @dataclass(frozen=True)
 class Product:
@@ -47,7 +50,8 @@ class Product:
         False if reconstruction was stopped early.
     num_patterns_used : int or None
     metadata : dict
-        Model digest, backend, providers, scale, timings.
+        Method; of a network model digest, backend, providers and scale; of passes their number and
+        why they stopped; probe, residual, timings.
     """
 
     object_: NDArray[np.complex64]

@@ -169,6 +169,27 @@ def test_a_fleet_with_a_bad_scan(
 
 
 @pytest.mark.integration
+def test_a_fleet_without_a_model_is_solved_once(scan_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [scan_path, "-o", out, "--quantity", "counts", "--workers", 1]
+    assert "1 of 1 scans have their product (0 had it" in run(*words, "--passes", 2, code=0)
+    product = load_product(out / "scan.h5")
+    assert (product.metadata["method"], product.metadata["passes"]) == ("passes", 2)
+    before = times_of(out)
+    assert "(1 had it before)" in run(*words, "--passes", 2, code=0)
+    assert times_of(out) == before
+    assert "(0 had it before)" in run(*words, "--passes", 3, code=0)
+    assert load_product(out / "scan.h5").metadata["passes"] == 3
+
+
+def test_a_network_option_without_a_model_is_code_2(scan_path: Path, tmp_path: Path) -> None:
+    words = (scan_path, "-o", tmp_path / "out", "--quantity", "counts")
+    assert "`--scale` is for networks" in run(*words, "--scale", 1, code=2)
+    assert "ask for `--passes`" in run(*words, "--refine", 1, code=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.integration
 def test_a_stopped_fleet_keeps_what_is_finished(
     scan_path: Path, model: Path, tmp_path: Path
 ) -> None:

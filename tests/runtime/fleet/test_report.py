@@ -59,3 +59,17 @@ def test_a_thumbnail_is_cut_to_what_is_known_and_small() -> None:
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         assert picture.size == (THUMBNAIL_PX // 2, THUMBNAIL_PX)
     assert thumbnail(object_, np.zeros_like(known)) == ""
+
+
+def test_a_solved_scan_shows_its_passes_and_no_disagreement(tmp_path: Path) -> None:
+    solved = Record("one", "/a/one.npz", "done", {}, method="passes", passes=12, residual=0.005)
+    write_report([solved], tmp_path, model_name=None)
+    json_path, page_path = report_paths(tmp_path)
+    report = json.loads(json_path.read_text())
+    assert report["model"] is None
+    (one,) = report["scans"]
+    assert (one["method"], one["passes"], one["disagreement"]) == ("passes", 12, None)
+    page = page_path.read_text()
+    assert "Solved by passes, without a model" in page
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
+    assert cells[cells.index("12") - 1] == "–"

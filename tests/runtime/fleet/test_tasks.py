@@ -68,3 +68,21 @@ def test_a_process_opens_the_model_once_and_refuses_another_in_its_place(order: 
     stale = dataclasses.replace(order, model_digest="0" * 64)
     with pytest.raises(RuntimeError, match="changed while the fleet was running"):
         tasks.open_model(stale)
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+def test_a_scan_that_passes_go_over_is_never_split(
+    has_model: bool, model: Path, scan_path: Path, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"refine_passes": 2} if has_model else {"passes": 2}
+    given = model if has_model else None
+    order = make_order(scan_path, given, tmp_path / "out", "one", split_patterns=15, **changes)
+    record = tasks.reconstruct_scan(order)
+    assert not isinstance(record, tasks.Split)
+    assert record.method == ("network and passes" if has_model else "passes")
+    assert (record.num_parts, record.passes, record.disagreement) == (1, 2, None)
+    assert record.residual is not None
+    assert record.thumbnail.startswith("data:image/png")
+    metadata = load_product(product_path(tmp_path / "out", "one")).metadata
+    assert metadata["residual"] == record.residual
+    assert tasks.reconstruct_scan(order) == record  # as it was read from its file

@@ -80,7 +80,6 @@ def test_the_product_is_that_of_the_plain_path(folder: Path, small_scan: Scan) -
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no model": (lambda f: (f / "model.onnx").unlink(), "has no model.onnx"),
     "no patterns": (lambda f: (f / "diffraction.h5").unlink(), "has no diffraction.h5"),
     "corrupt model": (lambda f: (f / "model.onnx").write_bytes(b"no"), "model.onnx"),
     "corrupt patterns": (lambda f: (f / "diffraction.h5").write_bytes(b"no"), "diffraction.h5"),
@@ -91,6 +90,10 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong number": (
         lambda f: (f / "settings.ini").write_text("[Ptychonyx]\nBatchSize = many"),
         "BatchSize is wrong: `batch_size` is 'many', expected int",
+    ),
+    "wrong passes": (
+        lambda f: (f / "settings.ini").write_text("[Ptychonyx]\nPasses = some"),
+        "Passes is wrong: `passes` is 'some'",
     ),
     "no settings file": (
         lambda f: (f / "settings.ini").write_text("BatchSize = 3"),
@@ -142,6 +145,59 @@ def test_options_win_over_the_settings_file(folder: Path) -> None:
     assert metadata["batch_size"] == 5
     assert metadata["input_scale"] == 0.125
     assert metadata["patch_weights"] == "hann"
+
+
+def test_without_a_model_the_scan_is_solved(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    (folder / "settings.ini").write_text("[Ptychonyx]\nPasses = 9\nBatchSize = 5\n")
+    events = folder.with_name("events.ndjson")
+    assert " s, 3 passes." in run(folder, "--events", events, "--passes", 3)
+    started, *passes, _ = events_of(events)
+    assert (started["method"], started["model"]) == ("passes", None)
+    assert [line["num_passes_done"] for line in passes] == [1, 2, 3]
+    product = load_product(folder.with_name("output") / "product.h5")
+    assert product.pass_residuals is not None
+    assert [line["residual"] for line in passes] == product.pass_residuals.tolist()
+
+
+def test_trial_passes_are_told_apart(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    events = folder.with_name("events.ndjson")
+    run(folder, "--events", events)
+    _, *passes, _ = events_of(events)
+    trials = [line["num_trial_passes_done"] for line in passes if "num_trial_passes_done" in line]
+    assert trials == list(range(1, len(trials) + 1))
+    metadata = load_product(folder.with_name("output") / "product.h5").metadata
+    assert len(passes) - len(trials) == metadata["passes"]
+
+
+def test_passes_follow_the_network_where_the_settings_say_so(folder: Path) -> None:
+    (folder / "settings.ini").write_text("[Ptychonyx]\nRefinePasses = 2\n")
+    events = folder.with_name("events.ndjson")
+    run(folder, "--events", events, "--noise", "poisson")
+    started, *progress, _ = events_of(events)
+    assert started["method"] == "network and passes"
+    assert [line.get("num_passes_done") for line in progress] == [None, 1, 2]
+    metadata = load_product(folder.with_name("output") / "product.h5").metadata
+    assert (metadata["passes"], metadata["noise"]) == (2, "poisson")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--passes", 3), "add `--refine K`"),
+        (("--refine", 3, "--batch-size", 4), "there is no model"),
+    ],
+)
+def test_flags_that_nothing_would_follow_are_code_2_and_an_event(
+    folder: Path, flags: tuple[object, ...], message: str
+) -> None:
+    if "--refine" in flags:
+        (folder / "model.onnx").unlink()
+    events = folder.with_name("events.ndjson")
+    assert message in run(folder, *flags, "--events", events, code=2)
+    assert events_of(events)[0]["event"] == "error"
+    assert not folder.with_name("output").exists()
 
 
 @pytest.mark.integration

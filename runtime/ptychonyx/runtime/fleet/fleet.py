@@ -1,4 +1,4 @@
-"""Many scans, many workers, one model: a product for each scan, and a report.
+"""Many scans, many workers, one recipe: a product for each scan, and a report.
 
 Dask decides who does what, and does again what a worker that died was doing.
 """
@@ -21,7 +21,9 @@ from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
 from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
+from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
+from ..solving.options import DEFAULT_SOLVING, SolvingOptions
 from .record import (
     RECORDS,
     Record,
@@ -87,7 +89,7 @@ class Fleet:
 
 def reconstruct_many(
     scans: Sequence[Path],
-    model: Path,
+    model: Path | None,
     folder: Path,
     *,
     dask: str = LOCAL,
@@ -96,6 +98,8 @@ def reconstruct_many(
     position_origin: str | None = None,
     split_patterns: int = DEFAULT_SPLIT_PATTERNS,
     options: ReconstructionOptions = DEFAULT_OPTIONS,
+    solving: SolvingOptions = DEFAULT_SOLVING,
+    refine_passes: int | str | None = None,
     connect_s: float = 30.0,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -109,8 +113,8 @@ def reconstruct_many(
     ----------
     scans : sequence of path
         All workers must see them at these paths, and the model and the folder, too.
-    model : path
-        Model file.
+    model : path or None
+        Model file. None: scans are solved by passes.
     folder : path
         Gets `NAME.h5` for each scan, records, `report.html` and `report.json`; made if missing.
     dask : str
@@ -122,8 +126,13 @@ def reconstruct_many(
         As in `load_scan`, for all scans.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, for several workers.
+        Passes need a whole scan: where they are made, none is split.
     options : ReconstructionOptions
-        For all scans.
+        Of the model, for all scans.
+    solving : SolvingOptions
+        Of the passes, for all scans.
+    refine_passes : int, "auto" or None
+        Passes after the network, see `Recipe`.
     connect_s : float
         Seconds to wait for the scheduler's first answer.
     progress : callable, optional
@@ -146,17 +155,18 @@ def reconstruct_many(
     _check(split_patterns, dask, num_workers)
     num_threads = 1
     if dask == LOCAL:
-        num_threads, num_workers = _share_cores(options.provider, num_workers)
-    file = open_model_file(model)
+        provider = None if model is None else options.provider
+        num_threads, num_workers = _share_cores(provider, num_workers)
+    file = None if model is None else open_model_file(model)
     order = Order(
         name="",
         scan=Path(),
         folder=folder.resolve(),
         fingerprint={},
-        model=model.resolve(),
-        model_digest=file.digest,
+        model=None if model is None else model.resolve(),
+        model_digest=None if file is None else file.digest,
         scan_options=ScanOptions(cast(Quantity | None, quantity), position_origin),
-        options=options,
+        recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,
     )
@@ -177,7 +187,7 @@ def reconstruct_many(
         remove_leftovers(folder, [order.name for order in todo])
     done |= _finished(todo)  # also what was finished after the last look
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
-    write_report(records, folder, model_name=file.manifest.name)
+    write_report(records, folder, model_name=None if file is None else file.manifest.name)
     return Fleet(tuple(records), num_skipped, is_stopped)
 
 
@@ -204,12 +214,12 @@ def _check(split_patterns: int, dask: str, num_workers: int | None) -> None:
         )
 
 
-def _share_cores(provider: str, num_workers: int | None) -> tuple[int, int]:
+def _share_cores(provider: str | None, num_workers: int | None) -> tuple[int, int]:
     """Return the threads of each worker, and how many workers to start on this machine."""
     from dask.system import CPU_COUNT
 
     if num_workers is None:
-        num_workers = 1 if may_use_gpu(provider) else CPU_COUNT
+        num_workers = 1 if provider is not None and may_use_gpu(provider) else CPU_COUNT
     return max(1, CPU_COUNT // num_workers), num_workers
 
 
@@ -219,12 +229,13 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
     refuse_destroying_inputs(
-        [common.model, *(file for path in paths for file in files_of(path))],
+        [
+            *([] if common.model is None else [common.model]),
+            *(file for path in paths for file in files_of(path)),
+        ],
         written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
     )
-    choices = asdict(common.scan_options) | asdict(common.options)
-    for name in ("patterns_path", *DO_NOT_DECIDE):
-        del choices[name]
+    choices = _choices(common)
     return [
         replace(
             common,
@@ -234,6 +245,23 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
         )
         for path in paths
     ]
+
+
+def _choices(order: Order) -> dict[str, Any]:
+    """Return all that decides a product beside files and model."""
+    recipe = order.recipe
+    choices = asdict(order.scan_options)
+    if order.model is None:
+        choices["solving"] = asdict(recipe.solving)
+    else:
+        choices |= asdict(recipe.network)
+        if recipe.refine_passes is not None:
+            choices["solving"] = asdict(recipe.refining)
+    return {
+        name: value
+        for name, value in choices.items()
+        if name not in ("patterns_path", *DO_NOT_DECIDE)
+    }
 
 
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:
@@ -314,7 +342,7 @@ def _results(
 def _submit_parts(client: Client, order: Order, split: Future, num_patterns: int) -> Future:
     """Submit the passes over a split scan; return the future of its record."""
     reference = None
-    for _ in range(order.options.num_passes - 1):
+    for _ in range(order.recipe.network.num_passes - 1):
         whole = _submit_pass(client, order, split, num_patterns, reference)
         reference = client.submit(make_reference, split, whole, pure=False, priority=1)
     whole = _submit_pass(client, order, split, num_patterns, reference)

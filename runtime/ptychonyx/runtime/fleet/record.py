@@ -45,12 +45,17 @@ class Record:
         Height and width of its canvas in pixels.
     coverage : float
         Share of the canvas that patches cover.
-    disagreement : float
-        Disagreement of overlapping patches, root mean square over the covered pixels.
+    disagreement : float or None
+        Disagreement of overlapping patches, root mean square over the covered pixels; None where
+        passes made the object, which has no patches.
     residual : float or None
         Share of the measured amplitude that the object leaves unexplained, if that was measured.
+    method : str
+        How it was made: "network", "passes" or "network and passes".
+    passes : int or None
+        Their number, if there were any.
     probe_source : str
-        "file", "model" or "estimated".
+        Where its probe came from, see `probe.ChosenProbe`.
     work_s : float
         Seconds that workers spent on it, all of them together.
     worker : str
@@ -68,15 +73,17 @@ class Record:
     num_parts: int = 0
     object_shape: tuple[int, int] = (0, 0)
     coverage: float = 0.0
-    disagreement: float = 0.0
+    disagreement: float | None = None
     residual: float | None = None
+    method: str = "network"
+    passes: int | None = None
     probe_source: str = ""
     work_s: float = 0.0
     worker: str = ""
     thumbnail: str = ""
 
 
-def fingerprint_of(scan: Path, model_digest: str, choices: dict[str, Any]) -> Fingerprint:
+def fingerprint_of(scan: Path, model_digest: str | None, choices: dict[str, Any]) -> Fingerprint:
     """Return what a product depends on: size and time of the scan's files, the model, the choices.
 
     Examples

@@ -62,7 +62,7 @@ def thumbnail(object_: NDArray[np.complex64], known: NDArray[np.bool_]) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def write_report(records: Sequence[Record], folder: Path, *, model_name: str) -> None:
+def write_report(records: Sequence[Record], folder: Path, *, model_name: str | None) -> None:
     """Write report.html and report.json, with the failures first. The page needs no other file.
 
     Parameters
@@ -71,8 +71,8 @@ def write_report(records: Sequence[Record], folder: Path, *, model_name: str) ->
         One for each scan.
     folder : path
         Folder of the products, where the report is written too.
-    model_name : str
-        Name of the model in its manifest.
+    model_name : str or None
+        Name of the model in its manifest, if there was one.
     """
     from jinja2 import Environment
 

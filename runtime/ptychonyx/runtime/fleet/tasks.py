@@ -17,10 +17,11 @@ from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
 from ..model.session import Model
 from ..product import Product
-from ..reconstruction.options import ReconstructionOptions
 from ..reconstruction.pipeline import Pipeline
 from ..reconstruction.plan import Plan, plan_reconstruction
-from ..reconstruction.reconstruct import Outcome, make_product, reconstruct
+from ..reconstruction.recipe import Recipe
+from ..reconstruction.reconstruct import Outcome, make_product
+from ..reconstruction.run import follow
 from ..scan import Scan
 from ..stitching.mosaic import Mosaic, PartialSums, Stitched
 from .record import Fingerprint, Record, finished_record, product_path, write_record
@@ -40,28 +41,30 @@ class Order:
     ----------
     name : str
         Name of the scan in its fleet, and of its product.
-    scan, folder, model : Path
-        The scan, the folder of the products, the model file.
+    scan, folder : Path
+        The scan, the folder of the products.
     fingerprint : dict
         All that decides the product, see `record.fingerprint_of`.
-    model_digest : str
+    model : Path or None
+        The model file; None: the scan is solved by passes.
+    model_digest : str or None
         sha256 of the model file.
     scan_options : ScanOptions
-    options : ReconstructionOptions
+    recipe : Recipe
     num_threads : int
         Threads of one prediction on the CPU.
     split_patterns : int
-        A scan with more patterns is split into parts of at most so many.
+        A scan with more patterns is split into parts of at most so many, unless passes are made.
     """
 
     name: str
     scan: Path
     folder: Path
     fingerprint: Fingerprint
-    model: Path
-    model_digest: str
+    model: Path | None
+    model_digest: str | None
     scan_options: ScanOptions
-    options: ReconstructionOptions
+    recipe: Recipe
     num_threads: int = 1
     split_patterns: int = DEFAULT_SPLIT_PATTERNS
 
@@ -105,12 +108,14 @@ def reconstruct_scan(order: Order) -> Record | Split:
     if finished is not None:
         return finished
     started_s = perf_counter()
-    scan, model = _load(order), open_model(order)
-    options = order.options.tuned(model.digest)
-    if scan.num_patterns > order.split_patterns:
-        plan = plan_reconstruction(scan, model.manifest, options)
-        return Split(plan, scan.num_patterns, perf_counter() - started_s)
-    product = reconstruct(scan, model, options)
+    scan = _load(order)
+    model = None if order.model is None else open_model(order)
+    if model is not None and order.recipe.refine_passes is None:
+        options = order.recipe.network.tuned(model.digest)
+        if scan.num_patterns > order.split_patterns:
+            plan = plan_reconstruction(scan, model.manifest, options)
+            return Split(plan, scan.num_patterns, perf_counter() - started_s)
+    product = follow(scan, model, order.recipe)
     return _finish(order, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
@@ -185,8 +190,10 @@ def open_model(order: Order) -> Model:
     RuntimeError
         If the file is no longer the one that the fleet was started with.
     """
+    assert order.model is not None
+    assert order.model_digest is not None
     with _opening:  # tasks of one process may ask at the same time
-        provider = order.options.tuned(order.model_digest).provider
+        provider = order.recipe.network.tuned(order.model_digest).provider
         return _open(order.model, order.model_digest, provider, order.num_threads)
 
 
@@ -211,10 +218,9 @@ def _finish(
 ) -> Record:
     """Write the product, then its record: a record without a product does not exist."""
     assert product.coverage is not None
-    assert product.disagreement is not None
     save_product(product, product_path(order.folder, order.name))
     known = product.coverage > 0
-    residual = product.metadata.get("residual")
+    residual, passes = (product.metadata.get(name) for name in ("residual", "passes"))
     record = Record(
         name=order.name,
         scan=str(order.scan),
@@ -224,8 +230,10 @@ def _finish(
         num_parts=num_parts,
         object_shape=product.object_.shape,
         coverage=float(known.mean()),
-        disagreement=float(np.sqrt(product.disagreement[known].mean())) if known.any() else 0.0,
+        disagreement=_disagreement(product, known),
         residual=None if residual is None else float(residual),
+        method=str(product.metadata["method"]),
+        passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
         work_s=before_s + perf_counter() - started_s,
         worker=f"{socket.gethostname()}:{os.getpid()}",
@@ -233,3 +241,9 @@ def _finish(
     )
     write_record(record, order.folder)
     return record
+
+
+def _disagreement(product: Product, known: NDArray[np.bool_]) -> float | None:
+    if product.disagreement is None:
+        return None
+    return float(np.sqrt(product.disagreement[known].mean())) if known.any() else 0.0

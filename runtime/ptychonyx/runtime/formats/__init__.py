@@ -68,6 +68,8 @@ def _product_of(path: Path) -> Path:
     return path / ptychodus_scan.PRODUCT if path.is_dir() else path
 
 
+PRODUCT_FORMAT = "Ptychodus product (HDF5 or NPZ)"
+
 READERS: dict[str, Reader] = {
     "Ptychodus training HDF5": Reader(
         lambda path: path.is_file() and _is_hdf5(path) and ptychodus_training.recognises(path),
@@ -76,7 +78,7 @@ READERS: dict[str, Reader] = {
         ptychodus_training.read_probe,
         quantity="counts",
     ),
-    "Ptychodus product (HDF5 or NPZ)": Reader(
+    PRODUCT_FORMAT: Reader(
         lambda path: _is_hdf5(path) or _is_product_npz(path),
         ptychodus_scan.read_scan,
         lambda path: ptychodus_product.read_object(_product_of(path)),
@@ -248,6 +250,26 @@ def load_probe(path: str | Path) -> NDArray[np.complex64]:
     (1, 8, 8)
     """
     return _reader_for(Path(path)).read_probe(Path(path))
+
+
+def is_result(path: Path) -> bool:
+    """Tell whether a file is the product of a reconstruction that Ptychonyx made.
+
+    Raises
+    ------
+    ScanError
+        If it is of no known format, or cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/star.npy", np.ones((4, 6)))
+    ...     is_result(Path(folder, "star.npy"))
+    False
+    """
+    is_product = _reader_for(path) is READERS[PRODUCT_FORMAT]
+    return is_product and path.is_file() and ptychodus_product.is_result(path)
 
 
 def files_of(path: Path) -> list[Path]:

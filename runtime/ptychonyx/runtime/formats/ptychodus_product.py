@@ -191,6 +191,11 @@ def read_probe(path: Path) -> NDArray[np.complex64]:
     return probe
 
 
+def is_result(path: Path) -> bool:
+    """Tell whether a file says how it was reconstructed, which a scan's own product does not."""
+    return bool(ProductFile(path).metadata())
+
+
 def load_product(path: str | Path) -> Product:
     """Read a product: what `save_product` wrote, or one of Ptychodus'.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import IO, Any
@@ -18,9 +19,9 @@ from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
 from ..product import Product
-from .options import DEFAULT_OPTIONS
-from .reconstruct import reconstruct
-from .settings import load_options
+from .recipe import DEFAULT_RECIPE, Recipe
+from .run import follow
+from .settings import load_recipe
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
 NUM_PROGRESS_EVENTS = 100
@@ -72,24 +73,40 @@ def open_events(path: Path | None) -> Iterator[Events]:
             raise
 
 
+def has_model(input_folder: Path) -> bool:
+    """Tell whether a folder has a model; without one, its scan is solved by passes."""
+    return (input_folder / MODEL).is_file()
+
+
+def recipe_of(input_folder: Path) -> Recipe:
+    """Return what settings.ini of a folder says; without the file, the defaults.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a value does not fit its key.
+    """
+    settings = input_folder / SETTINGS
+    return load_recipe(settings) if settings.is_file() else DEFAULT_RECIPE
+
+
 def reconstruct_folder(
     input_folder: Path,
     output_folder: Path,
     *,
     events: Events,
     should_stop: Callable[[], bool],
-    changes: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
 ) -> Product:
-    """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx.
+    """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx, or by passes.
 
-    Settings come from settings.ini, if there is one. The product is written as product.h5 of the
-    output folder, which is made if it is missing.
+    The product is written as product.h5 of the output folder, which is made if it is missing.
 
     Parameters
     ----------
     input_folder, output_folder : path
-    changes : mapping, optional
-        Fields of `ReconstructionOptions` that win over settings.ini.
+    recipe : Recipe, optional
+        By default what settings.ini says, see `recipe_of`.
     events : Events
         Gets `started`, `progress`, `cancelling` and `finished`.
     should_stop : callable
@@ -103,33 +120,32 @@ def reconstruct_folder(
         If the provider does not start, or fails.
     """
     _check_folders(input_folder, output_folder)
-    settings = input_folder / SETTINGS
-    options = load_options(settings) if settings.is_file() else DEFAULT_OPTIONS
-    options = replace(options, **(changes or {}))
+    recipe = recipe_of(input_folder) if recipe is None else recipe
     scan = load_scan(input_folder)
-    model_path = input_folder / MODEL
-    options = options.tuned(open_model_file(model_path).digest)
-    model = Model(model_path, provider=options.provider)
+    model = None
+    if has_model(input_folder):
+        model_path = input_folder / MODEL
+        recipe = replace(recipe, network=recipe.network.tuned(open_model_file(model_path).digest))
+        model = Model(model_path, provider=recipe.network.provider)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
         "started",
         pid=os.getpid(),
-        model=model.manifest.name,
-        provider=model.provider,
+        method=recipe.method(has_model=model is not None),
+        model=None if model is None else model.manifest.name,
+        provider=None if model is None else model.provider,
         num_patterns=scan.num_patterns,
         product=str(path),
     )
-    is_cancelling = False
-
-    def stop() -> bool:
-        nonlocal is_cancelling
-        if should_stop() and not is_cancelling:
-            is_cancelling = True
-            events.emit("cancelling")
-        return is_cancelling
-
-    product = reconstruct(scan, model, options, progress=_report(events), should_stop=stop)
+    product = follow(
+        scan,
+        model,
+        recipe,
+        progress=_report(events),
+        pass_progress=_report_passes(events),
+        should_stop=_tell_once(events, should_stop),
+    )
     save_product(product, path)
     events.emit(
         "finished",
@@ -138,6 +154,20 @@ def reconstruct_folder(
         num_patterns_used=product.num_patterns_used,
     )
     return product
+
+
+def _tell_once(events: Events, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what remembers that it was asked to stop, and writes so once."""
+    is_cancelling = False
+
+    def stop() -> bool:
+        nonlocal is_cancelling
+        if not is_cancelling and should_stop():
+            is_cancelling = True
+            events.emit("cancelling")
+        return is_cancelling
+
+    return stop
 
 
 def _report(events: Events) -> Callable[[int, int], None]:
@@ -153,14 +183,24 @@ def _report(events: Events) -> Callable[[int, int], None]:
     return report
 
 
+def _report_passes(events: Events) -> Callable[[int, int, float], None]:
+    """Return a progress of passes: those of the result, or trials that find out how many it takes."""
+
+    def report(done: int, num: int, residual: float) -> None:
+        name, number = ("num_passes_done", done) if done else ("num_trial_passes_done", num)
+        known = residual if isfinite(residual) else None
+        events.emit("progress", **{name: number}, residual=known)
+
+    return report
+
+
 def _check_folders(input_folder: Path, output_folder: Path) -> None:
     if not input_folder.is_dir():
         raise ScanError(f"There is no folder {input_folder}; check the path.")
-    for name in (PATTERNS, PRODUCT, MODEL):
+    for name in (PATTERNS, PRODUCT):
         if not (input_folder / name).is_file():
             raise ScanError(
-                f"{input_folder} has no {name}; {PATTERNS}, {PRODUCT} and {MODEL} are needed: put "
-                "it there."
+                f"{input_folder} has no {name}; {PATTERNS} and {PRODUCT} are needed: put it there."
             )
     if output_folder.exists() and not output_folder.is_dir():
         raise ValueError(f"{output_folder} is a file; give a folder for the product.")

@@ -165,6 +165,11 @@ def option_from_text(name: str, text: str) -> Any:
         ) from None
 
 
+def boolean(text: str) -> bool:
+    """Return what a settings file means by yes, no, true, false, on, off, 1 or 0; else KeyError."""
+    return ConfigParser.BOOLEAN_STATES[text.lower()]
+
+
 def _batch_size(text: str) -> int | str:
     return text if text == AUTO_BATCH else int(text)
 
@@ -179,7 +184,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "scale": _scale,
     "patch_weights": str,
     "subpixel": str,
-    "align_phase": lambda text: ConfigParser.BOOLEAN_STATES[text.lower()],
+    "align_phase": boolean,
     "residual_patterns": int,
 }
 """Field of `ReconstructionOptions` -> what makes its value of a text."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.session import Model
-from ..product import Metadata, Product
+from ..product import NETWORK, Metadata, Product
 from ..residual import Residual, measure_residual
 from ..scan import Scan
 from ..stitching.mosaic import Mosaic, Stitched
@@ -201,6 +201,7 @@ def _position_indexes(scan: Scan) -> NDArray[np.int64]:
 
 def _describe(model: Model, plan: Plan) -> Metadata:
     return {
+        "method": NETWORK,
         "model_digest": model.digest,
         "model_name": model.manifest.name,
         "backend": model.manifest.backend,

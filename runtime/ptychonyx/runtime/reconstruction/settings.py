@@ -5,9 +5,9 @@ from __future__ import annotations
 import configparser
 import logging
 from pathlib import Path
-from typing import Any
 
-from .options import ReconstructionOptions, option_from_text
+from .options import option_from_text
+from .recipe import DEFAULT_RECIPE, Recipe, solving_option_from_text
 
 SECTION = "Ptychonyx"
 """Section of Ptychodus' settings file that holds our settings."""
@@ -21,13 +21,23 @@ INI_KEYS = {
     "residual_patterns": "ResidualPatterns",
 }
 """Field of `ReconstructionOptions` -> its key in a settings file."""
+SOLVING_KEYS = {
+    "passes": "Passes",
+    "budget_s": "BudgetInSeconds",
+    "noise": "Noise",
+    "refine_probe": "RefineProbe",
+    "num_modes": "ProbeModes",
+    "keep_probe_scale": "ProbeScale",
+    "refine_passes": "RefinePasses",
+}
+"""Field of `Recipe` or `SolvingOptions` -> its key in a settings file."""
 HOST_KEYS = ("UseSeparateProcess",)
 """Keys of our section that concern the plugin inside Ptychodus alone."""
 
 _logger = logging.getLogger(__name__)
 
 
-def load_options(path: Path) -> ReconstructionOptions:
+def load_recipe(path: Path) -> Recipe:
     r"""Read our section of a settings file of Ptychodus.
 
     A setting that is missing keeps its default; an unknown key is warned about, as Ptychodus does.
@@ -42,24 +52,26 @@ def load_options(path: Path) -> ReconstructionOptions:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "settings.ini")
-    ...     _ = path.write_text("[Ptychonyx]\nBatchSize = 16\nInputScale = trained\n")
-    ...     load_options(path).batch_size
-    16
+    ...     _ = path.write_text("[Ptychonyx]\nBatchSize = 16\nPasses = 8\n")
+    ...     recipe = load_recipe(path)
+    >>> recipe.network.batch_size, recipe.solving.passes
+    (16, 8)
     """
     section = _read_section(path)
-    known = {key.lower(): name for name, key in INI_KEYS.items()}
+    keys = INI_KEYS | SOLVING_KEYS
+    known = {key.lower(): name for name, key in keys.items()}
     for key in section:
         if key not in known and key not in {host_key.lower() for host_key in HOST_KEYS}:
             _logger.warning("%s: [%s] has no setting %s; it is ignored.", path, SECTION, key)
     values = {known[key]: text for key, text in section.items() if key in known}
-    options: dict[str, Any] = {}
+    recipe = DEFAULT_RECIPE
     for name, text in values.items():
+        parse = option_from_text if name in INI_KEYS else solving_option_from_text
         try:
-            options[name] = option_from_text(name, text)
-            ReconstructionOptions(**{name: options[name]})
+            recipe = recipe.changed({name: parse(name, text)})
         except ValueError as error:
-            raise ValueError(f"{path}: {INI_KEYS[name]} is wrong: {error}") from None
-    return ReconstructionOptions(**options)
+            raise ValueError(f"{path}: {keys[name]} is wrong: {error}") from None
+    return recipe
 
 
 def _read_section(path: Path) -> dict[str, str]:

@@ -1,0 +1,113 @@
+"""What a reconstruction says when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .terminal import say
+
+if TYPE_CHECKING:
+    from ptychonyx.runtime.product import Product
+
+FAR_WORSE = 3.0
+"""A network's result that leaves so many times what passes leave does not fit the scan."""
+COUNTS_AGREE = (0.9, 1.1)
+"""Within these, power of a probe over counts, nothing has to be decided."""
+
+
+def say_what_came_out(
+    product: Product, output: Path, *, provider: str | None, is_probe_kept: bool
+) -> None:
+    """Print what a product is, how it was made, and how far it can be believed."""
+    for line in describe_outcome(product, output, provider=provider, is_probe_kept=is_probe_kept):
+        say(line)
+
+
+def describe_outcome(
+    product: Product, output: Path, *, provider: str | None, is_probe_kept: bool
+) -> list[str]:
+    """Return these sentences.
+
+    Parameters
+    ----------
+    product : Product
+    output : path
+        Where it was written.
+    provider : str or None
+        Where a network ran; None if there was none.
+    is_probe_kept : bool
+        Whether a probe of more power than the counts was to be kept.
+    """
+    assert product.coverage is not None
+    share = 100 * float((product.coverage > 0).mean())
+    how = "by passes" if provider is None else f"on {provider}"
+    lines = [
+        f"Wrote {output}: {product.num_patterns_used} of {len(product.corners_px)} patterns, "
+        f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, {how}, "
+        f"{product.metadata['total_s']:.2f} s."
+    ]
+    if "passes" in product.metadata:
+        lines += [*_of_passes(product), *_of_probe_power(product, is_probe_kept=is_probe_kept)]
+    elif "residual" in product.metadata:
+        lines.append(_of_residual(product))
+    if product.metadata["probe_source"] == "estimated":
+        lines.append("Note: neither scan nor model has a probe; the stored one is an estimate.")
+    return lines
+
+
+def _of_passes(product: Product) -> list[str]:
+    metadata = product.metadata
+    number = int(metadata["passes"])
+    stopped = str(metadata["stopped"])
+    is_least = number == 1 and "budget" in stopped
+    lines = [f"{count_passes(number)}{', the fewest that can be' if is_least else ''}: {stopped}."]
+    if "residual" not in metadata:
+        return lines
+    lines.append(_of_residual(product))
+    if "network_residual" in metadata:
+        before, after = float(metadata["network_residual"]), float(metadata["residual"])
+        lines.append(f"Before the passes, the network's result left {100 * before:.2f} %.")
+        if before > FAR_WORSE * after:
+            lines.append("This network does not fit the scan: the passes made the result.")
+    return lines
+
+
+def count_passes(number: int) -> str:
+    """Return a number of passes in words.
+
+    Examples
+    --------
+    >>> count_passes(1), count_passes(2)
+    ('1 pass', '2 passes')
+    """
+    return "1 pass" if number == 1 else f"{number} passes"
+
+
+def _of_residual(product: Product) -> str:
+    return (
+        f"It leaves {100 * float(product.metadata['residual']):.2f} % of the measured amplitude "
+        f"unexplained ({product.metadata['residual_patterns']} patterns looked at)."
+    )
+
+
+def _of_probe_power(product: Product, *, is_probe_kept: bool) -> list[str]:
+    """Say what was decided about the power of the probe, if there was anything to decide."""
+    import numpy as np
+
+    from ptychonyx.runtime.scaling import PROBE_RATIO_RANGE
+
+    ratio = float(product.metadata["probe_counts_ratio"])
+    if COUNTS_AGREE[0] <= ratio <= COUNTS_AGREE[1]:
+        return []
+    if not is_probe_kept or not PROBE_RATIO_RANGE[0] <= ratio <= PROBE_RATIO_RANGE[1]:
+        return [
+            f"The probe's power ({ratio:.3g} times the counts) was fitted to the counts: absorption "
+            "can no longer be told."
+        ]
+    assert product.coverage is not None
+    mean = float(np.abs(product.object_[product.coverage > 0]).mean())
+    return [
+        f"The probe carries {ratio:.3g} times the counts: taken as absorption, mean |O| {mean:.2f}; "
+        "`--probe-scale fit` if its unit is another."
+    ]
