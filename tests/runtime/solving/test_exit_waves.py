@@ -17,10 +17,10 @@ from ptychonyx.runtime.solving.exit_waves import (
     Noise,
     compare_batch,
     make_beam,
+    predict_amplitudes,
     predicted_amplitudes,
 )
 from ptychonyx.runtime.solving.placement import place_windows
-from ptychonyx.runtime.solving.stopping import predict_amplitudes
 
 NOISES: tuple[Noise, ...] = ("amplitude", "poisson")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from solver_oracle import Exact, shift
 
 from ptychonyx.runtime.simulation.probes import focused_probe
-from ptychonyx.runtime.solving.exit_waves import make_beam
+from ptychonyx.runtime.solving.exit_waves import make_beam, predict_amplitudes
 from ptychonyx.runtime.solving.options import MAX_MODES
 from ptychonyx.runtime.solving.probe_modes import (
     NEW_MODE_SHARE,
@@ -18,7 +18,6 @@ from ptychonyx.runtime.solving.probe_modes import (
     with_more_modes,
     with_power,
 )
-from ptychonyx.runtime.solving.stopping import predict_amplitudes
 
 Complex = NDArray[np.complex64]
 

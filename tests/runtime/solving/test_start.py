@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from solver_oracle import Exact
 
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.solving.exit_waves import make_beam
+from ptychonyx.runtime.solving.exit_waves import make_beam, predict_amplitudes
 from ptychonyx.runtime.solving.placement import Placement, place_windows
 from ptychonyx.runtime.solving.start import fitting_factor, object_of_product, vacuum
-from ptychonyx.runtime.solving.stopping import predict_amplitudes
 
 CORNERS_PX = np.array([[5.0, -3.0], [12.25, 4.0], [9.0, 1.0]])
 SIDE = 8
@@ -76,7 +75,7 @@ def test_a_product_lies_where_the_frame_has_it(
     placement: Placement, shape: tuple[int, int], corner_px: tuple[int, int]
 ) -> None:
     product = make_product(shape, corner_px)
-    found = object_of_product(product, placement, RATIO)
+    found = object_of_product(product, placement, vacuum(placement, RATIO))
     assert found.dtype == np.complex64
     np.testing.assert_array_equal(found, by_frame(product, placement))
     assert (found != VACUUM).any()
@@ -86,24 +85,28 @@ def test_a_product_lies_where_the_frame_has_it(
 def test_a_product_from_elsewhere_leaves_vacuum(
     placement: Placement, corner_px: tuple[int, int]
 ) -> None:
-    found = object_of_product(make_product((15, 15), corner_px), placement, RATIO)
+    found = object_of_product(
+        make_product((15, 15), corner_px), placement, vacuum(placement, RATIO)
+    )
     np.testing.assert_array_equal(found, np.complex64(VACUUM))
 
 
 def test_where_a_product_knows_nothing_there_is_vacuum(placement: Placement) -> None:
     coverage = np.random.default_rng(1).integers(0, 3, (15, 15), dtype=np.int32)
     covered = make_product((15, 15), (4, -2), coverage=coverage)
-    found = object_of_product(covered, placement, RATIO)
+    found = object_of_product(covered, placement, vacuum(placement, RATIO))
     np.testing.assert_array_equal(found, by_frame(covered, placement))
     holed = covered.object_ * (coverage > 0)
     without = make_product((15, 15), (4, -2), object_=holed.astype(np.complex64))
-    np.testing.assert_array_equal(object_of_product(without, placement, RATIO), found)
+    np.testing.assert_array_equal(
+        object_of_product(without, placement, vacuum(placement, RATIO)), found
+    )
 
 
 def test_the_given_product_is_not_touched(placement: Placement) -> None:
     product = make_product((15, 15), (5, -3))
     before = product.object_.copy()
-    object_of_product(product, placement, RATIO)[...] = 0
+    object_of_product(product, placement, vacuum(placement, RATIO))[...] = 0
     np.testing.assert_array_equal(product.object_, before)
 
 

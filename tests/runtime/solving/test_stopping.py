@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from solver_oracle import Exact, amplitude, make_exact, with_noise
 
-from ptychonyx.runtime.solving.placement import place_windows
 from ptychonyx.runtime.solving.stopping import (
     HELD_PIXELS,
     HELD_SHARE,
@@ -20,7 +19,6 @@ from ptychonyx.runtime.solving.stopping import (
     HeldBack,
     best_number,
     hold_back,
-    middle_of,
 )
 from ptychonyx.runtime.solving.sweep import Problem, State, sweep
 
@@ -223,16 +221,3 @@ def test_noise_ends_the_passes_and_light_lets_them_go_on(pool: ThreadPoolExecuto
         )
         numbers.append(number)
     assert numbers[0] < 8 < numbers[1]
-
-
-@pytest.mark.parametrize("num", [1, 9, 20, 81, 500])
-def test_the_middle_of_a_scan_is_nearest_to_its_median(num: int) -> None:
-    grid = 3.0 * np.indices((9, 9)).reshape(2, -1).T
-    corners_px = np.random.default_rng(0).permutation(grid) + np.array([100, -40])
-    placement = place_windows(corners_px, 8)
-    chosen = middle_of(placement, num)
-    assert len(chosen) == min(num, 81)
-    assert (np.diff(chosen) > 0).all()
-    distances = np.linalg.norm(corners_px - (112, -28), axis=1)
-    others = np.setdiff1d(np.arange(81), chosen)
-    assert distances[chosen].max() <= distances[others].min(initial=np.inf)

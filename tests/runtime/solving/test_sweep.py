@@ -18,8 +18,9 @@ from ptychonyx.runtime.solving.sweep import (
     MOMENTUM,
     Problem,
     State,
+    first_step_of,
+    next_step,
     num_batches,
-    step_of,
     sweep,
 )
 
@@ -246,8 +247,27 @@ def test_a_pass_that_is_stopped_keeps_what_its_batches_found(
     np.testing.assert_array_equal(state.object_, 1)  # what was given is not touched
 
 
-def test_steps_are_full_at_first_and_shrink_later() -> None:
-    steps = [step_of(number) for number in range(1, 40)]
-    assert steps[:5] == [1.0] * 5
-    assert (np.diff(steps[4:]) < 0).all()
+def test_steps_shrink_only_where_the_residual_no_longer_falls() -> None:
+    state = replace(make_exact(4).state(), residual=0.1)
+    assert next_step(replace(state, num_passes=1), 0.2) == 1.0  # early passes stay full
+    late = replace(state, num_passes=8)
+    assert next_step(late, 0.09) == 1.0
+    assert next_step(late, 0.0999) == pytest.approx(1 / 1.5)
+    gentle = replace(late, first_step=0.5, step=0.25)
+    assert next_step(gentle, 0.1) == pytest.approx(1 / (4 + 1))
+    assert next_step(late, float("nan")) < 1
+
+
+@pytest.mark.parametrize("counts", [5e2, 1e5])
+def test_the_first_step_is_the_share_that_is_not_noise(counts: float) -> None:
+    exact = with_noise(make_exact(40, counts=counts))
+    problem, modes = exact.problem(), exact.modes.astype(np.complex64)
+    truth = exact.object_.astype(np.complex64)
+    vacuum = np.ones_like(truth)
+    assert first_step_of(problem, truth, modes) < 0.1  # all that is left is noise
+    of_vacuum = first_step_of(problem, vacuum, modes)
+    assert of_vacuum > 0.95 if counts > 1e4 else of_vacuum < 0.6
+
+
+def test_a_pass_has_at_most_sixteen_batches() -> None:
     assert [num_batches(num) for num in (1, 15, 16, 1000)] == [1, 15, 16, 16]
