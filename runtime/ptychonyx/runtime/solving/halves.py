@@ -5,68 +5,32 @@ What both objects show alike was in the specimen; noise differs. The period down
 (Fourier ring correlation against the half-bit threshold) is the resolution *of half the data*: the
 object of all patterns, with twice the photons and positions, is somewhat better.
 
-Both halves use the probe that the whole scan ended with, and it stays as it is. If it was refined, it
-was fitted to all patterns, so its errors are in both halves: that correlates them a little, and the
-resolution is then slightly too good.
+What both halves have wrong alike looks like specimen, too. Both use the probe that the whole scan
+ended with, and it stays as it is. If it was refined, it was fitted to all patterns, noise included:
+that correlates the halves a little, and the resolution is then slightly too good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..comparison.align import align, need_skimage
-from ..comparison.region import Region
+from ..comparison.region import SMALLEST_BOX_PX, Region, lit_box
 from ..comparison.ring_correlation import correlate_rings, half_bit_period_px
 from ..errors import ScanError
 from ..product import Metadata, Product
-from ..scan import PatternSource, Scan
+from ..scan import Scan, some_of
 from .options import DEFAULT_SOLVING, SolvingOptions
 from .solve import Progress, solve
 
 PASSES_FROM_VACUUM = 10
 """Least number of passes of a half where the whole scan started from a result: halves never do, since
 a result that knows all patterns would make them alike."""
-LIT_SHARE = 0.5
-"""A pixel has enough light where both halves reach this share of their median coverage."""
-DARK_SHARE = 0.01
-"""Share of the pixels of the compared box that may have less light."""
-SMALLEST_BOX_PX = 16
-"""A smaller box has too few rings to say anything."""
 HILBERT_BITS = 16
-
-
-@dataclass(frozen=True)
-class SomePatterns:
-    """Offer some patterns of a source as a source, without reading them.
-
-    Attributes
-    ----------
-    source : PatternSource
-    indexes : int64 array, shape (n,)
-        Patterns of the source, in rising order.
-    """
-
-    source: PatternSource
-    indexes: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (n, N, N)."""
-        return (len(self.indexes), *self.source.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Return the dtype as stored."""
-        return self.source.dtype
-
-    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
-        """Read the patterns of one slice, or of increasing indexes."""
-        return self.source[self.indexes[key]]
 
 
 def solve_halves(
@@ -206,62 +170,6 @@ def _along_hilbert_curve(positions: NDArray[np.float64]) -> NDArray[np.int64]:
         y, x = np.where(is_turned, last - y, y), np.where(is_turned, last - x, x)
         y, x = np.where(low_half, x, y), np.where(low_half, y, x)
     return distance
-
-
-def some_of(scan: Scan, indexes: NDArray[np.int64]) -> Scan:
-    """Return a scan of some patterns of another, in rising order; none is read."""
-    numbers = scan.position_indexes
-    return replace(
-        scan,
-        patterns=SomePatterns(scan.patterns, indexes),
-        corners_px=scan.corners_px[indexes],
-        position_indexes=indexes if numbers is None else numbers[indexes],
-    )
-
-
-def lit_box(coverage_a: NDArray[np.int32], coverage_b: NDArray[np.int32]) -> Region | None:
-    """Return the box of an object where two halves of a scan both have enough light.
-
-    A pixel has enough if its coverage reaches half of the median coverage of that half, in both. From
-    the whole canvas, the side with the largest share of darker pixels is cut off again and again,
-    until at most one in a hundred pixels of the box is darker: a dark border would be noise, or
-    alike in both for no better reason than the shape of the beam.
-
-    Parameters
-    ----------
-    coverage_a, coverage_b : int32 arrays, shape (H, W)
-        Number of patterns that light each pixel.
-
-    Returns
-    -------
-    Region or None
-        None if no box of at least `SMALLEST_BOX_PX` on each side is left.
-
-    Examples
-    --------
-    >>> coverage = np.zeros((40, 40), np.int32)
-    >>> coverage[4:30, 5:] = 6
-    >>> str(lit_box(coverage, coverage))
-    '4:30,5:40'
-    """
-    is_dark = ~(_has_light(coverage_a) & _has_light(coverage_b))
-    y0, y1, x0, x1 = 0, is_dark.shape[0], 0, is_dark.shape[1]
-    num_dark = int(is_dark.sum())
-    while num_dark > DARK_SHARE * (y1 - y0) * (x1 - x0):
-        inside = is_dark[y0:y1, x0:x1]
-        sides = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
-        worst = int(np.argmax([side.mean() for side in sides]))
-        num_dark -= int(sides[worst].sum())
-        y0, y1 = y0 + (worst == 0), y1 - (worst == 1)
-        x0, x1 = x0 + (worst == 2), x1 - (worst == 3)
-    return Region(y0, y1, x0, x1) if min(y1 - y0, x1 - x0) >= SMALLEST_BOX_PX else None
-
-
-def _has_light(coverage: NDArray[np.int32]) -> NDArray[np.bool_]:
-    covered = coverage > 0
-    if not covered.any():
-        return covered
-    return np.asarray(coverage >= max(1, LIT_SHARE * float(np.median(coverage[covered]))))
 
 
 def _with_resolution(whole: Product, a: Product, b: Product) -> Product:
