@@ -67,6 +67,7 @@ def test_what_is_deferred_is_there() -> None:
     from ptychonyx import runtime
 
     assert runtime.simulate_scan.__name__ == "simulate_scan"
+    assert runtime.solve_halves.__name__ == "solve_halves"
     assert runtime.reconstruct_many.__name__ == "reconstruct_many"
     assert re.fullmatch(r"\d+\.\d+\.\d+", runtime.__version__)
     with pytest.raises(AttributeError, match="no attribute 'reconstruct_all'"):

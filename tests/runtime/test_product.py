@@ -14,6 +14,7 @@ BAD_PRODUCTS: dict[str, tuple[dict[str, Any], str]] = {
     "probe": ({"probe": np.ones((1, 8, 8), np.complex64)}, r"`probe` has shape \(1, 8, 8\)"),
     "flat probe": ({"probe": np.ones((16, 16), np.complex64)}, "modes first"),
     "coverage": ({"coverage": np.ones((3, 3), np.int32)}, r"`coverage` has shape \(3, 3\)"),
+    "rings": ({"ring_correlation": np.ones((2, 9))}, r"expected \(3, 9\): frequencies"),
     "disagreement": ({"disagreement": np.ones((3, 3), np.float32)}, "`disagreement` has shape"),
 }
 

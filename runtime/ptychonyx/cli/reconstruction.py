@@ -256,6 +256,8 @@ def _plot(product: Product, path: Path) -> None:
         coverage=product.coverage,
         disagreement=product.disagreement,
         residuals=_residual_points(product),
+        pass_residuals=product.pass_residuals,
+        ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
         title=product.name,
     )

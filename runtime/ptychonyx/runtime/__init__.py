@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .fleet.fleet import reconstruct_many as reconstruct_many
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
+    from .solving.halves import solve_halves as solve_halves
     from .solving.options import SolvingOptions as SolvingOptions
     from .solving.refine import refine as refine
     from .solving.solve import solve as solve
@@ -43,6 +44,7 @@ _DEFERRED = {
     "SolvingOptions": ".solving.options",
     "refine": ".solving.refine",
     "solve": ".solving.solve",
+    "solve_halves": ".solving.halves",
 }
 """Name -> the module that holds it."""
 

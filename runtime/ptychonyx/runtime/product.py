@@ -14,6 +14,14 @@ Metadata = dict[str, str | float | int | bool]
 
 NETWORK, PASSES, NETWORK_AND_PASSES = "network", "passes", "network and passes"
 """How a product was made: what `metadata["method"]` may be."""
+OBJECT_MAPS: dict[str, type[np.generic]] = {"coverage": np.int32, "disagreement": np.float32}
+"""Fields of the object's shape that a product may have, and their dtypes."""
+MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
+    "pattern_residuals": np.float32,
+    "pass_residuals": np.float64,
+    "ring_correlation": np.float64,
+}
+"""All arrays that a product may have beside object, probe and positions, and their dtypes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class Product:
         The number over all of them is `metadata["residual"]`.
     pass_residuals : float array, shape (passes,), or None
         Share of the measured amplitude that was unexplained during each pass of a solver.
+    ring_correlation : float64 array, shape (3, rings), or None
+        How alike the objects of two halves of the patterns are: frequencies in cycles per pixel, the
+        correlation of each ring, and the threshold below which it may be chance. The period where
+        they cross is `metadata["resolution_px"]`.
     pixel_size_m, photon_energy_eV, detector_distance_m : float or None
     frame : Frame or None
         The input product's own canvas.
@@ -64,6 +76,7 @@ class Product:
     disagreement: NDArray[np.float32] | None = None
     pattern_residuals: NDArray[np.float32] | None = None
     pass_residuals: NDArray[np.float64] | None = None
+    ring_correlation: NDArray[np.float64] | None = None
     pixel_size_m: float | None = None
     photon_energy_eV: float | None = None
     detector_distance_m: float | None = None
@@ -78,13 +91,8 @@ class Product:
 
     @property
     def maps(self) -> dict[str, NDArray[Any]]:
-        """Maps of the object, and residuals, by name; those that are None are left out."""
-        maps = {
-            "coverage": self.coverage,
-            "disagreement": self.disagreement,
-            "pattern_residuals": self.pattern_residuals,
-            "pass_residuals": self.pass_residuals,
-        }
+        """Maps of the object, residuals and curves, by name; those that are None are left out."""
+        maps = {name: getattr(self, name) for name in MAPS}
         return {name: array for name, array in maps.items() if array is not None}
 
 
@@ -98,10 +106,15 @@ def _check_shapes(product: Product) -> None:
         "corners_px": ((num, 2), "one (y, x) corner for each of `position_indexes`"),
         "probe": ((len(product.probe), side, side), "modes first, as wide as `window_px`"),
     }
-    maps = [name for name in product.maps if not name.endswith("_residuals")]
+    maps = [name for name in product.maps if name in OBJECT_MAPS]
     expected |= dict.fromkeys(maps, (product.object_.shape, "as `object_`"))
     if product.pattern_residuals is not None:
         expected["pattern_residuals"] = ((num,), "one for each of `position_indexes`")
+    if product.ring_correlation is not None:
+        expected["ring_correlation"] = (
+            (3, product.ring_correlation.shape[-1]),
+            "frequencies, correlation and threshold of each ring",
+        )
     for name, (shape, why) in expected.items():
         given = getattr(product, name).shape
         if given != shape:

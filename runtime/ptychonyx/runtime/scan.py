@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -108,6 +108,65 @@ class Scan:
     def window_px(self) -> int:
         """Side N of the square patterns, in pixels."""
         return int(self.patterns.shape[1])
+
+
+@dataclass(frozen=True)
+class SomePatterns:
+    """Offer some patterns of a source as a source, without reading them.
+
+    Attributes
+    ----------
+    source : PatternSource
+    indexes : int64 array, shape (n,)
+        Patterns of the source, in rising order.
+    """
+
+    source: PatternSource
+    indexes: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (n, N, N)."""
+        return (len(self.indexes), *self.source.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype as stored."""
+        return self.source.dtype
+
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        """Read the patterns of one slice, or of increasing indexes."""
+        return self.source[self.indexes[key]]
+
+
+def some_of(scan: Scan, indexes: NDArray[np.int64]) -> Scan:
+    """Return a scan of some patterns of another, without reading them.
+
+    Parameters
+    ----------
+    scan : Scan
+    indexes : int64 array, shape (k,)
+        Patterns to keep, in rising order.
+
+    Returns
+    -------
+    Scan
+        In the same frame; `position_indexes` says which patterns of the file they are.
+
+    Examples
+    --------
+    >>> scan = Scan(np.arange(3.0).reshape(3, 1, 1), "counts", np.zeros((3, 2)))
+    >>> some = some_of(scan, np.array([0, 2]))
+    >>> some.patterns[:].ravel().tolist(), some.position_indexes.tolist()
+    ([0.0, 2.0], [0, 2])
+    """
+    numbers = scan.position_indexes
+    return replace(
+        scan,
+        patterns=SomePatterns(scan.patterns, indexes),
+        corners_px=scan.corners_px[indexes],
+        position_indexes=indexes if numbers is None else numbers[indexes],
+    )
 
 
 def _check_shapes(scan: Scan) -> None:

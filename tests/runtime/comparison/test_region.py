@@ -8,6 +8,7 @@ import pytest
 from ptychonyx.runtime.comparison.region import (
     clipped_limits,
     known_box,
+    lit_box,
     parse_region,
     spread_indexes,
     without_common_phase,
@@ -34,6 +35,34 @@ def test_the_box_holds_every_known_pixel_and_touches_one_at_each_side() -> None:
     assert inside.sum() == known.sum() > 0
     assert inside.shape == box.shape
     assert all(side.any() for side in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+
+
+def test_the_lit_box_is_bright_in_both_halves_whatever_the_shape_of_the_light() -> None:
+    y, x = np.indices((90, 100))
+    disk = np.where(np.hypot(y - 44.5, x - 49.5) < 40, 8, 0).astype(np.int32)
+    box = lit_box(disk, disk)
+    assert box is not None
+    assert (disk[box.slices] == 8).mean() >= 0.99
+    assert min(box.shape) > 50  # the largest square of the disk has 56
+    weaker = np.where(x < 60, disk, 2 * (disk > 0)).astype(np.int32)
+    both = lit_box(disk, weaker)
+    assert both is not None
+    assert box.x1 > both.x1
+    assert 59 <= both.x1 <= 61
+
+
+def test_single_holes_leave_the_lit_box_as_it_is() -> None:
+    coverage = np.full((50, 60), 9, np.int32)
+    coverage[20:24, 30:34] = 0
+    assert lit_box(coverage, np.full((50, 60), 3, np.int32)) == (0, 50, 0, 60)
+
+
+@pytest.mark.parametrize("side", [0, 10])
+def test_without_enough_common_light_there_is_no_box(side: int) -> None:
+    coverage = np.zeros((40, 40), np.int32)
+    coverage[:side, :side] = 5
+    assert lit_box(coverage, np.ones((40, 40), np.int32)) is None
+    assert lit_box(np.zeros((0, 5), np.int32), np.zeros((0, 5), np.int32)) is None
 
 
 def test_limits_leave_out_hot_pixels_and_what_is_not_a_number() -> None:

@@ -30,6 +30,11 @@ CASES: dict[str, dict[str, Any]] = {
         "frame": dataclasses.replace(FRAME, canvas_shape=(90, 100)),
         "object_corner_px": (11, 30),
     },
+    "solved, its resolution known": {
+        "pattern_residuals": np.array([0.1, np.nan, 0.2, 0, 0, 0, 0], np.float32),
+        "pass_residuals": np.array([0.5, 0.25, 0.125]),
+        "ring_correlation": np.random.default_rng(1).random((3, 9)),
+    },
     "nothing known": {
         "frame": None,
         "pixel_size_m": None,

@@ -248,12 +248,12 @@ def test_a_pass_that_is_stopped_keeps_what_its_batches_found(
 
 
 def test_steps_shrink_only_where_the_residual_no_longer_falls() -> None:
-    state = replace(make_exact(4).state(), residual=0.1)
-    assert next_step(replace(state, num_passes=1), 0.2) == 1.0  # early passes stay full
-    late = replace(state, num_passes=8)
+    state = dataclasses.replace(make_exact(4).state(), residual=0.1)
+    assert next_step(dataclasses.replace(state, num_passes=1), 0.2) == 1.0  # early passes stay full
+    late = dataclasses.replace(state, num_passes=8)
     assert next_step(late, 0.09) == 1.0
     assert next_step(late, 0.0999) == pytest.approx(1 / 1.5)
-    gentle = replace(late, first_step=0.5, step=0.25)
+    gentle = dataclasses.replace(late, first_step=0.5, step=0.25)
     assert next_step(gentle, 0.1) == pytest.approx(1 / (4 + 1))
     assert next_step(late, float("nan")) < 1
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .align import FLAT, Aligned, align, need_skimage, tapered_deviation
+from .align import FLAT, Aligned, align, need_skimage
 from .region import Region, without_common_phase
+from .ring_correlation import correlate_rings, half_bit_period_px
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def measure(aligned: Aligned, *, pixel_size_m: float | None = None) -> Compariso
     # SSIM compares ratios of local means, which depend on where zero is. The zero of a phase is free:
     # here the reference's lowest phase is 0, as the lowest brightness of an image.
     lowest = float(phase_b[is_valid].min())
-    frc_px = _half_bit_period_px(a, b, is_valid)
+    frc_px = half_bit_period_px(correlate_rings(a, b, is_valid).curve)
     return Comparison(
         complex_nrmse=nrmse(a, b, is_valid),
         amplitude_pearson=pearson(np.abs(a), np.abs(b), is_valid),
@@ -247,38 +248,3 @@ def _ssim(a: NDArray[np.float64], b: NDArray[np.float64], is_valid: NDArray[np.b
         full=True,
     )
     return float(similarity[is_valid].mean())
-
-
-def _half_bit_period_px(
-    a: NDArray[np.complex128], b: NDArray[np.complex128], is_valid: NDArray[np.bool_]
-) -> float:
-    """Return the period where the ring correlation first falls below the half-bit threshold.
-
-    Threshold: van Heel and Schatz, J. Struct. Biol. 151, 250 (2005), equation 17 for half a bit.
-    """
-    side = min(a.shape)
-    spectrum_a = np.fft.fft2(tapered_deviation(a, is_valid))
-    spectrum_b = np.fft.fft2(tapered_deviation(b, is_valid))
-    fy, fx = np.fft.fftfreq(a.shape[0])[:, None], np.fft.fftfreq(a.shape[1])[None, :]
-    ring = np.rint(np.hypot(fy, fx) * side).astype(np.int64).ravel()
-    num_rings = side // 2 + 1
-
-    def per_ring(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums: NDArray[Any] = np.bincount(ring, values.ravel(), minlength=num_rings)
-        return sums[:num_rings].astype(np.float64)
-
-    common = per_ring((spectrum_a * np.conj(spectrum_b)).real)
-    power = np.sqrt(per_ring(np.abs(spectrum_a) ** 2) * per_ring(np.abs(spectrum_b) ** 2))
-    correlation = np.divide(common, power, out=np.zeros(num_rings), where=power > 0)
-    root = np.sqrt(per_ring(np.ones(a.shape)))
-    threshold = (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
-    # Ring 0 is left out: it holds the mean, which is 0 in both.
-    excess = (correlation - threshold)[1:]
-    below = np.flatnonzero(excess < 0)
-    if len(below) == 0:
-        return 2.0
-    first = int(below[0])
-    if first == 0:
-        return float(side)
-    crossing = first + excess[first - 1] / (excess[first - 1] - excess[first])
-    return float(side / crossing)

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 CLIPPED_PERCENT = 0.5
 """Share of the values at each end that limits leave out, so that single hot pixels do not decide."""
+ENOUGH_LIGHT = 0.5
+"""A pixel has enough light where both halves reach this share of their median coverage."""
+DARK_SHARE = 0.01
+"""Share of the pixels of the compared box that may have less light."""
+SMALLEST_BOX_PX = 16
+"""A smaller box has too few rings to say anything."""
 
 
 class Region(NamedTuple):
@@ -95,6 +101,51 @@ def known_box(known: NDArray[np.bool_]) -> Region:
     """
     rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
     return Region(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+
+
+def lit_box(coverage_a: NDArray[np.int32], coverage_b: NDArray[np.int32]) -> Region | None:
+    """Return the box of an object where two halves of a scan both have enough light.
+
+    A pixel has enough if its coverage reaches half of the median coverage of that half, in both. From
+    the whole canvas, the side with the largest share of darker pixels is cut off again and again,
+    until at most one in a hundred pixels of the box is darker: a dark border would be noise, or
+    alike in both for no better reason than the shape of the beam.
+
+    Parameters
+    ----------
+    coverage_a, coverage_b : int32 arrays, shape (H, W)
+        Number of patterns that light each pixel.
+
+    Returns
+    -------
+    Region or None
+        None if no box of at least `SMALLEST_BOX_PX` on each side is left.
+
+    Examples
+    --------
+    >>> coverage = np.zeros((40, 40), np.int32)
+    >>> coverage[4:30, 5:] = 6
+    >>> str(lit_box(coverage, coverage))
+    '4:30,5:40'
+    """
+    is_dark = ~(_has_light(coverage_a) & _has_light(coverage_b))
+    y0, y1, x0, x1 = 0, is_dark.shape[0], 0, is_dark.shape[1]
+    num_dark = int(is_dark.sum())
+    while num_dark > DARK_SHARE * (y1 - y0) * (x1 - x0):
+        inside = is_dark[y0:y1, x0:x1]
+        sides = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+        worst = int(np.argmax([side.mean() for side in sides]))
+        num_dark -= int(sides[worst].sum())
+        y0, y1 = y0 + (worst == 0), y1 - (worst == 1)
+        x0, x1 = x0 + (worst == 2), x1 - (worst == 3)
+    return Region(y0, y1, x0, x1) if min(y1 - y0, x1 - x0) >= SMALLEST_BOX_PX else None
+
+
+def _has_light(coverage: NDArray[np.int32]) -> NDArray[np.bool_]:
+    covered = coverage > 0
+    if not covered.any():
+        return covered
+    return np.asarray(coverage >= max(1, ENOUGH_LIGHT * float(np.median(coverage[covered]))))
 
 
 def clipped_limits(values: NDArray[np.floating[Any]]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from ..product import MAPS
 from .hdf5 import open_hdf5
 from .npz import Npz
 
@@ -20,8 +21,6 @@ Fields = dict[str, Any]
 
 OWN_GROUP = "ptychonyx"
 POSITION_KEYS = ("probe_position_y_m", "probe_position_x_m")
-OWN_MAPS = ("coverage", "disagreement", "pattern_residuals", "pass_residuals")
-"""Datasets of our group; its other fields are attributes."""
 DATASETS = ("probe_position_indexes", *POSITION_KEYS, "probe", "object")
 UNUSED_DATASETS = ("object_layer_spacing_m", "loss_epochs", "loss_values")
 """Ptychodus needs them; we do not read them."""
@@ -58,7 +57,7 @@ def _read_hdf5(path: Path) -> Fields:
         if OWN_GROUP in file:
             own = file[OWN_GROUP]
             fields |= {f"{OWN_GROUP}_{key}": value for key, value in own.attrs.items()}
-            fields |= {f"{OWN_GROUP}_{key}": np.asarray(own[key]) for key in OWN_MAPS if key in own}
+            fields |= {f"{OWN_GROUP}_{key}": np.asarray(own[key]) for key in MAPS if key in own}
     return fields
 
 
@@ -72,7 +71,7 @@ def _write_hdf5(fields: Fields, out: BinaryIO) -> None:
         own = file.create_group(OWN_GROUP)
         for name in [name for name in rest if name.startswith(f"{OWN_GROUP}_")]:
             value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
-            if key in OWN_MAPS:
+            if key in MAPS:  # a dataset of our group; its other fields are attributes
                 own.create_dataset(key, data=value, compression="lzf")
             else:
                 own.attrs[key] = value

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
-from ..product import Product
+from ..product import MAPS, Product
 from ..scan import Frame
 from .flat_fields import OWN_GROUP, POSITION_KEYS, WRITERS, read_fields, write_fields
 from .placed_object import PlacedObject, as_object, as_probe
@@ -136,6 +136,13 @@ class ProductFile:
             axes.append(metres.astype(np.float64))
         return corners_from_metres(np.stack(axes, axis=1), window_px, self.canvas())
 
+    def maps(self) -> dict[str, Any]:
+        """Return the maps, residuals and curves of the product, by their names in it."""
+        maps = {name: (self.own(name), dtype) for name, dtype in MAPS.items()}
+        return {
+            n: np.asarray(value, dtype) for n, (value, dtype) in maps.items() if value is not None
+        }
+
     def metadata(self) -> dict[str, str | float | int | bool]:
         """Return what we wrote about the reconstruction."""
         text = self.own("metadata")
@@ -200,7 +207,7 @@ def load_product(path: str | Path) -> Product:
     """Read a product: what `save_product` wrote, or one of Ptychodus'.
 
     In one of Ptychodus', what only Ptychonyx writes is missing: `coverage`, `disagreement`,
-    residuals and `num_patterns_used` are None, `metadata` is empty.
+    residuals, `ring_correlation` and `num_patterns_used` are None, `metadata` is empty.
 
     Parameters
     ----------
@@ -219,8 +226,6 @@ def load_product(path: str | Path) -> Product:
             f"{path} holds no probe; a product needs one: save it again with its probe."
         )
     corner = file.object_corner_px()
-    coverage, disagreement = file.own("coverage"), file.own("disagreement")
-    residuals, losses = file.own("pattern_residuals"), file.own("pass_residuals")
     is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
     return Product(
         object_=file.object_(),
@@ -229,10 +234,6 @@ def load_product(path: str | Path) -> Product:
         position_indexes=file.position_indexes(),
         window_px=probe.shape[-1],
         probe=probe,
-        coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
-        disagreement=None if disagreement is None else np.asarray(disagreement, dtype=np.float32),
-        pattern_residuals=None if residuals is None else np.asarray(residuals, dtype=np.float32),
-        pass_residuals=None if losses is None else np.asarray(losses, dtype=np.float64),
         pixel_size_m=file.pixel_size_m(),
         photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV"),
         detector_distance_m=file.positive("detector_object_distance_m"),
@@ -241,6 +242,7 @@ def load_product(path: str | Path) -> Product:
         complete=is_complete is None or bool(is_complete),
         num_patterns_used=None if num_used is None else int(num_used),
         metadata=file.metadata(),
+        **file.maps(),
     )
 
 

@@ -79,14 +79,63 @@ def test_scan(tmp_path: Path, quantity: Quantity, is_rich: bool) -> None:
     assert is_png(tmp_path / "scan.png")
 
 
-@pytest.mark.parametrize(("largest_rad", "is_cyclic"), [(3.1, True), (1.0, False)])
-def test_phases_that_meet_at_pi_get_one_colour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest_rad: float, is_cyclic: bool
-) -> None:
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Figures that were drawn, instead of pictures of them."""
     from matplotlib.figure import Figure
 
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    drawn: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    return drawn
+
+
+@pytest.mark.parametrize(("pixel_size_m", "words"), [(None, "4.00 px"), (2e-8, "4.00 px = 80 nm")])
+def test_the_crossing_of_the_ring_correlation_is_marked(
+    figures: list[Any], tmp_path: Path, pixel_size_m: float | None, words: str
+) -> None:
+    frequencies = np.linspace(0, 0.5, 11)
+    curve = np.stack([frequencies, 1 - 2 * frequencies, np.full(11, 0.5)])
+    plot_object(
+        np.ones((8, 8), complex),
+        tmp_path / "a.png",
+        ring_correlation=curve,
+        pixel_size_m=pixel_size_m,
+    )
+    (axes,) = (axes for axes in figures[0].axes if axes.get_xlabel() == "frequency (cycles/px)")
+    correlation, threshold, mark = axes.lines
+    np.testing.assert_array_equal(correlation.get_xydata().T, curve[:2])
+    np.testing.assert_array_equal(threshold.get_ydata(), curve[2])
+    np.testing.assert_allclose(mark.get_xdata(), 0.25)
+    assert mark.get_label() == words
+
+
+def test_residuals_of_passes_are_drawn_in_percent_on_a_logarithmic_axis(
+    figures: list[Any], tmp_path: Path
+) -> None:
+    residuals = np.array([0.5, 0.05, np.nan, 0.01])
+    plot_object(np.ones((8, 8), complex), tmp_path / "a.png", pass_residuals=residuals)
+    (axes,) = (axes for axes in figures[0].axes if axes.get_xlabel() == "pass")
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_xydata(), [[1, 50], [2, 5], [4, 1]])
+    assert axes.get_yscale() == "log"
+
+
+def test_all_that_a_solved_product_has_fits_into_one_picture(tmp_path: Path) -> None:
+    frequencies = np.linspace(0, 0.5, 11)
+    plot_object(
+        example_object(np.random.default_rng(0)),
+        tmp_path / "a.png",
+        coverage=np.ones((40, 50), int),
+        pass_residuals=np.array([0.5]),
+        ring_correlation=np.stack([frequencies, np.ones(11), np.full(11, 0.5)]),
+    )
+    assert is_png(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("largest_rad", "is_cyclic"), [(3.1, True), (1.0, False)])
+def test_phases_that_meet_at_pi_get_one_colour(
+    figures: list[Any], tmp_path: Path, largest_rad: float, is_cyclic: bool
+) -> None:
     phase = np.tile(np.linspace(-largest_rad, largest_rad, 1000), (8, 1))
     plot_object(np.exp(1j * phase), tmp_path / "a.png")
     (drawn,) = (axes for axes in figures[0].axes if axes.get_title() == "phase")

@@ -1,0 +1,5 @@
+"""Draw objects, comparisons and scans. Matplotlib is imported only when something is drawn."""
+
+from .pictures import plot_comparison as plot_comparison
+from .pictures import plot_object as plot_object
+from .pictures import plot_scan as plot_scan

@@ -1,0 +1,175 @@
+"""What a picture is put together from: images, points and curves, each with its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..comparison.region import clipped_limits
+
+_DPI = 150
+_PANEL_IN = 3.6
+
+
+@dataclass(frozen=True)
+class Image:
+    """Hold values to draw as colours between two limits, and where their edges lie on the axes."""
+
+    title: str
+    values: NDArray[Any]
+    cmap: str
+    unit: str
+    limits: tuple[float, float]
+    extent: tuple[float, float, float, float]
+    axis_unit: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """Hold values at window centers (y, x) to draw, joined by the path of the scan if `has_path`."""
+
+    title: str
+    centers_px: NDArray[np.float64]
+    values: NDArray[Any]
+    cmap: str
+    unit: str
+    pixel_size_m: float | None
+    has_path: bool = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Hold curves over one axis to draw, each under its label, and a place on it to mark."""
+
+    title: str
+    x: NDArray[Any]
+    y: dict[str, NDArray[Any]]
+    x_label: str
+    y_label: str
+    is_log: bool = False
+    marked: tuple[float, str] | None = None
+
+
+Panel = Image | Points | Curves
+
+
+def image_panel(
+    title: str,
+    values: NDArray[Any],
+    cmap: str,
+    unit: str,
+    corner_px: tuple[float, float],
+    pixel_size_m: float | None,
+    limits: tuple[float, float] | None = None,
+) -> Image:
+    """Return the image of a map whose top-left pixel (y, x) is `corner_px`, on axes in µm or px.
+
+    Without limits, half a percent of the values at each end does not decide them.
+    """
+    scale, axis_unit = (1.0, "px") if pixel_size_m is None else (pixel_size_m * 1e6, "µm")
+    top, left = corner_px
+    bottom, right = top + values.shape[0], left + values.shape[1]
+    extent = (left * scale, right * scale, bottom * scale, top * scale)
+    if cmap == "twilight":
+        limits = (-np.pi, np.pi)
+    return Image(title, values, cmap, unit, limits or clipped_limits(values), extent, axis_unit)
+
+
+def draw(rows: Sequence[Sequence[Panel]], path: str | PathLike[str], title: str) -> None:
+    """Draw rows of panels into one picture.
+
+    Raises
+    ------
+    RuntimeError
+        If matplotlib is not installed.
+    """
+    figure_class = _figure_class()
+    num_columns = max(len(row) for row in rows)
+    size = (_PANEL_IN * num_columns, 0.92 * _PANEL_IN * len(rows) + 0.4)
+    figure = figure_class(figsize=size, layout="constrained")
+    for row_index, row in enumerate(rows):
+        for column, panel in enumerate(row):
+            axes = figure.add_subplot(len(rows), num_columns, row_index * num_columns + column + 1)
+            if isinstance(panel, Image):
+                _draw_image(figure, axes, panel)
+            elif isinstance(panel, Points):
+                _draw_points(figure, axes, panel)
+            else:
+                _draw_curves(axes, panel)
+            axes.tick_params(which="both", labelsize=8)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _figure_class() -> Any:
+    try:
+        return import_module("matplotlib.figure").Figure
+    except ImportError as error:
+        raise RuntimeError(
+            'Pictures need matplotlib, which is not installed: pip install "ptychonyx[plot]".'
+        ) from error
+
+
+def _draw_image(figure: Any, axes: Any, image: Image) -> None:
+    low, high = image.limits
+    drawn = axes.imshow(
+        image.values,
+        cmap=image.cmap,
+        vmin=low,
+        vmax=high if high > low else low + 1.0,
+        extent=image.extent,
+        interpolation="nearest",
+    )
+    axes.set_facecolor("0.92")
+    axes.set_title(image.title, fontsize=10)
+    axes.set_xlabel(f"x ({image.axis_unit})", fontsize=9)
+    axes.set_ylabel(f"y ({image.axis_unit})", fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label(image.unit, fontsize=9)
+
+
+def _draw_points(figure: Any, axes: Any, points: Points) -> None:
+    in_pixels = points.pixel_size_m is None
+    scale = 1.0 if points.pixel_size_m is None else points.pixel_size_m * 1e6
+    y, x = points.centers_px.T * scale
+    if points.has_path:
+        axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
+    size = float(np.clip(3000 / max(len(x), 1), 1, 20))
+    drawn = axes.scatter(x, y, c=points.values, s=size, cmap=points.cmap, zorder=2)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set_title(points.title, fontsize=10)
+    axes.set_xlabel("x (px)" if in_pixels else "x (µm)", fontsize=9)
+    axes.set_ylabel("y (px)" if in_pixels else "y (µm)", fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label(points.unit, fontsize=9)
+
+
+def _draw_curves(axes: Any, curves: Curves) -> None:
+    for (label, values), style in zip(curves.y.items(), ("-", "--"), strict=False):
+        marker = "o" if len(values) == 1 else None
+        axes.plot(curves.x, values, style, marker=marker, linewidth=1.2, label=label)
+    if curves.is_log:
+        axes.set_yscale("log")
+    if curves.x.dtype.kind == "i":
+        locator = import_module("matplotlib.ticker").MaxNLocator
+        axes.xaxis.set_major_locator(locator(integer=True))
+    if curves.marked is not None:
+        place, words = curves.marked
+        axes.axvline(place, color="0.4", linewidth=0.8, linestyle=":", label=words)
+    if curves.marked is not None or len(curves.y) > 1:
+        axes.legend(fontsize=8)
+    axes.set_box_aspect(1)
+    axes.grid(visible=True, color="0.92")
+    axes.set_title(curves.title, fontsize=10)
+    axes.set_xlabel(curves.x_label, fontsize=9)
+    axes.set_ylabel(curves.y_label, fontsize=9)
