@@ -11,15 +11,15 @@ from scipy.ndimage import gaussian_filter
 
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.probes import PROBES
-from ptychonyx.runtime.solving.exit_waves import (
+from ptychonyx.runtime.solving.physics.exit_waves import (
     LARGEST_POISSON_FACTOR,
     SMALLEST_AMPLITUDE,
     SMALLEST_RATE,
     Noise,
 )
-from ptychonyx.runtime.solving.measured import read_measured
-from ptychonyx.runtime.solving.placement import place_windows
-from ptychonyx.runtime.solving.sweep import Problem, State, start_state
+from ptychonyx.runtime.solving.physics.measured import read_measured
+from ptychonyx.runtime.solving.physics.placement import place_windows
+from ptychonyx.runtime.solving.physics.sweep import Problem, State, start_state
 
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]

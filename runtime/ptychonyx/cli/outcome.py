@@ -52,8 +52,40 @@ def describe_outcome(
     elif "residual" in product.metadata:
         lines.append(_of_residual(product))
     if product.metadata["probe_source"] == "estimated":
-        lines.append("Note: neither scan nor model has a probe; the stored one is an estimate.")
+        lines.append(_of_estimated_probe(product))
+    if product.metadata.get("believable") is False:
+        lines.append(_of_doubt(product))
     return lines
+
+
+def _of_estimated_probe(product: Product) -> str:
+    if product.metadata.get("probe_refined"):
+        return (
+            "The scan has no probe: it was found from the patterns, with "
+            f"{count_modes(len(product.probe))}."
+        )
+    return "Note: neither scan nor model has a probe; the stored one is an estimate."
+
+
+def count_modes(number: int) -> str:
+    """Return a number of modes in words.
+
+    Examples
+    --------
+    >>> count_modes(1), count_modes(3)
+    ('1 mode', '3 modes')
+    """
+    return "1 mode" if number == 1 else f"{number} modes"
+
+
+def _of_doubt(product: Product) -> str:
+    share = 100 * float(product.metadata["unexplained_differences"])
+    return (
+        f"NOT BELIEVABLE: beyond photon noise, {share:.0f} % of what differs between the patterns is "
+        "not explained by this object and probe (right results leave less than 35 %). Check the "
+        "probe, the positions and the orientation of the patterns; `--refine-probe` corrects a probe "
+        "that is nearly right."
+    )
 
 
 def _of_passes(product: Product) -> list[str]:

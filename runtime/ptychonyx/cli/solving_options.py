@@ -47,7 +47,10 @@ def solving_options(
         bool | None, typer.Option("--refine-probe", help="Correct the probe, too.")
     ] = None,
     modes: Annotated[
-        int | None, typer.Option(help="Incoherent modes of the probe, 1 to 8; by default its own.")
+        str | None,
+        typer.Option(
+            help="Incoherent modes of the probe, 1 to 8; auto: as many as help; by default its own."
+        ),
     ] = None,
     probe_scale: Annotated[
         words.ProbeScale | None,
@@ -64,7 +67,12 @@ def solving_options(
     """Return the fields of `Recipe` that concern passes and were given."""
     from ptychonyx.runtime.reconstruction.recipe import DEFAULT_RECIPE, solving_option_from_text
 
-    texts = {"passes": passes, "keep_probe_scale": probe_scale, "refine_passes": refine}
+    texts = {
+        "passes": passes,
+        "num_modes": modes,
+        "keep_probe_scale": probe_scale,
+        "refine_passes": refine,
+    }
     given: dict[str, Any] = {
         name: solving_option_from_text(name, text)
         for name, text in texts.items()
@@ -74,7 +82,6 @@ def solving_options(
         "budget_s": None if budget is None else seconds_from_text(budget),
         "noise": noise,
         "refine_probe": refine_probe,
-        "num_modes": modes,
     }
     given |= {name: value for name, value in values.items() if value is not None}
     DEFAULT_RECIPE.changed(given)  # says at once what is out of range

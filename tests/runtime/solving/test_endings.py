@@ -12,7 +12,7 @@ from ptychonyx.runtime import Product, Scan, SimulationOptions, SolvingOptions, 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.solving import stopping
 from ptychonyx.runtime.solving.options import MAX_PASSES
-from ptychonyx.runtime.solving.sweep import Problem, State
+from ptychonyx.runtime.solving.physics.sweep import Problem, State
 
 SIDE = 32
 Report = tuple[int, int, float]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from solver_oracle import make_exact
 
-from ptychonyx.runtime.solving import measured as measured_module
 from ptychonyx.runtime.solving.part import middle_part
-from ptychonyx.runtime.solving.sweep import Problem
+from ptychonyx.runtime.solving.physics import measured as measured_module
+from ptychonyx.runtime.solving.physics.sweep import Problem
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from solver_oracle import Exact
 
 from ptychonyx.runtime.simulation.probes import gaussian_probe
 from ptychonyx.runtime.solving import passes
-from ptychonyx.runtime.solving.exit_waves import make_beam, predict_amplitudes
 from ptychonyx.runtime.solving.passes import FIRST_PROBE_PASS, Passer
-from ptychonyx.runtime.solving.placement import Placement
-from ptychonyx.runtime.solving.probe_modes import center_of
-from ptychonyx.runtime.solving.sweep import Problem, State, sweep
+from ptychonyx.runtime.solving.physics.exit_waves import make_beam, predict_amplitudes
+from ptychonyx.runtime.solving.physics.placement import Placement
+from ptychonyx.runtime.solving.physics.sweep import Problem, State, sweep
+from ptychonyx.runtime.solving.probe.freedom import center_of
 
 REFINING = FIRST_PROBE_PASS - 1
 """Passes done when the first begins that corrects the probe."""

@@ -22,7 +22,7 @@ from ptychonyx.runtime import (
     simulate_scan,
     solve,
 )
-from ptychonyx.runtime.solving import measured
+from ptychonyx.runtime.solving.physics import measured
 from ptychonyx.runtime.stitching.patches import canvas_for
 
 SIDE = 32

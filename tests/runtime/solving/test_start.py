@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from solver_oracle import Exact
 
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.solving.exit_waves import make_beam, predict_amplitudes
-from ptychonyx.runtime.solving.placement import Placement, place_windows
+from ptychonyx.runtime.solving.physics.exit_waves import make_beam, predict_amplitudes
+from ptychonyx.runtime.solving.physics.placement import Placement, place_windows
 from ptychonyx.runtime.solving.start import fitting_factor, object_of_product, vacuum
 
 CORNERS_PX = np.array([[5.0, -3.0], [12.25, 4.0], [9.0, 1.0]])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from solver_oracle import Exact, amplitude, make_exact, with_noise
 
+from ptychonyx.runtime.solving.physics.sweep import Problem, State, sweep
 from ptychonyx.runtime.solving.stopping import (
     HELD_PIXELS,
     HELD_SHARE,
@@ -20,7 +21,6 @@ from ptychonyx.runtime.solving.stopping import (
     best_number,
     hold_back,
 )
-from ptychonyx.runtime.solving.sweep import Problem, State, sweep
 
 
 @pytest.fixture(scope="module")

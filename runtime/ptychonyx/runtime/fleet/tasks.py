@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -23,6 +23,7 @@ from ..reconstruction.recipe import Recipe
 from ..reconstruction.reconstruct import Outcome, make_product
 from ..reconstruction.run import follow
 from ..scan import Scan
+from ..solving.solve import solve
 from ..stitching.mosaic import Mosaic, PartialSums, Stitched
 from .record import Fingerprint, Record, finished_record, product_path, write_record
 from .report import thumbnail
@@ -115,7 +116,8 @@ def reconstruct_scan(order: Order) -> Record | Split:
         if scan.num_patterns > order.split_patterns:
             plan = plan_reconstruction(scan, model.manifest, options)
             return Split(plan, scan.num_patterns, perf_counter() - started_s)
-    product = follow(scan, model, order.recipe)
+    solver = partial(solve, num_threads=order.num_threads)
+    product = follow(scan, model, order.recipe, solver=solver)
     return _finish(order, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 

@@ -127,17 +127,17 @@ def solving_option_from_text(name: str, text: str) -> Any:
         raise ValueError(f"`{name}` is {text!r}; give {needed}.") from None
 
 
-def _passes(text: str) -> int | str:
+def _number(text: str) -> int | str:
     return text if text == AUTO else int(text)
 
 
 _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "passes": (_passes, 'a number of passes, or "auto"'),
+    "passes": (_number, 'a number of passes, or "auto"'),
     "budget_s": (float, "a number of seconds"),
     "noise": (str, "a word"),
     "refine_probe": (boolean, "true or false"),
-    "num_modes": (int, "a whole number"),
+    "num_modes": (_number, 'a number of modes, or "auto"'),
     "keep_probe_scale": (PROBE_SCALES.__getitem__, " or ".join(PROBE_SCALES)),
-    "refine_passes": (_passes, 'a number of passes, or "auto"'),
+    "refine_passes": (_number, 'a number of passes, or "auto"'),
 }
 """Field -> what makes its value of a text, and what it needs."""

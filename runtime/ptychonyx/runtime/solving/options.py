@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .exit_waves import NOISES, Noise
+import numpy as np
+
+from .physics.exit_waves import NOISES, Noise
 
 AUTO = "auto"
 MAX_PASSES = 60
@@ -74,10 +76,13 @@ class SolvingOptions:
             )
         if not _is_whole(self.residual_patterns, 0):
             raise ValueError(f"`residual_patterns` is {self.residual_patterns!r}; give 0 or more.")
+        if not _is_whole(self.seed, 0):
+            raise ValueError(f"`seed` is {self.seed!r}; give 0 or more.")
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_number and int(value) >= least  # type: ignore[call-overload]
 
 
 DEFAULT_SOLVING = SolvingOptions()

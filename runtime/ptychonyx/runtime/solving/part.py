@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .measured import Measured
-from .placement import Placement, place_windows
+from .physics.measured import Measured
+from .physics.placement import Placement, place_windows
 
 
 def middle_part(

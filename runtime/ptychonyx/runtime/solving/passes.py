@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .exit_waves import make_beam
-from .probe_modes import center_of, orthogonal, with_power
-from .sweep import Problem, State, sweep
+from .physics.exit_waves import make_beam
+from .physics.sweep import Problem, State, sweep
+from .probe.freedom import center_of, orthogonal, with_power
 
 FIRST_PROBE_PASS = 2
 """The pass in which a probe begins to be corrected: in the first, the object is still too poor."""

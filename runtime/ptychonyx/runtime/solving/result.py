@@ -14,9 +14,9 @@ from ..residual import measure_residual
 from ..scan import Scan
 from ..stitching.patches import Canvas, canvas_for
 from .options import SolvingOptions
-from .placement import Placement
+from .physics.placement import Placement
+from .physics.sweep import State
 from .setup import Setting
-from .sweep import State
 
 LIT_SHARE = 0.01
 """A pattern lights a pixel where its beam has at least this share of its largest intensity."""

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..product import Product
 from ..scan import Scan
-from .exit_waves import make_beam
-from .guess import guess_probe
-from .measured import Measured, read_measured
-from .modes import find_modes
 from .options import AUTO, SolvingOptions
 from .passes import Passer
-from .placement import Placement, place_windows
-from .probe_modes import center_of, with_more_modes, with_power
+from .physics.exit_waves import make_beam
+from .physics.measured import Measured, read_measured
+from .physics.placement import Placement, place_windows
+from .probe.freedom import center_of, with_more_modes, with_power
+from .probe.guess import guess_probe
+from .probe.modes import find_modes
 from .start import fitting_factor, object_of_product, vacuum
 
 
@@ -81,9 +81,10 @@ def set_up(
     object_ = vacuum(placement, passer.power / float(measured.counts.mean()))
     if start is None:
         return Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
-    object_ = object_of_product(start, placement, object_)
-    factor = fitting_factor(measured, placement, object_, chosen.array)
-    object_ *= np.float32(factor)
+    laid = object_of_product(start, placement, object_)
+    factor = fitting_factor(measured, placement, laid, chosen.array)
+    fitted = replace(start, object_=start.object_ * np.float32(factor))
+    object_ = object_of_product(fitted, placement, object_)
     return Setting(measured, placement, chosen, object_, passer, start.name, factor)
 
 
@@ -104,10 +105,12 @@ def _choose_probe(
     start: Product | None,
     given: NDArray[np.complex64] | None,
 ) -> ChosenProbe:
+    refined, other = _probes_of(start)
     candidates: list[tuple[ProbeSource, NDArray[np.complex64] | None]] = [
         ("given", given),
+        ("start", refined),
         ("file", scan.probe),
-        ("start", None if start is None else start.probe),
+        ("start", other),
     ]
     if all(candidate is None for _, candidate in candidates):
         guess = guess_probe(measured, placement, noise=options.noise, seed=options.seed, pool=pool)
@@ -118,3 +121,14 @@ def _choose_probe(
         counts_per_pattern=float(measured.counts.mean()),
         keep_scale=options.keep_probe_scale,
     )
+
+
+def _probes_of(
+    start: Product | None,
+) -> tuple[NDArray[np.complex64] | None, NDArray[np.complex64] | None]:
+    """Return the probe of a product as one that was refined, or else as one that may be true."""
+    if start is None:
+        return None, None
+    if start.metadata.get("probe_refined"):
+        return start.probe, None
+    return None, None if start.metadata.get("probe_source") == "estimated" else start.probe

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -16,10 +17,10 @@ from ..scan import Scan
 from .options import AUTO, DEFAULT_SOLVING, MAX_PASSES, SolvingOptions
 from .part import middle_part
 from .passes import Passer
+from .physics.sweep import Problem, State, first_step_of, start_state
 from .result import Ending, make_product
 from .setup import Setting, set_up
 from .stopping import TRIAL_PATTERNS, best_number, hold_back
-from .sweep import Problem, State, first_step_of, start_state
 
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
@@ -31,6 +32,7 @@ def solve(
     *,
     start: Product | None = None,
     probe: NDArray[np.complex64] | None = None,
+    num_threads: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Product:
@@ -44,7 +46,10 @@ def solve(
     start : Product, optional
         A result to start from, such as that of a network; by default the passes start from vacuum.
     probe : complex64 array, shape (modes, N, N), optional
-        Used instead of that of the scan.
+        Used instead of that of the scan. By default that of a `start` whose probe was refined comes
+        first, then that of the scan, then that of the start; without any, one is guessed.
+    num_threads : int, optional
+        By default as many as there are cores; the result does not depend on it.
     progress : callable, optional
         Called after each pass.
     should_stop : callable, optional
@@ -73,7 +78,7 @@ def solve(
     """
     started_s = perf_counter()
     _check(scan, options, start, probe)
-    with ThreadPoolExecutor(num_cores(), "solve") as pool:
+    with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
         ending = _run(setting, options, started_s, progress, should_stop or _never)
     return make_product(scan, options, setting, ending, started_s)
@@ -119,23 +124,41 @@ def _run(
     problem = Problem(setting.measured, setting.placement, options.noise)
     state = _begin(problem, setting.object_, setting.probe.array)
     most, why = _most_passes(problem, state, passer, options, progress, should_stop)
+    budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
-    last_s = 0.0
-    while len(residuals) < most:
-        if options.budget_s is not None:
-            spent_s = perf_counter() - started_s
-            if residuals and spent_s + last_s > options.budget_s:
-                why = f"the budget of {options.budget_s:g} s is spent"
-                break
-        pass_started_s = perf_counter()
-        state = passer.step(problem, state, should_stop)
-        last_s = perf_counter() - pass_started_s
+    while most is None or len(residuals) < most:
+        if residuals and budget.passes_left() < 1:
+            why = f"the budget of {options.budget_s:g} s is spent"
+            break
+        with budget.timing():
+            state = passer.step(problem, state, should_stop)
         residuals.append(state.residual)
         if progress is not None:
-            progress(len(residuals), most, state.residual)
+            left = budget.passes_left()
+            in_all = len(residuals) + int(left) if left < np.inf else most
+            progress(len(residuals), min(in_all or 0, most or in_all or 0), state.residual)
         if should_stop():
             return Ending(state, tuple(residuals), "it was interrupted", is_complete=False)
     return Ending(state, tuple(residuals), why, is_complete=True)
+
+
+class _Budget:
+    """Tell how many more passes fit into a budget, if there is one."""
+
+    def __init__(self, budget_s: float | None, started_s: float) -> None:
+        self._ends_s = np.inf if budget_s is None else started_s + budget_s
+        self._pass_s = 0.0
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Note how long a pass takes."""
+        started_s = perf_counter()
+        yield
+        self._pass_s = perf_counter() - started_s
+
+    def passes_left(self) -> float:
+        """Return how many passes as the last one fit; infinity without a budget."""
+        return (self._ends_s - perf_counter()) / max(self._pass_s, 1e-9)
 
 
 def _begin(problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]) -> State:
@@ -149,12 +172,12 @@ def _most_passes(
     options: SolvingOptions,
     progress: Progress | None,
     should_stop: Callable[[], bool],
-) -> tuple[int, str]:
-    """Return how many passes to make, and why so many."""
+) -> tuple[int | None, str]:
+    """Return how many passes to make, or None if only the budget tells, and why."""
     if options.passes != AUTO:
         return int(options.passes), "the passes asked for are done"
     if options.budget_s is not None:
-        return 10**6, ""
+        return None, ""
     part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
     trial = Problem(*part, problem.noise)
     state = _begin(trial, state.object_[rows, columns], state.beam.modes)

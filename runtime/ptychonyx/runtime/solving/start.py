@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ..comparison.region import spread_indexes
 from ..product import Product
-from .exit_waves import make_beam, predict_amplitudes
-from .measured import Measured
-from .placement import Placement
+from .physics.exit_waves import make_beam, predict_amplitudes
+from .physics.measured import Measured
+from .physics.placement import Placement
 
 FITTED_PATTERNS = 64
 """Patterns that decide the one factor of a given object."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .exit_waves import predict_amplitudes
-from .sweep import CHUNK, Problem, State
+from .physics.exit_waves import predict_amplitudes
+from .physics.sweep import CHUNK, Problem, State
 
 HELD_SHARE = 0.1
 HELD_PIXELS = 0.05
@@ -84,10 +84,9 @@ def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
     """
     measured = problem.measured
     counts = np.square(measured.kept)
-    is_counts = measured.scan.quantity == "counts" or _are_whole(counts)
     num_tested = min(len(counts), TESTED_PATTERNS)
     indexes = np.unique(np.linspace(0, len(counts) - 1, num_tested).astype(np.int64))
-    if is_counts:
+    if measured.are_photons:
         held = rng.binomial(np.rint(counts).astype(np.int64), HELD_SHARE).astype(np.float32)
         fitted = np.sqrt(np.maximum(counts - held, 0))
         trial = replace(measured, kept=fitted, counts=np.square(fitted).sum(axis=(1, 2)))
@@ -135,9 +134,3 @@ def best_number(
         if number - max(best, FIRST_PASSES) >= PATIENCE or should_stop():
             break
     return best
-
-
-def _are_whole(counts: NDArray[np.float32]) -> bool:
-    """Tell whether amplitudes are roots of whole numbers, which float32 shows only for small ones."""
-    sample = counts[:8]
-    return bool((np.abs(sample - np.rint(sample)) < 1e-3 * np.maximum(sample, 1)).all())

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..comparison.region import spread_indexes
-from ..noise import noise_of_amplitudes
+from ...comparison.region import spread_indexes
+from ...noise import noise_of_amplitudes
 from .exit_waves import Beam, Change, Noise, compare_batch, make_beam, predict_amplitudes
 from .measured import Measured
 from .placement import Placement
@@ -94,6 +94,7 @@ def first_step_of(problem: Problem, object_: Complex, probe: Complex) -> float:
 
     It is (r − n)/r, where r is the misfit of the start and n what photon noise alone would leave
     (the Wiener filter's factor). With few photons, full steps would put their noise into the object.
+    It is 1 where patterns do not tell photons.
 
     Parameters
     ----------
@@ -103,6 +104,8 @@ def first_step_of(problem: Problem, object_: Complex, probe: Complex) -> float:
     probe : complex64 array, shape (modes, N, N)
     """
     measured, placement = problem.measured, problem.placement
+    if not measured.are_photons:
+        return 1.0
     chosen = spread_indexes(len(measured.indexes), NOISE_PATTERNS)
     windows = placement.cut(object_, chosen)
     predicted = predict_amplitudes(make_beam(probe), windows, placement.fractions_px[chosen])

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from .exit_waves import Noise
-from .measured import Measured
-from .part import middle_part
-from .passes import Passer
-from .placement import Placement
-from .probe_modes import orthogonal
-from .start import vacuum
-from .sweep import Problem, State, start_state
+from ..part import middle_part
+from ..passes import Passer
+from ..physics.exit_waves import Noise
+from ..physics.measured import Measured
+from ..physics.placement import Placement
+from ..physics.sweep import Problem, State, start_state
+from ..start import vacuum
+from .freedom import orthogonal
 
 SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Defocus to try, as the distance from the axis at which a ray of the mean pattern's mean (rms) angle

@@ -120,7 +120,7 @@ def compare_batch(
     fractions_px : float64 array, shape (k, 2)
         What the corners have beyond that.
     measured : float32 array, shape (k, N, N)
-        Amplitudes with DC at [0, 0]; overwritten.
+        Amplitudes with DC at [0, 0].
     good : float32 array, shape (N, N) or (k, N, N), or None
         0 where a pixel says nothing, else 1.
     noise : "amplitude" or "poisson"

@@ -11,7 +11,7 @@ from solver_oracle import Complex, Exact, Real, amplitude, changes, make_exact, 
 
 from ptychonyx.runtime.forward import predict_counts
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.runtime.solving.exit_waves import (
+from ptychonyx.runtime.solving.physics.exit_waves import (
     LARGEST_POISSON_FACTOR,
     Change,
     Noise,
@@ -20,7 +20,7 @@ from ptychonyx.runtime.solving.exit_waves import (
     predict_amplitudes,
     predicted_amplitudes,
 )
-from ptychonyx.runtime.solving.placement import place_windows
+from ptychonyx.runtime.solving.physics.placement import place_windows
 
 NOISES: tuple[Noise, ...] = ("amplitude", "poisson")
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from solver_oracle import Exact, shift
+from solver_oracle import Exact
 
 from ptychonyx.runtime.simulation.probes import focused_probe
-from ptychonyx.runtime.solving.exit_waves import make_beam, predict_amplitudes
 from ptychonyx.runtime.solving.options import MAX_MODES
-from ptychonyx.runtime.solving.probe_modes import (
+from ptychonyx.runtime.solving.physics.exit_waves import make_beam, predict_amplitudes
+from ptychonyx.runtime.solving.probe.freedom import (
     NEW_MODE_SHARE,
     center_of,
-    moved,
     orthogonal,
     with_more_modes,
     with_power,
@@ -84,21 +83,6 @@ def test_the_center_follows_the_beam(shift_px: tuple[int, int]) -> None:
     np.testing.assert_allclose(before, 0, atol=0.05)
     after = center_of(np.roll(intensity, shift_px, (0, 1)))
     np.testing.assert_allclose(after - before, shift_px, atol=1e-3)
-
-
-def test_images_move_by_whole_pixels_and_by_fractions() -> None:
-    modes = mixed_modes()
-    limit = 1e-5 * float(np.abs(modes).max())
-    np.testing.assert_allclose(
-        moved(modes, np.array([2.0, -3.0])), np.roll(modes, (2, -3), (1, 2)), atol=limit
-    )
-    vector = np.array([0.3, -1.7])
-    expected = [shift(mode.astype(np.complex128), vector) for mode in modes]
-    np.testing.assert_allclose(moved(modes, vector), expected, atol=limit)
-    oblong = modes[0, :20]
-    np.testing.assert_allclose(
-        moved(oblong, np.array([1.0, 1.0])), np.roll(oblong, (1, 1), (0, 1)), atol=limit
-    )
 
 
 @pytest.mark.parametrize("num_modes", range(2, MAX_MODES + 1))

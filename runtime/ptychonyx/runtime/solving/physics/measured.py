@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
-from ..scaling import READ_BATCH, read_amplitudes_of
-from ..scan import Scan
+from ...errors import ScanError
+from ...scaling import READ_BATCH, read_amplitudes_of
+from ...scan import Scan
 
 KEPT_BYTES = 64 * 1024**2
 """Amplitudes up to this size stay in memory; the others are read from the file in each pass."""
+NUM_LOOKED_AT = 8
+"""Patterns that tell whether a scan counts photons."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Measured:
         False at pixels that must not be fitted although they are good; None if there are none.
     counts : float64 array, shape (n,)
         Total of each pattern.
+    are_photons : bool
+        Whether the patterns look like counted photons: whole numbers, or their roots.
     """
 
     scan: Scan
@@ -39,6 +43,7 @@ class Measured:
     kept: NDArray[np.float32]
     good: NDArray[np.float32] | None
     counts: NDArray[np.float64]
+    are_photons: bool = True
     fitted: NDArray[np.bool_] | None = None
 
     def good_of(self, chosen: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -96,7 +101,14 @@ def read_measured(scan: Scan, indexes: NDArray[np.int64]) -> Measured:
     good = None
     if scan.bad_pixels is not None:
         good = np.fft.ifftshift(~scan.bad_pixels).astype(np.float32)
-    return Measured(scan, indexes, kept, good, counts)
+    return Measured(scan, indexes, kept, good, counts, _are_photons(kept[:NUM_LOOKED_AT]))
+
+
+def _are_photons(amplitudes: NDArray[np.float32]) -> bool:
+    """Tell whether amplitudes are roots of whole numbers, as far as float32 can show it."""
+    counts = np.square(amplitudes)
+    off = np.abs(counts - np.rint(counts))
+    return bool(counts.max(initial=0) > 0.5 and (off <= 1e-3 * np.maximum(counts, 1)).all())
 
 
 def _read(scan: Scan, indexes: NDArray[np.int64]) -> NDArray[np.float32]:

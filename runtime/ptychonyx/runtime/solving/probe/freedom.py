@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 NEW_MODE_SHARE = 0.05
 """Power of a mode that is added, as a share of the first one's."""
@@ -50,17 +49,6 @@ def center_of(intensity: NDArray[np.float32]) -> NDArray[np.float64]:
     turns = np.exp(2j * np.pi * (np.arange(side) - side // 2) / side)
     sums = np.array([(intensity.sum(axis=1) * turns).sum(), (intensity.sum(axis=0) * turns).sum()])
     return np.asarray(np.angle(sums) * side / (2 * np.pi))
-
-
-def moved(images: Complex, shift_px: NDArray[np.float64]) -> Complex:
-    """Return images (..., H, W) of one size moved by a vector (y, x), periodically."""
-    ramps = [
-        np.exp(-2j * np.pi * shift * np.fft.fftfreq(side)).astype(np.complex64)
-        for shift, side in zip(shift_px, images.shape[-2:], strict=True)
-    ]
-    spectra = fft.fft2(images) * (ramps[0][:, None] * ramps[1])
-    result: Complex = fft.ifft2(spectra, overwrite_x=True)
-    return result
 
 
 def with_more_modes(modes: Complex, num_modes: int) -> Complex:

@@ -13,9 +13,9 @@ from solver_oracle import Exact
 
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.runtime.solving import measured as module
-from ptychonyx.runtime.solving.measured import read_measured
-from ptychonyx.runtime.solving.sweep import sweep
+from ptychonyx.runtime.solving.physics import measured as module
+from ptychonyx.runtime.solving.physics.measured import read_measured
+from ptychonyx.runtime.solving.physics.sweep import sweep
 
 SIDE = 8
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .exit_waves import Noise, make_beam
-from .measured import Measured
-from .part import middle_part
-from .passes import Passer
-from .placement import Placement
-from .probe_modes import with_more_modes, with_power
-from .start import vacuum
-from .stopping import HeldBack, hold_back
-from .sweep import Problem, State, start_state
+from ..part import middle_part
+from ..passes import Passer
+from ..physics.exit_waves import Noise, make_beam
+from ..physics.measured import Measured
+from ..physics.placement import Placement
+from ..physics.sweep import Problem, State, start_state
+from ..start import vacuum
+from ..stopping import HeldBack, hold_back
+from .freedom import with_more_modes, with_power
 
 MODES_PATTERNS = 256
 MOST_MODES = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.solving.placement import Placement, place_windows
+from ptychonyx.runtime.solving.physics.placement import Placement, place_windows
 
 SIDE = 8
 

@@ -1,0 +1,1 @@
+"""One pass over a scan: patterns, windows, exit waves, and the sweep through them."""
