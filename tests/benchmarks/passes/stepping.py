@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime import Scan
 from ptychonyx.runtime.model.cores import num_cores
-from ptychonyx.runtime.solving.measured import read_measured
 from ptychonyx.runtime.solving.passes import Passer
-from ptychonyx.runtime.solving.placement import Placement, place_windows
-from ptychonyx.runtime.solving.probe_modes import center_of
+from ptychonyx.runtime.solving.physics.measured import read_measured
+from ptychonyx.runtime.solving.physics.placement import Placement, place_windows
+from ptychonyx.runtime.solving.physics.sweep import Problem, State, first_step_of, start_state
+from ptychonyx.runtime.solving.probe.freedom import center_of
 from ptychonyx.runtime.solving.start import vacuum
-from ptychonyx.runtime.solving.sweep import Problem, State, start_state
 
 
 def start_of(scan: Scan, probe: NDArray[np.complex64]) -> tuple[Problem, State]:
@@ -24,7 +24,8 @@ def start_of(scan: Scan, probe: NDArray[np.complex64]) -> tuple[Problem, State]:
     placement = place_windows(scan.corners_px, scan.window_px)
     power = float(np.square(np.abs(probe)).sum())
     object_ = vacuum(placement, power / float(measured.counts.mean()))
-    return Problem(measured, placement), start_state(object_, probe)
+    problem = Problem(measured, placement)
+    return problem, start_state(object_, probe, first_step_of(problem, object_, probe))
 
 
 def states(problem: Problem, state: State, *, seed: int = 0) -> Iterator[State]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ptychonyx.runtime.solving.options import AUTO, MAX_MODES, SolvingOptions
@@ -14,6 +15,7 @@ WRONG: dict[str, tuple[list[Any], str]] = {
     "noise": (["gaussian", ""], '`noise` is .*, expected one of: "amplitude", "poisson"'),
     "num_modes": ([0, MAX_MODES + 1, 1.0, True], f"`num_modes` is .*; give 1 to {MAX_MODES}"),
     "residual_patterns": ([-1, 2.5], "`residual_patterns` is .*; give 0 or more"),
+    "seed": ([-1, 0.5], "`seed` is .*; give 0 or more"),
 }
 
 
@@ -34,6 +36,7 @@ def test_a_wrong_value_is_named(name: str, value: Any) -> None:
         {"passes": AUTO, "budget_s": 0.5},
         {"passes": 10**6, "noise": "poisson"},
         {"num_modes": 1},
+        {"num_modes": AUTO, "passes": np.int64(3)},
         {"num_modes": MAX_MODES, "refine_probe": True},
         {"residual_patterns": 0, "seed": 7, "keep_probe_scale": False},
     ],

@@ -12,6 +12,7 @@ from solver_oracle import Exact, amplitude, make_exact, with_noise
 
 from ptychonyx.runtime.solving.physics.sweep import Problem, State, sweep
 from ptychonyx.runtime.solving.stopping import (
+    FIRST_PASSES,
     HELD_PIXELS,
     HELD_SHARE,
     PATIENCE,
@@ -192,8 +193,9 @@ def passes_until(
 
 
 def test_the_best_number_is_found_with_patience(exact: Exact) -> None:
-    assert PATIENCE == 4
-    assert passes_until(exact) == (4, list(range(1, 9)))  # the first of equals, then four more
+    assert (FIRST_PASSES, PATIENCE) == (6, 4)
+    # the first of equals; four passes of patience are counted from the sixth
+    assert passes_until(exact) == (4, list(range(1, 11)))
 
 
 def test_the_search_ends_where_it_must(exact: Exact) -> None:

@@ -70,7 +70,9 @@ class SolvingOptions:
             raise ValueError(f"`budget_s` is {self.budget_s!r}; give a positive number of seconds.")
         if self.noise not in NOISES:
             raise ValueError(f'`noise` is {self.noise!r}, expected one of: "amplitude", "poisson".')
-        if self.num_modes not in (None, AUTO, *range(1, MAX_MODES + 1)):
+        modes = self.num_modes
+        is_number = _is_whole(modes, 1) and modes in range(1, MAX_MODES + 1)
+        if modes not in (None, AUTO) and not is_number:
             raise ValueError(
                 f'`num_modes` is {self.num_modes!r}; give 1 to {MAX_MODES}, or "auto".'
             )

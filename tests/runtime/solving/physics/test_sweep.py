@@ -40,7 +40,7 @@ def by_the_book(problem: Problem, state: State, seed: int, *, refine_probe: bool
     measured, placement = problem.measured, problem.placement
     side, modes = placement.window_px, state.beam.modes.astype(np.complex128)
     object_ = state.object_ + MOMENTUM * state.last_change.astype(np.complex128)
-    step = 1 / (1 + 0.5 * max(0, state.num_passes + 1 - 5))
+    step = state.step
     order = np.random.default_rng(seed).permutation(len(measured.indexes))
     misfit = counts = 0.0
     for batch in np.array_split(order, min(16, len(order))):
@@ -78,7 +78,8 @@ def wrong_state(exact: Exact, num_passes: int = 0) -> State:
     noise = rng.normal(0, 0.1, (2, *shape)) + 1j * rng.normal(0, 0.1, (2, *shape))
     state = exact.state(exact.object_ * (1 + noise[0]))
     change = (0.2 * noise[1]).astype(np.complex64)
-    return dataclasses.replace(state, last_change=change, num_passes=num_passes)
+    step = 1 / (1 + 0.5 * max(0, num_passes - 4))
+    return dataclasses.replace(state, last_change=change, num_passes=num_passes, step=step)
 
 
 def run(
