@@ -11,11 +11,11 @@ from scipy.ndimage import gaussian_filter
 
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.probes import PROBES
+from ptychonyx.runtime.solving.options import Noise
 from ptychonyx.runtime.solving.physics.exit_waves import (
     LARGEST_POISSON_FACTOR,
     SMALLEST_AMPLITUDE,
     SMALLEST_RATE,
-    Noise,
 )
 from ptychonyx.runtime.solving.physics.measured import read_measured
 from ptychonyx.runtime.solving.physics.placement import place_windows

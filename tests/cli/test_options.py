@@ -26,8 +26,7 @@ from ptychonyx.runtime.reconstruction.recipe import PROBE_SCALES
 from ptychonyx.runtime.reconstruction.settings import INI_KEYS, SOLVING_KEYS
 from ptychonyx.runtime.scan import QUANTITIES
 from ptychonyx.runtime.simulation.scan import OBJECTS, POSITIONS, PROBES
-from ptychonyx.runtime.solving.options import SolvingOptions
-from ptychonyx.runtime.solving.physics.exit_waves import NOISES
+from ptychonyx.runtime.solving.options import NOISES, SolvingOptions
 from ptychonyx.training.backends import BACKENDS
 from ptychonyx.training.config.config import LOSSES
 from ptychonyx.training.distributed.workers import STRATEGIES

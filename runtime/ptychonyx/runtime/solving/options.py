@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from .physics.exit_waves import NOISES, Noise
-
+Noise = Literal["amplitude", "poisson"]
+NOISES: tuple[Noise, ...] = get_args(Noise)
 AUTO = "auto"
 MAX_PASSES = 60
 """Most passes of an automatic stop."""

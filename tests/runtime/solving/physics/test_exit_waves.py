@@ -11,10 +11,10 @@ from solver_oracle import Complex, Exact, Real, amplitude, changes, make_exact, 
 
 from ptychonyx.runtime.forward import predict_counts
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
+from ptychonyx.runtime.solving.options import Noise
 from ptychonyx.runtime.solving.physics.exit_waves import (
     LARGEST_POISSON_FACTOR,
     Change,
-    Noise,
     compare_batch,
     make_beam,
     predict_amplitudes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from ...comparison.region import spread_indexes
 from ...noise import noise_of_amplitudes
-from .exit_waves import Beam, Change, Noise, compare_batch, make_beam, predict_amplitudes
+from ..options import Noise
+from .exit_waves import (
+    Beam,
+    Change,
+    Workspace,
+    compare_batch,
+    make_beam,
+    predict_amplitudes,
+)
 from .measured import Measured
 from .placement import Placement
 
@@ -30,9 +38,9 @@ NOISE_PATTERNS = 64
 DENOMINATOR_FLOOR = 0.5
 """β: weakly lit pixels move as if they had this share of the beam's largest intensity."""
 BATCHES_PER_PASS = 16
-CHUNK = 8
+CHUNK = 16
 """Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
-CHUNKS_AHEAD = 64
+CHUNKS_AT_ONCE = 64
 """Chunks that are computed before they are added: all that a pass holds besides canvas and patterns."""
 
 Complex = NDArray[np.complex64]
@@ -151,10 +159,13 @@ def sweep(
     object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
+    spare: deque[Workspace] = deque()
     step = np.float32(state.step)
     for batch in np.array_split(order, num_batches(len(order))):
         sums = _Sums(problem, beam, with_probe=refine_probe)
-        for chunk, windows, change in _changes(problem, object_, beam, batch, pool, refine_probe):
+        for chunk, windows, change in _changes(
+            problem, object_, beam, batch, pool, spare, refine_probe
+        ):
             sums.add(chunk, windows, change)
             misfit += change.misfit
         counts += float(problem.measured.counts[batch].sum())
@@ -233,12 +244,20 @@ def _changes(
     beam: Beam,
     batch: NDArray[np.int64],
     pool: ThreadPoolExecutor,
+    spare: deque[Workspace],
     with_probe: bool,
 ) -> Iterator[tuple[NDArray[np.int64], Complex, Change]]:
-    """Yield what each chunk of a batch asks for, in order; chunks are computed by the pool."""
+    """Yield what each chunk of a batch asks for, in order; chunks are computed by the pool.
+
+    Workspaces that no thread uses are in `spare`.
+    """
 
     def compare(chunk: NDArray[np.int64]) -> tuple[NDArray[np.int64], Complex, Change]:
         windows = problem.placement.cut(object_, chunk)
+        try:
+            workspace = spare.pop()
+        except IndexError:  # all are in use
+            workspace = Workspace(CHUNK, beam)
         change = compare_batch(
             beam,
             windows,
@@ -247,17 +266,14 @@ def _changes(
             good=problem.measured.good_of(chunk),
             noise=problem.noise,
             with_probe=with_probe,
+            workspace=workspace,
         )
+        spare.append(workspace)
         return chunk, windows, change
 
-    waiting: deque[Future[tuple[NDArray[np.int64], Complex, Change]]] = deque()
-    try:
-        for start in range(0, len(batch), CHUNK):
-            waiting.append(pool.submit(compare, batch[start : start + CHUNK]))
-            if len(waiting) > CHUNKS_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    starts = range(0, len(batch), CHUNK)
+    for first in range(0, len(starts), CHUNKS_AT_ONCE):
+        some = [batch[start : start + CHUNK] for start in starts[first : first + CHUNKS_AT_ONCE]]
+        # all are computed before the first is added: adding at the same time takes longer in all,
+        # since two threads of Python hinder each other
+        yield from list(pool.map(compare, some))

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from ..options import Noise
 from ..part import middle_part
 from ..passes import Passer
-from ..physics.exit_waves import Noise
+from ..physics.fourier import transform_back
 from ..physics.measured import Measured
 from ..physics.placement import Placement
 from ..physics.sweep import Problem, State, start_state
@@ -62,8 +62,8 @@ def defocused(mean_counts: NDArray[np.float64], spread: float) -> Complex:
     rms = np.sqrt((mean_counts * squares).sum() / mean_counts.sum())
     curvature = spread * side / 2 / rms
     far_field = np.sqrt(mean_counts) * np.exp(1j * np.pi * curvature * squares)
-    probe = np.fft.fftshift(fft.ifft2(far_field, norm="ortho"))
-    return probe[None].astype(np.complex64)
+    probe = np.fft.fftshift(transform_back(far_field.astype(np.complex64)))
+    return np.asarray(probe[None], np.complex64)
 
 
 def guess_probe(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..options import Noise
 from ..part import middle_part
 from ..passes import Passer
-from ..physics.exit_waves import Noise, make_beam
+from ..physics.exit_waves import make_beam
 from ..physics.measured import Measured
 from ..physics.placement import Placement
 from ..physics.sweep import Problem, State, start_state
