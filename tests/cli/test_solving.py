@@ -64,9 +64,10 @@ def test_the_number_of_passes_is_found(scan: list[object]) -> None:
     assert "counts that were held back are explained best" in run("reconstruct", *scan)
 
 
-def test_a_budget_below_one_pass_makes_one_and_says_so(scan: list[object]) -> None:
-    text = run("reconstruct", *scan, "--budget", "0.0001s")
-    assert "1 pass, the fewest that can be: the budget of 0.0001 s is spent." in text
+def test_a_budget_below_one_pass_is_refused(scan: list[object]) -> None:
+    text = run("reconstruct", *scan, "--budget", "0.0001s", code=2)
+    assert "The budget of 0.0001 s is below one pass" in text
+    assert not Path(str(scan[-1])).exists()
 
 
 def test_passes_go_on_from_a_product_with_another_probe(scan: list[object], tmp_path: Path) -> None:

@@ -90,10 +90,7 @@ def _of_doubt(product: Product) -> str:
 
 def _of_passes(product: Product) -> list[str]:
     metadata = product.metadata
-    number = int(metadata["passes"])
-    stopped = str(metadata["stopped"])
-    is_least = number == 1 and "budget" in stopped
-    lines = [f"{count_passes(number)}{', the fewest that can be' if is_least else ''}: {stopped}."]
+    lines = [f"{count_passes(int(metadata['passes']))}: {metadata['stopped']}."]
     if "residual" not in metadata:
         return lines
     lines.append(_of_residual(product))

@@ -9,6 +9,10 @@ class ScanError(ValueError):
     """A scan file cannot be read, or what it holds is not a usable scan."""
 
 
+class OverlapError(ScanError):
+    """The beams of a scan hardly overlap, so that nothing ties its patterns together."""
+
+
 class QuantityError(ScanError):
     """The numbers do not tell whether patterns are counts or amplitudes; the user must.
 

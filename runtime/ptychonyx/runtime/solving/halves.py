@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..comparison.align import align, need_skimage
 from ..comparison.region import SMALLEST_BOX_PX, Region, lit_box
 from ..comparison.ring_correlation import correlate_rings, half_bit_period_px
-from ..errors import ScanError
+from ..errors import OverlapError, ScanError
 from ..product import Metadata, Product
 from ..scan import Scan, some_of
 from .options import DEFAULT_SOLVING, SolvingOptions
@@ -113,13 +113,16 @@ def solve_halves(
     )
     halves = []
     for number, indexes in enumerate(split_positions(scan.corners_px), 1):
-        half = solve(
-            some_of(scan, indexes),
-            replace(fixed, seed=options.seed + number),
-            probe=whole.probe,
-            progress=progress,
-            should_stop=should_stop,
-        )
+        try:
+            half = solve(
+                some_of(scan, indexes),
+                replace(fixed, seed=options.seed + number),
+                probe=whole.probe,
+                progress=progress,
+                should_stop=should_stop,
+            )
+        except OverlapError:
+            return _without(whole, "the beams of a half hardly overlap")
         if not half.complete:
             return _without(whole, "the halves were not solved to their end")
         halves.append(half)

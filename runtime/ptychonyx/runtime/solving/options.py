@@ -25,7 +25,8 @@ class SolvingOptions:
         How often to go through the patterns. "auto" finds the number that explains counts best
         which were held back; at most `MAX_PASSES`.
     budget_s : float or None
-        Begin no pass that would end later than this many seconds after the start.
+        Begin no pass that would end later than this many seconds after the start; at least one
+        must fit.
     noise : "amplitude" or "poisson"
         Whether all differences of amplitudes count alike, or those of weak pixels more, as photon
         noise has it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import OverlapError
 from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..product import Product
 from ..scan import Scan
@@ -20,6 +21,9 @@ from .probe.freedom import center_of, with_more_modes, with_power
 from .probe.guess import guess_probe
 from .probe.modes import find_modes
 from .start import fitting_factor, object_of_product, vacuum
+
+SMALLEST_OVERLAP = 1.1
+"""Beams overlap if the power of their sum is at least so many times the sum of their powers."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def set_up(
     measured = read_measured(scan, np.arange(scan.num_patterns))
     placement = place_windows(scan.corners_px, scan.window_px)
     chosen = _choose_probe(scan, measured, placement, options, pool, start=start, given=probe)
+    _check_overlap(placement, chosen.array)
     refines = options.refine_probe or chosen.source == "estimated"
     passer = _passer(chosen.array, pool, refines, options.seed)
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
@@ -132,3 +137,22 @@ def _probes_of(
     if start.metadata.get("probe_refined"):
         return start.probe, None
     return None, None if start.metadata.get("probe_source") == "estimated" else start.probe
+
+
+def _check_overlap(placement: Placement, probe: NDArray[np.complex64]) -> None:
+    """Refuse a scan whose beams hardly overlap: nothing would tie its patterns together.
+
+    With I_j the beam's intensity at pattern j, Σ(Σ_j I_j)² / Σ_j ΣI_j² is 1 without any overlap and
+    about the number of beams at each pixel with much of it.
+    """
+    intensity = make_beam(probe).intensity
+    num = len(placement.whole_px)
+    light = np.zeros(placement.shape, np.float32)
+    placement.add(light, intensity[None], np.arange(num))
+    alone = num * float(np.square(intensity, dtype=np.float64).sum())
+    if float(np.square(light, dtype=np.float64).sum()) < SMALLEST_OVERLAP * alone:
+        raise OverlapError(
+            f"The beams of the {num} patterns hardly overlap, so nothing ties them together; "
+            "ptychography needs steps well below the beam's width. Check the unit of the positions "
+            "and the pixel size, or scan with smaller steps."
+        )

@@ -65,8 +65,9 @@ def solve(
     ------
     ValueError
         If probe or start do not fit the scan.
+        If the budget is over before the first pass is done.
     ScanError
-        If a pattern cannot be used.
+        If a pattern cannot be used, or the patterns do not overlap.
 
     Examples
     --------
@@ -133,6 +134,8 @@ def _run(
         with budget.timing():
             state = passer.step(problem, state, should_stop)
         residuals.append(state.residual)
+        if len(residuals) == 1:
+            budget.check()
         if progress is not None:
             left = budget.passes_left()
             in_all = len(residuals) + int(left) if left < np.inf else most
@@ -146,7 +149,8 @@ class _Budget:
     """Tell how many more passes fit into a budget, if there is one."""
 
     def __init__(self, budget_s: float | None, started_s: float) -> None:
-        self._ends_s = np.inf if budget_s is None else started_s + budget_s
+        self._budget_s = np.inf if budget_s is None else budget_s
+        self._started_s = started_s
         self._pass_s = 0.0
 
     @contextmanager
@@ -156,9 +160,23 @@ class _Budget:
         yield
         self._pass_s = perf_counter() - started_s
 
+    def check(self) -> None:
+        """Refuse a budget that the first pass has overdrawn.
+
+        Raises
+        ------
+        ValueError
+        """
+        spent_s = perf_counter() - self._started_s
+        if spent_s > self._budget_s:
+            raise ValueError(
+                f"The budget of {self._budget_s:g} s is below one pass: the first one ended after "
+                f"{spent_s:.1f} s. Give more time, or a number of passes."
+            )
+
     def passes_left(self) -> float:
         """Return how many passes as the last one fit; infinity without a budget."""
-        return (self._ends_s - perf_counter()) / max(self._pass_s, 1e-9)
+        return (self._started_s + self._budget_s - perf_counter()) / max(self._pass_s, 1e-9)
 
 
 def _begin(problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]) -> State:
