@@ -79,6 +79,13 @@ def count_modes(number: int) -> str:
 
 
 def _of_doubt(product: Product) -> str:
+    left_out = float(product.metadata.get("left_out_unexplained", 0))
+    if left_out > float(product.metadata["unexplained_differences"]):
+        return (
+            f"NOT BELIEVABLE: this probe fits the patterns it has seen, but leaves {100 * left_out:.0f} "
+            "% of what differs between others unexplained (right ones less than 60 %). Start from "
+            "another probe, or from none: without `--probe` one is searched for."
+        )
     share = 100 * float(product.metadata["unexplained_differences"])
     return (
         f"NOT BELIEVABLE: beyond photon noise, {share:.0f} % of what differs between the patterns is "

@@ -24,7 +24,8 @@ DEFAULT_NUM_PATTERNS = 256
 LARGEST_UNEXPLAINED = 0.35
 """Where more of the differences between patterns is left unexplained, object and probe are not
 believed. Right results had at most 0.19 of it, over doses of 5e3 and more, and wrong probes,
-positions and orientations at least 0.45, also where the probe was refined."""
+positions and orientations at least 0.45. A probe that is refined may fit them, too, which
+`solving.left_out` finds out."""
 SMALLEST_DIFFERENCE = 1.3
 """Patterns must differ by this factor more than by photon noise, or nothing can be said."""
 
@@ -61,9 +62,9 @@ class Residual:
 
         None if the patterns hardly differ by more than noise.
         """
-        if not self.of_mean_pattern > SMALLEST_DIFFERENCE * self.of_noise:
-            return None
-        return (self.total - self.of_noise) / (self.of_mean_pattern - self.of_noise)
+        return unexplained_share(
+            self.total, of_noise=self.of_noise, of_mean_pattern=self.of_mean_pattern
+        )
 
     @property
     def metadata(self) -> Metadata:
@@ -76,6 +77,21 @@ class Residual:
             "unexplained_differences": share,
             "believable": share <= LARGEST_UNEXPLAINED,
         }
+
+
+def unexplained_share(total: float, *, of_noise: float, of_mean_pattern: float) -> float | None:
+    """Return the share of the differences between patterns that is left beyond photon noise.
+
+    Parameters are those of `Residual`. None if the patterns hardly differ by more than noise.
+
+    Examples
+    --------
+    >>> unexplained_share(0.01, of_noise=0.005, of_mean_pattern=0.055)
+    0.1
+    """
+    if not of_mean_pattern > SMALLEST_DIFFERENCE * of_noise:
+        return None
+    return (total - of_noise) / (of_mean_pattern - of_noise)
 
 
 def measure_residual(

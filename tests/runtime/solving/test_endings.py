@@ -72,10 +72,20 @@ def test_a_budget_that_is_not_spent_changes_nothing(scan: Scan) -> None:
     assert ample.metadata["stopped"] == plain.metadata["stopped"] == "the passes asked for are done"
 
 
+def dimmed(scan: Scan) -> Scan:
+    """Return a thousandth of the photons."""
+    counts = scan.patterns[:].astype(int)
+    return dataclasses.replace(scan, patterns=np.random.default_rng(0).binomial(counts, 1e-3))
+
+
+def test_light_enough_needs_no_trial(scan: Scan) -> None:
+    product = solve(scan)
+    assert product.metadata["passes"] == MAX_PASSES
+    assert "photon noise is too small" in str(product.metadata["stopped"])
+
+
 def test_the_automatic_number_is_found_by_trial_and_said(scan: Scan) -> None:
-    dim = dataclasses.replace(
-        scan, patterns=np.random.default_rng(0).binomial(scan.patterns[:].astype(int), 1e-3)
-    )
+    dim = dimmed(scan)
     reports: list[Report] = []
     product = solve(dim, progress=lambda *report: reports.append(report))
     trial = [report for report in reports if report[0] == 0]
@@ -126,7 +136,7 @@ def as_product(scan: Scan) -> Product:
 def test_a_stop_in_the_trial_ends_everything(scan: Scan) -> None:
     reports: list[Report] = []
     product = solve(
-        scan,
+        dimmed(scan),
         progress=lambda *report: reports.append(report),
         should_stop=lambda: len(reports) >= 2,
     )

@@ -13,6 +13,7 @@ from ..product import Metadata, Product
 from ..residual import measure_residual
 from ..scan import Scan
 from ..stitching.patches import Canvas, canvas_for
+from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
 from .physics.placement import Placement
 from .physics.sweep import State
@@ -64,6 +65,11 @@ def make_product(
             coverage=coverage,
             num_patterns=options.residual_patterns,
         )
+    left_out = None
+    if residual is not None and setting.passer.refine_probe:
+        left_out = unexplained_of_left_out(
+            setting.measured, placement, modes, setting.passer, noise=options.noise
+        )
     indexes = scan.position_indexes
     return Product(
         object_=object_,
@@ -84,6 +90,7 @@ def make_product(
         num_patterns_used=scan.num_patterns,
         metadata=_describe(options, setting, ending)
         | ({} if residual is None else residual.metadata)
+        | _describe_left_out(left_out)
         | {"total_s": perf_counter() - started_s},
     )
 
@@ -114,3 +121,11 @@ def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Meta
         "probe_refined": setting.passer.refine_probe,
         "probe_modes": len(setting.probe.array),
     }
+
+
+def _describe_left_out(share: float | None) -> Metadata:
+    """Return the share, and a verdict only where it is a bad one."""
+    if share is None:
+        return {}
+    known: Metadata = {"left_out_unexplained": share}
+    return known if share <= LARGEST_UNEXPLAINED else known | {"believable": False}

@@ -20,7 +20,7 @@ from .passes import Passer
 from .physics.sweep import Problem, State, first_step_of, start_state
 from .result import Ending, make_product
 from .setup import Setting, set_up
-from .stopping import TRIAL_PATTERNS, best_number, hold_back
+from .stopping import CLEAR_SHARE, TRIAL_PATTERNS, best_number, hold_back
 
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
@@ -82,7 +82,7 @@ def solve(
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
         ending = _run(setting, options, started_s, progress, should_stop or _never)
-    return make_product(scan, options, setting, ending, started_s)
+        return make_product(scan, options, setting, ending, started_s)
 
 
 def _never() -> bool:
@@ -196,6 +196,8 @@ def _most_passes(
         return int(options.passes), "the passes asked for are done"
     if options.budget_s is not None:
         return None, ""
+    if state.first_step >= CLEAR_SHARE:
+        return MAX_PASSES, "photon noise is too small to be fitted, so all passes were made"
     part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
     trial = Problem(*part, problem.noise)
     state = _begin(trial, state.object_[rows, columns], state.beam.modes)
@@ -212,4 +214,4 @@ def _most_passes(
         progress=report,
         should_stop=should_stop,
     )
-    return number, f"after {number} passes, counts that were held back are explained best"
+    return number, f"after {number} passes, counts that were held back bear no more"

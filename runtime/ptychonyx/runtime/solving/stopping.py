@@ -19,10 +19,17 @@ from .physics.sweep import CHUNK, Problem, State
 
 HELD_SHARE = 0.1
 HELD_PIXELS = 0.05
+CLEARLY_WORSE = 2.0
+"""A pass is clearly worse than the best one if its deviance is higher by more than so many standard
+errors, estimated from how the difference scatters over the patterns."""
+HOPELESS = 4.0
 PATIENCE = 4
-"""Passes without a better value until the trial ends, counted from `FIRST_PASSES` on: before, values
-still waver with the noise of the last batches."""
+"""The trial ends when so many passes in a row were worse by more than `HOPELESS` standard errors,
+counted from `FIRST_PASSES` on."""
 FIRST_PASSES = 6
+CLEAR_SHARE = 0.9
+"""Where at least this share of the misfit of the start is no photon noise, noise is not fitted within
+any number of passes that is made, and no trial is needed."""
 SMALLEST_RATE = 1e-3
 TRIAL_PATTERNS = 1024
 """Largest number of patterns of a trial; a larger scan is judged by its middle."""
@@ -56,12 +63,16 @@ class HeldBack:
 
     def deviance(self, state: State) -> float:
         """Return the Poisson deviance of the held-back counts, up to a constant; smaller is better."""
-        return sum(
-            self._of_chunk(state, slice(start, start + CHUNK))
-            for start in range(0, len(self.indexes), CHUNK)
+        return float(self.deviances(state).sum())
+
+    def deviances(self, state: State) -> NDArray[np.float64]:
+        """Return the part of each tested pattern in the deviance, shape (k,)."""
+        starts = range(0, len(self.indexes), CHUNK)
+        return np.concatenate(
+            [self._of_chunk(state, slice(start, start + CHUNK)) for start in starts]
         )
 
-    def _of_chunk(self, state: State, part: slice) -> float:
+    def _of_chunk(self, state: State, part: slice) -> NDArray[np.float64]:
         placement, chosen = self.problem.placement, self.indexes[part]
         windows = placement.cut(state.object_, chosen)
         amplitudes = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
@@ -69,7 +80,7 @@ class HeldBack:
         terms = rate - self.held[part] * np.log(rate)
         if self.tested is not None:
             terms *= self.tested[part] if self.tested.ndim == 3 else self.tested
-        return float(terms.sum(dtype=np.float64))
+        return np.asarray(terms.sum(axis=(1, 2), dtype=np.float64))
 
 
 def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
@@ -109,7 +120,11 @@ def best_number(
     progress: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> int:
-    """Return after how many passes the held-back counts are explained best, at least 1.
+    """Return how many passes the held-back counts bear, at least 1.
+
+    It is the last pass that is not clearly worse than the best one. Steps shrink from pass to pass, so
+    going on costs little where the counts do not object, and the object still gets better at pixels
+    that few photons have lit.
 
     Parameters
     ----------
@@ -124,13 +139,22 @@ def best_number(
     should_stop : callable
         Asked after each pass.
     """
-    best, best_deviance = 1, float("inf")
+    deviances: list[NDArray[np.float64]] = []
+    num_hopeless = 0
     for number in range(1, max_passes + 1):
         state = step(held_back.problem, state)
-        deviance = held_back.deviance(state)
+        deviances.append(held_back.deviances(state))
         progress(number, state.residual)
-        if deviance < best_deviance:
-            best, best_deviance = number, deviance
-        if number - max(best, FIRST_PASSES) >= PATIENCE or should_stop():
+        is_hopeless = _standard_errors(deviances)[-1] > HOPELESS and number > FIRST_PASSES
+        num_hopeless = num_hopeless + 1 if is_hopeless else 0
+        if num_hopeless >= PATIENCE or should_stop():
             break
-    return best
+    return int(np.flatnonzero(_standard_errors(deviances) <= CLEARLY_WORSE).max()) + 1
+
+
+def _standard_errors(deviances: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return by how many standard errors each pass is worse than the best one."""
+    of_passes = np.array(deviances)
+    worse = of_passes - of_passes[of_passes.sum(axis=1).argmin()]
+    scatter = worse.std(axis=1) * np.sqrt(worse.shape[1])
+    return np.asarray(worse.sum(axis=1) / np.maximum(scatter, 1e-12))
