@@ -53,9 +53,25 @@ def describe_outcome(
         lines.append(_of_residual(product))
     if product.metadata["probe_source"] == "estimated":
         lines.append(_of_estimated_probe(product))
+    lines += _of_halves(product)
     if product.metadata.get("believable") is False:
         lines.append(_of_doubt(product))
     return lines
+
+
+def _of_halves(product: Product) -> list[str]:
+    metadata = product.metadata
+    if "resolution_missing" in metadata:
+        return [f"No resolution could be told: {metadata['resolution_missing']}."]
+    if "resolution_px" not in metadata:
+        return []
+    nanometers = (
+        f" = {float(metadata['resolution_nm']):.3g} nm" if "resolution_nm" in metadata else ""
+    )
+    return [
+        f"Two halves of the patterns agree down to a period of {float(metadata['resolution_px']):.2f} "
+        f"px{nanometers} (half-bit threshold of their Fourier ring correlation)."
+    ]
 
 
 def _of_estimated_probe(product: Product) -> str:

@@ -33,8 +33,8 @@ class SolvingOptions:
     refine_probe : bool
         Whether the probe is corrected, too.
     num_modes : int, "auto" or None
-        Incoherent modes of the probe; "auto": as many as help; None: as many as the probe has, or
-        "auto" where there is none.
+        Incoherent modes of the probe; "auto": as many as help, which refines the probe; None: as
+        many as the probe has, or "auto" where there is none.
     keep_probe_scale : bool
         Whether a probe that carries more power than the patterns, within bounds, is taken as it is,
         so that the object absorbs the rest. Else its power is fitted to the counts.
