@@ -68,7 +68,7 @@ def set_up(
     measured = read_measured(scan, np.arange(scan.num_patterns))
     placement = place_windows(scan.corners_px, scan.window_px)
     chosen = _choose_probe(scan, measured, placement, options, pool, start=start, given=probe)
-    refines = AUTO == options.num_modes or options.refine_probe or chosen.source == "estimated"
+    refines = options.num_modes == AUTO or options.refine_probe or chosen.source == "estimated"
     # how wide a beam is that is yet to be refined cannot be told, only that it is within its window
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
     passer = _passer(chosen.array, pool, refines, options.seed)
