@@ -52,13 +52,12 @@ def test_a_scan_without_a_probe_is_solved(probe_name: str) -> None:
     assert compared.phase_pearson > 0.9
 
 
-def test_a_second_mode_is_added_where_it_helps() -> None:
-    automatic = SolvingOptions(passes=2, num_modes="auto")
-    of_two = solve(simulated(num_modes=2), automatic, probe=simulated(num_modes=1).probe)
-    of_one = solve(simulated(num_modes=1), automatic)
-    assert int(of_two.metadata["probe_modes"]) > 1
-    assert of_one.metadata["probe_modes"] == 1
-    assert of_two.metadata["probe_refined"]
+@pytest.mark.parametrize("num_modes", [1, 2])
+def test_a_probe_gets_the_modes_that_it_has(num_modes: int) -> None:
+    scan, one = simulated(num_modes=num_modes), simulated(num_modes=1)
+    product = solve(scan, SolvingOptions(passes=2, num_modes="auto"), probe=one.probe)
+    assert product.metadata["probe_modes"] == num_modes
+    assert product.metadata["probe_refined"]
 
 
 def test_a_guess_has_the_power_of_the_mean_pattern_at_every_defocus() -> None:

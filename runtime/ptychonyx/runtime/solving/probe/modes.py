@@ -18,8 +18,8 @@ from .freedom import with_more_modes, with_power
 
 MODES_PATTERNS = 256
 MOST_MODES = 5
-NUM_FIRST_PASSES = 6
-NUM_PASSES = 4
+NUM_FIRST_PASSES = 10
+NUM_PASSES = 5
 """Passes after which one more mode is compared with as many passes without it."""
 SMALLEST_GAIN = 0.03
 """A mode is kept if the residual falls by at least this share of itself."""
