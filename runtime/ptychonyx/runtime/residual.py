@@ -86,7 +86,7 @@ def unexplained_share(total: float, *, of_noise: float, of_mean_pattern: float) 
 
     Examples
     --------
-    >>> unexplained_share(0.01, of_noise=0.005, of_mean_pattern=0.055)
+    >>> round(unexplained_share(0.01, of_noise=0.005, of_mean_pattern=0.055), 3)
     0.1
     """
     if not of_mean_pattern > SMALLEST_DIFFERENCE * of_noise:
