@@ -82,7 +82,7 @@ def reconstruct(
             probe=given_probe,
             solver=_solver(halves),
             progress=lambda done, _: show(done),
-            pass_progress=show_passes(show, recipe, has_model=network is not None),
+            pass_progress=show_passes(show),
             should_stop=lambda: bool(stopped),
         )
         save_product(product, output)

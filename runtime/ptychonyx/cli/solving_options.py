@@ -12,7 +12,7 @@ from . import words
 from .terminal import Show
 
 if TYPE_CHECKING:
-    from ptychonyx.runtime.reconstruction.recipe import Recipe
+    pass
 
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Unit of a budget -> its seconds."""
@@ -168,20 +168,15 @@ passes after the network, or leave out the model.
         )
 
 
-def show_passes(
-    show: Show, recipe: Recipe, *, has_model: bool
-) -> Callable[[int, int, float], None]:
+def show_passes(show: Show) -> Callable[[int, int, float], None]:
     """Return a progress of passes that is drawn with the residual as it falls."""
-    options = recipe.refining if has_model else recipe.solving
-    is_open = options.passes == "auto" and options.budget_s is not None
 
     def report(done: int, num: int, residual: float) -> None:
         unexplained = f"{100 * residual:.2f} % unexplained"
         if done == 0:
             show(0, title=f"Looking how many passes it bears: {num}, {unexplained}")
         else:
-            title = f"Pass {done}, {unexplained}"
-            show(0 if is_open else done, total=None if is_open else num, title=title)
+            show(done, total=num, title=f"Pass {done}, {unexplained}")
 
     return report
 

@@ -64,6 +64,17 @@ def test_a_budget_below_one_pass_is_refused(scan: Scan, passes: int | str) -> No
         solve(scan, SolvingOptions(passes=passes, budget_s=1e-9))
 
 
+def test_an_ample_budget_makes_all_passes(scan: Scan) -> None:
+    reports: list[Report] = []
+    product = solve(
+        scan,
+        SolvingOptions(budget_s=1e6),
+        progress=lambda *report: reports.append(report),
+    )
+    assert product.metadata["stopped"] == "all passes were made within the budget"
+    assert [report[:2] for report in reports] == [(n, MAX_PASSES) for n in range(1, MAX_PASSES + 1)]
+
+
 def test_a_budget_that_is_not_spent_changes_nothing(scan: Scan) -> None:
     plain, ample = (
         solve(scan, SolvingOptions(passes=3, budget_s=budget_s)) for budget_s in (None, 1e6)

@@ -127,21 +127,20 @@ def _run(
     most, why = _most_passes(problem, state, passer, options, progress, should_stop)
     budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
-    while most is None or len(residuals) < most:
+    while len(residuals) < most:
         if residuals and budget.passes_left() < 1:
             why = f"the budget of {options.budget_s:g} s is spent"
             break
         with budget.timing():
             state = passer.step(problem, state, should_stop)
         residuals.append(state.residual)
-        if len(residuals) == 1:
-            budget.check()
         if progress is not None:
-            left = budget.passes_left()
-            in_all = len(residuals) + int(left) if left < np.inf else most
-            progress(len(residuals), min(in_all or 0, most or in_all or 0), state.residual)
+            in_all = int(min(most, len(residuals) + budget.passes_left()))
+            progress(len(residuals), max(in_all, len(residuals)), state.residual)
         if should_stop():
             return Ending(state, tuple(residuals), "it was interrupted", is_complete=False)
+        if len(residuals) == 1:
+            budget.check()
     return Ending(state, tuple(residuals), why, is_complete=True)
 
 
@@ -190,12 +189,12 @@ def _most_passes(
     options: SolvingOptions,
     progress: Progress | None,
     should_stop: Callable[[], bool],
-) -> tuple[int | None, str]:
-    """Return how many passes to make, or None if only the budget tells, and why."""
+) -> tuple[int, str]:
+    """Return how many passes to make at most, and why."""
     if options.passes != AUTO:
         return int(options.passes), "the passes asked for are done"
     if options.budget_s is not None:
-        return None, ""
+        return MAX_PASSES, "all passes were made within the budget"
     if state.first_step >= CLEAR_SHARE:
         return MAX_PASSES, "photon noise is too small to be fitted, so all passes were made"
     part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
