@@ -15,7 +15,7 @@ from ..scan import Scan
 from ..stitching.patches import Canvas, canvas_for
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
-from .physics.placement import Placement
+from .physics.placement import Placement, common_slices
 from .physics.sweep import State
 from .setup import Setting
 
@@ -98,13 +98,8 @@ def make_product(
 def _on_canvas(image: NDArray[Any], placement: Placement, canvas: Canvas) -> NDArray[Any]:
     """Return the part of an image that lies on a canvas; beyond the image there is 0."""
     whole = np.zeros(canvas.shape, image.dtype)
-    offset = np.array(placement.corner_px) - np.array(canvas.corner_px)
-    low = np.maximum(offset, 0)
-    high = np.minimum(offset + image.shape, canvas.shape)
-    if (high > low).all():
-        (top, left), (bottom, right) = low, high
-        (y, x), (y1, x1) = low - offset, high - offset
-        whole[top:bottom, left:right] = image[y:y1, x:x1]
+    there, here = common_slices(canvas.corner_px, canvas.shape, placement.corner_px, image.shape)
+    whole[there] = image[here]
     return whole
 
 

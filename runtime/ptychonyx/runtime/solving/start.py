@@ -9,7 +9,7 @@ from ..comparison.region import spread_indexes
 from ..product import Product
 from .physics.exit_waves import make_beam, predict_amplitudes
 from .physics.measured import Measured
-from .physics.placement import Placement
+from .physics.placement import Placement, common_slices
 
 FITTED_PATTERNS = 64
 """Patterns that decide the one factor of a given object."""
@@ -33,14 +33,10 @@ def object_of_product(
     """Lay the object of a product on the canvas; where it knows nothing, `elsewhere` stays."""
     object_ = elsewhere.copy()
     known = product.object_ != 0 if product.coverage is None else product.coverage > 0
-    offset = np.array(product.object_corner_px) - np.array(placement.corner_px)
-    low = np.maximum(offset, 0)
-    high = np.minimum(offset + product.object_.shape, placement.shape)
-    if (high <= low).any():
-        return object_
-    (top, left), (bottom, right) = low, high
-    (y, x), (y1, x1) = low - offset, high - offset
-    np.copyto(object_[top:bottom, left:right], product.object_[y:y1, x:x1], where=known[y:y1, x:x1])
+    there, here = common_slices(
+        placement.corner_px, placement.shape, product.object_corner_px, product.object_.shape
+    )
+    np.copyto(object_[there], product.object_[here], where=known[here])
     return object_
 
 

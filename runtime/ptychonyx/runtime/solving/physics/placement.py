@@ -80,3 +80,32 @@ def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
     height, width = (whole_px.max(axis=0) - low + window_px).tolist()
     top, left = low.tolist()
     return Placement((height, width), (top, left), whole_px - low, corners_px - whole_px, window_px)
+
+
+Slices = tuple[slice, slice]
+
+
+def common_slices(
+    corner_px: tuple[int, int],
+    shape: tuple[int, ...],
+    other_corner_px: tuple[int, int],
+    other_shape: tuple[int, ...],
+) -> tuple[Slices, Slices]:
+    """Return where two images of one frame show the same pixels, as slices of either.
+
+    Slices are empty where the images have no pixel in common.
+
+    Examples
+    --------
+    >>> common_slices((0, 0), (4, 4), (2, -1), (3, 3))
+    ((slice(2, 4, None), slice(0, 2, None)), (slice(0, 2, None), slice(1, 3, None)))
+    """
+    corner, other = np.array(corner_px), np.array(other_corner_px)
+    low = np.maximum(corner, other)
+    high = np.maximum(low, np.minimum(corner + shape, other + other_shape))
+
+    def slices(start: NDArray[np.int64]) -> Slices:
+        (top, left), (bottom, right) = (low - start).tolist(), (high - start).tolist()
+        return slice(top, bottom), slice(left, right)
+
+    return slices(corner), slices(other)
