@@ -61,7 +61,7 @@ def test_a_scan_is_solved_inspected_and_compared(scan: list[object], tmp_path: P
 
 def test_the_number_of_passes_is_found(scan: list[object]) -> None:
     text = run("reconstruct", *scan)
-    assert "counts that were held back bear no more" in text or "all passes were made" in text
+    assert "pixels that were held back bear no more" in text or "all passes were made" in text
 
 
 def test_a_budget_below_one_pass_is_refused(scan: list[object]) -> None:

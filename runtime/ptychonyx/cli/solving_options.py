@@ -31,7 +31,7 @@ def solving_options(
     passes: Annotated[
         str | None,
         typer.Option(
-            help="Passes over the scan; auto: as many as counts that are held back bear.",
+            help="Passes over the scan; auto: as many as pixels that are held back bear.",
             show_default="auto",
         ),
     ] = None,

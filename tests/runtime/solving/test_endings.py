@@ -107,7 +107,7 @@ def test_the_automatic_number_is_found_by_trial_and_said(scan: Scan) -> None:
         (done, number) for done in range(1, number + 1)
     ]
     assert product.metadata["passes"] == number
-    assert str(product.metadata["stopped"]).startswith(f"after {number} passes, counts that were")
+    assert str(product.metadata["stopped"]).startswith(f"after {number} passes, pixels that were")
     same = solve(dim, SolvingOptions(passes=number))
     np.testing.assert_array_equal(same.object_, product.object_)  # it runs on all counts
 

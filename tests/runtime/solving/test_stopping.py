@@ -1,20 +1,19 @@
-"""Counts that are held back are no one's but the judge's, and tell the truth from vacuum."""
+"""Pixels that are held back are no one's but the judge's, and tell the truth from vacuum."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from solver_oracle import Exact, amplitude, make_exact, with_noise
 
+from ptychonyx.runtime.solving.options import Noise
 from ptychonyx.runtime.solving.physics.sweep import Problem, State, sweep
 from ptychonyx.runtime.solving.stopping import (
     FIRST_PASSES,
     HELD_PIXELS,
-    HELD_SHARE,
     PATIENCE,
     SMALLEST_RATE,
     TESTED_PATTERNS,
@@ -30,17 +29,6 @@ def counted() -> Exact:
     return with_noise(make_exact(30, counts=2e4))
 
 
-def as_roots(exact: Exact) -> Exact:
-    """Return the same counts, stored as amplitudes."""
-    roots = np.sqrt(exact.scan.patterns[:]).astype(np.float32)
-    return with_patterns(exact, roots)
-
-
-def with_patterns(exact: Exact, amplitudes: np.ndarray) -> Exact:
-    scan = dataclasses.replace(exact.scan, patterns=amplitudes, quantity="amplitude")
-    return dataclasses.replace(exact, scan=scan)
-
-
 def with_bad(exact: Exact) -> Exact:
     scan = dataclasses.replace(exact.scan, bad_pixels=bad_pixels())
     return dataclasses.replace(exact, scan=scan)
@@ -52,42 +40,31 @@ def bad_pixels() -> np.ndarray:
     return mask
 
 
-def hold(exact: Exact, seed: int = 0) -> HeldBack:
-    return hold_back(exact.problem(), np.random.default_rng(seed))
+def hold(exact: Exact, seed: int = 0, noise: Noise = "amplitude") -> HeldBack:
+    problem = dataclasses.replace(exact.problem(), noise=noise)
+    return hold_back(problem, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("change", [lambda exact: exact, as_roots])
-def test_every_photon_is_either_fitted_or_held_back(
-    counted: Exact, change: Callable[[Exact], Exact]
-) -> None:
-    held_back = hold(change(counted))
-    counts = np.fft.ifftshift(counted.scan.patterns[:], axes=(1, 2))
-    fitted = np.square(held_back.problem.measured.kept)
-    np.testing.assert_array_equal(held_back.indexes, np.arange(30))
-    np.testing.assert_allclose(held_back.held + fitted, counts, rtol=1e-5)
-    np.testing.assert_array_equal(held_back.held, np.rint(held_back.held))
-    share = float(held_back.held.sum()) / counts.sum()
-    assert share == pytest.approx(HELD_SHARE, rel=0.01)
-    assert held_back.ratio == pytest.approx(share / (1 - share), rel=0.02)
-    totals = held_back.problem.measured.counts
-    np.testing.assert_allclose(totals, fitted.sum(axis=(1, 2)), rtol=1e-5)
-    assert held_back.problem.measured.fitted is None
-
-
-def test_the_same_seed_holds_the_same_photons_back(counted: Exact) -> None:
-    np.testing.assert_array_equal(hold(counted).held, hold(counted).held)
-    assert not np.array_equal(hold(counted).held, hold(counted, seed=1).held)
-
-
-def test_pixels_are_held_back_where_amplitudes_tell_no_photons(exact: Exact) -> None:
+def test_a_twentieth_of_the_pixels_is_held_back(exact: Exact) -> None:
     held_back, problem = hold(exact), exact.problem()
     fitted = held_back.problem.measured.fitted
     assert fitted is not None
-    assert held_back.ratio == 1
     assert fitted.mean() == pytest.approx(1 - HELD_PIXELS, abs=0.003)
-    np.testing.assert_array_equal(held_back.tested, ~fitted[held_back.indexes])
+    np.testing.assert_array_equal(held_back.indexes, np.arange(len(fitted)))
+    np.testing.assert_array_equal(held_back.tested, ~fitted)
     np.testing.assert_array_equal(held_back.problem.measured.kept, problem.measured.kept)
-    np.testing.assert_array_equal(held_back.held, np.square(problem.measured.kept))
+    np.testing.assert_array_equal(held_back.amplitudes, problem.measured.kept)
+
+
+def test_bad_pixels_are_not_tested(exact: Exact) -> None:
+    tested = hold(with_bad(exact)).tested
+    assert tested.any()
+    assert not tested[:, np.fft.ifftshift(bad_pixels())].any()
+
+
+def test_the_same_seed_holds_the_same_pixels_back(exact: Exact) -> None:
+    np.testing.assert_array_equal(hold(exact).tested, hold(exact).tested)
+    assert not np.array_equal(hold(exact).tested, hold(exact, seed=1).tested)
 
 
 def test_held_back_pixels_do_not_reach_the_passes(exact: Exact, pool: ThreadPoolExecutor) -> None:
@@ -104,41 +81,40 @@ def test_held_back_pixels_do_not_reach_the_passes(exact: Exact, pool: ThreadPool
     np.testing.assert_array_equal(objects[0], objects[1])
 
 
-@pytest.mark.parametrize("is_counts", [True, False])
+@pytest.mark.parametrize("noise", ["amplitude", "poisson"])
 @pytest.mark.parametrize("has_bad", [True, False])
-def test_the_deviance_is_that_of_poisson_counts(
-    counted: Exact, exact: Exact, is_counts: bool, has_bad: bool
-) -> None:
-    plain = counted if is_counts else exact
-    held_back = hold(with_bad(plain) if has_bad else plain)
-    state, placement = plain.state(1.1 * plain.object_), held_back.problem.placement
+def test_the_loss_is_that_of_the_passes(counted: Exact, noise: Noise, has_bad: bool) -> None:
+    exact = with_bad(counted) if has_bad else counted
+    held_back = hold(exact, noise=noise)
+    state, placement = exact.state(1.1 * exact.object_), held_back.problem.placement
+    fitted = held_back.problem.measured.fitted
+    assert fitted is not None
+    counts = np.fft.ifftshift(counted.scan.patterns[:], axes=(1, 2)).astype(np.float64)
     expected = 0.0
-    for index, held in zip(held_back.indexes, held_back.held.astype(np.float64), strict=True):
+    for index in held_back.indexes:
         y, x = placement.whole_px[index]
-        window = 1.1 * plain.object_[y : y + 32, x : x + 32]
-        rate = amplitude(window, plain.modes, placement.fractions_px[index]) ** 2
-        rate = rate * (1 / 9 if is_counts else 1) + SMALLEST_RATE
-        is_tested = np.ones((32, 32), np.bool_)
+        window = 1.1 * exact.object_[y : y + 32, x : x + 32]
+        predicted = amplitude(window, exact.modes, placement.fractions_px[index])
+        if noise == "poisson":
+            rate = predicted**2 + SMALLEST_RATE
+            terms = rate - counts[index] * np.log(rate)
+        else:
+            terms = (predicted - np.sqrt(counts[index])) ** 2
+        is_tested = ~fitted[index]
         if has_bad:
             is_tested &= ~np.fft.ifftshift(bad_pixels())
-        if not is_counts:
-            fitted = held_back.problem.measured.fitted
-            assert fitted is not None
-            is_tested &= ~fitted[index]
-        expected += float(np.sum((rate - held * np.log(rate))[is_tested]))
-    assert held_back.deviance(state) == pytest.approx(expected, rel=1e-5)
+        expected += float(np.sum(terms[is_tested]))
+    assert held_back.loss(state) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("is_counts", [True, False])
-def test_the_truth_explains_held_back_counts_better_than_anything_near(
-    counted: Exact, exact: Exact, is_counts: bool
+@pytest.mark.parametrize("noise", ["amplitude", "poisson"])
+def test_the_truth_explains_held_back_pixels_better_than_anything_near(
+    counted: Exact, noise: Noise
 ) -> None:
-    plain = counted if is_counts else exact
-    held_back = hold(plain)
-    share = 1 - HELD_SHARE if is_counts else 1.0  # the passes fit what is left of the counts
-    right = plain.object_ * share**0.5
+    held_back = hold(counted, noise=noise)
+    right = counted.object_
     rng = np.random.default_rng(0)
-    truth = held_back.deviance(plain.state(right))
+    truth = held_back.loss(counted.state(right))
     wrong = {
         "vacuum": np.ones_like(right),
         "dim": 0.95 * right,
@@ -147,24 +123,24 @@ def test_the_truth_explains_held_back_counts_better_than_anything_near(
         "elsewhere": np.roll(right, 1, axis=0),
     }
     for name, object_ in wrong.items():
-        assert held_back.deviance(plain.state(object_)) > truth, name
+        assert held_back.loss(counted.state(object_)) > truth, name
 
 
 def test_no_more_patterns_are_tested_than_needed() -> None:
     exact = make_exact(TESTED_PATTERNS + 60, side=16)
     held_back = hold(exact)
-    assert len(held_back.indexes) == len(held_back.held) == TESTED_PATTERNS
+    assert len(held_back.indexes) == len(held_back.tested) == TESTED_PATTERNS
     assert held_back.indexes[[0, -1]].tolist() == [0, TESTED_PATTERNS + 59]
     assert len(held_back.problem.measured.kept) == TESTED_PATTERNS + 60
 
 
 @dataclasses.dataclass(frozen=True)
 class Scripted(HeldBack):
-    """Deviances by the number of passes; those of odd ones scatter over the two patterns."""
+    """Losses by the number of passes; those of odd ones scatter over the two patterns."""
 
     scatter: float
 
-    def deviances(self, state: State) -> np.ndarray:
+    def losses(self, state: State) -> np.ndarray:
         away = self.scatter * (state.num_passes % 2)
         return script(state.num_passes) / 2 + np.array([away, -away])
 
@@ -184,7 +160,7 @@ def passes_until(
         return dataclasses.replace(state, num_passes=state.num_passes + 1)
 
     plain = hold(exact)
-    trial = Scripted(plain.problem, plain.indexes, plain.held, plain.ratio, plain.tested, scatter)
+    trial = Scripted(plain.problem, plain.indexes, plain.amplitudes, plain.tested, scatter)
     number = best_number(
         trial,
         exact.state(),
@@ -221,10 +197,10 @@ def test_noise_ends_the_passes_and_light_lets_them_go_on(pool: ThreadPoolExecuto
 
     numbers = []
     for counts in (300, 1e6):
-        exact = with_noise(make_exact(36, counts=counts))
+        exact = with_noise(make_exact(144, counts=counts))
         start = exact.state(np.ones_like(exact.object_))
         number = best_number(
-            hold(exact),
+            hold(exact, noise="poisson"),
             start,
             step,
             max_passes=15,

@@ -22,7 +22,7 @@ class SolvingOptions:
     Attributes
     ----------
     passes : int or "auto"
-        How often to go through the patterns. "auto" makes as many as counts bear that are held
+        How often to go through the patterns. "auto" makes as many as pixels bear that are held
         back, at most `MAX_PASSES`; with a budget it makes these, or as many as the budget allows.
     budget_s : float or None
         Begin no pass that would end later than this many seconds after the start; at least one

@@ -213,4 +213,4 @@ def _most_passes(
         progress=report,
         should_stop=should_stop,
     )
-    return number, f"after {number} passes, counts that were held back bear no more"
+    return number, f"after {number} passes, pixels that were held back bear no more"

@@ -13,13 +13,13 @@ from ..physics.measured import Measured
 from ..physics.placement import Placement
 from ..physics.sweep import Problem, State, start_state
 from ..start import vacuum
-from ..stopping import HeldBack, hold_back
+from ..stopping import CLEARLY_WORSE, HeldBack, hold_back, standard_errors
 from .freedom import with_more_modes, with_power
 
 MODES_PATTERNS = 256
 MOST_MODES = 5
 NUM_FIRST_PASSES = 10
-NUM_PASSES = 5
+NUM_PASSES = 8
 """Passes after which one more mode is compared with as many passes without it."""
 SMALLEST_GAIN = 0.03
 """A mode is kept if the residual falls by at least this share of itself."""
@@ -32,8 +32,8 @@ def find_modes(
 ) -> Complex:
     """Return a probe with as many modes as help, refined on a part of the scan.
 
-    A further mode is kept if, after the same number of passes, the counts that were held back are
-    explained better with it than without it, and those that were fitted clearly better.
+    A further mode is kept if, after the same number of passes, the pixels that were held back are
+    clearly better explained with it than without it, and so are those that were fitted.
 
     Parameters
     ----------
@@ -65,8 +65,9 @@ def find_modes(
             state.residual,
         )
         without, with_it = (_passed(held_back, each, passer, NUM_PASSES) for each in (state, added))
+        worse, _ = standard_errors([held_back.losses(each) for each in (without, with_it)])
         is_clear = with_it.residual < (1 - SMALLEST_GAIN) * without.residual
-        if not is_clear or held_back.deviance(with_it) >= held_back.deviance(without):
+        if not is_clear or worse <= CLEARLY_WORSE:
             return without.beam.modes
         state = with_it
     return state.beam.modes
