@@ -121,7 +121,7 @@ def loss_and_gradients(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Return the loss of one batch and its gradient for every parameter, by neutral name."""
     module = backend(name, "module").TrainingModule(network, config, samples.constants)
-    parameters = backend(name, "network").named_parameters(network)
+    parameters = backend(name, "layers").named_parameters(network)
     parameters |= backend(name, "probe").probe_parameters(module.probe)
     dtype = next(iter(parameters.values())).dtype
     batch = backend(name, "module").to_tensors(samples.batch(groups), dtype)
@@ -138,7 +138,7 @@ def gradients_tensorflow(module: Any, batch: Any, parameters: dict[str, Any]) ->
         key: tf.convert_to_tensor(gradient).numpy()
         for key, gradient in tape.gradient(value, parameters).items()
     }
-    to_neutral = backend("tensorflow", "network").to_neutral
+    to_neutral = backend("tensorflow", "layers").to_neutral
     return float(value), {
         key: array if key.startswith("probe.") else to_neutral(array)
         for key, array in gradients.items()

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .backprojection import OBJECT, SPECTRUM
 from .layers import (
     Activation,
     Border,
     Channels,
     Concatenation,
     Convolution,
+    LayeredArchitecture,
     Layers,
     MaxPool,
     Pad,
@@ -33,7 +35,7 @@ AMPLITUDE_ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(LayeredArchitecture):
     """A network and its sizes.
 
     Attributes
@@ -118,9 +120,15 @@ class Architecture:
         return [*convolutions(self.trunk), *heads]
 
     @property
-    def num_parameters(self) -> int:
-        """Number of trainable numbers."""
-        return sum(conv.num_out * (9 * conv.num_in + 1) for conv in self.convolutions())
+    def summary(self) -> str:
+        """Name and sizes, as a message shows them."""
+        return f"{self.name}, N={self.window_px}, F={self.filters:g}"
+
+    def constant_shapes(self, num_modes: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the constants of a back-projection through so many modes."""
+        if not self.is_backprojected:
+            return {}
+        return dict.fromkeys((SPECTRUM, OBJECT), (num_modes, 2, self.window_px, self.window_px))
 
     @property
     def num_operations(self) -> int:
@@ -131,8 +139,8 @@ class Architecture:
         >>> Architecture(window_px=64).num_operations
         611057664
         """
-        total, side_px = count_operations(self.trunk, self.window_px)
-        return total + sum(count_operations(self.head(name), side_px)[0] for name in HEADS)
+        total, size_px = count_operations(self.trunk, (self.window_px, self.window_px))
+        return total + sum(count_operations(self.head(name), size_px)[0] for name in HEADS)
 
 
 def _encoder(architecture: Architecture) -> Layers:

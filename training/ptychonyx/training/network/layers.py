@@ -1,11 +1,12 @@
 """The layers a network may have, as plain data: each backend knows how to compute every one.
 
-Only layers that are exact across TensorFlow, PyTorch and ONNX are here. Images are N×N, channels
-are counted in `num_in` and `num_out`; what a layer means does not depend on the memory layout.
+Only layers that are exact across TensorFlow, PyTorch and ONNX are here. Channels are counted in `num_in` and
+`num_out`; what a layer means does not depend on the memory layout.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,15 @@ ACTIVATIONS = ("relu", "sigmoid", "swish", "softplus", "tanh")
 
 @dataclass(frozen=True)
 class Convolution:
-    """A 3×3 convolution with bias, zero-padded to keep the size."""
+    """A 3×3 convolution with bias, zero-padded to keep the size.
+
+    Its first weights are drawn `gain` times as large as they would be on their own.
+    """
 
     name: str
     num_in: int
     num_out: int
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ Layer = (
     Convolution | Activation | MaxPool | Upsample | Channels | Pad | Border | Sum | Concatenation
 )
 Layers = tuple[Layer, ...]
+Size = tuple[int, int]
+"""Height and width of an image."""
 
 RELU = Activation("relu")
 
@@ -105,38 +112,71 @@ def convolutions(layers: Layers) -> Iterator[Convolution]:
             yield from convolutions(branch)
 
 
-def count_operations(layers: Layers, side_px: int) -> tuple[int, int]:
-    """Return multiplications and additions of the convolutions, and the side of the image after.
+class LayeredArchitecture(ABC):
+    """A network that is described by layers: what its weights need to know."""
+
+    @abstractmethod
+    def convolutions(self) -> list[Convolution]:
+        """Return every convolution, in the order in which weights are drawn."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """Name and sizes, as a message shows them."""
+
+    def constant_shapes(self, num_modes: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the constants among the weights, for a probe of so many modes."""
+        return {}
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable numbers."""
+        return sum(conv.num_out * (9 * conv.num_in + 1) for conv in self.convolutions())
+
+
+def count_operations(layers: Layers, size_px: Size) -> tuple[int, Size]:
+    """Return multiplications and additions of the convolutions, and the size of the image after.
+
+    Parameters
+    ----------
+    layers : tuple of layers
+    size_px : tuple of int
+        Height and width of the image.
 
     Examples
     --------
-    >>> count_operations((Convolution("first", 1, 2), MaxPool()), 8)
-    (2304, 4)
+    >>> count_operations((Convolution("first", 1, 2), MaxPool()), (8, 16))
+    (4608, (4, 8))
     """
     total = 0
     for layer in layers:
-        count, side_px = OPERATIONS[type(layer)](layer, side_px)
+        count, size_px = OPERATIONS[type(layer)](layer, size_px)
         total += count
-    return total, side_px
+    return total, size_px
 
 
-def _count_branches(layer: Sum | Concatenation, side_px: int) -> tuple[int, int]:
-    counts = [count_operations(branch, side_px) for branch in layer.branches]
+def _count_convolution(layer: Convolution, size_px: Size) -> tuple[int, Size]:
+    height, width = size_px
+    return 2 * 9 * layer.num_in * layer.num_out * height * width, size_px
+
+
+def _count_branches(layer: Sum | Concatenation, size_px: Size) -> tuple[int, Size]:
+    counts = [count_operations(branch, size_px) for branch in layer.branches]
     return sum(count for count, _ in counts), counts[0][1]
 
 
-OPERATIONS: dict[type[Layer], Callable[[Any, int], tuple[int, int]]] = {
-    Convolution: lambda layer, side_px: (
-        2 * 9 * layer.num_in * layer.num_out * side_px**2,
-        side_px,
+OPERATIONS: dict[type[Layer], Callable[[Any, Size], tuple[int, Size]]] = {
+    Convolution: _count_convolution,
+    Activation: lambda layer, size_px: (0, size_px),
+    MaxPool: lambda layer, size_px: (0, (size_px[0] // 2, size_px[1] // 2)),
+    Upsample: lambda layer, size_px: (0, (2 * size_px[0], 2 * size_px[1])),
+    Channels: lambda layer, size_px: (0, size_px),
+    Pad: lambda layer, size_px: (
+        0,
+        (size_px[0] + 2 * layer.width_px, size_px[1] + 2 * layer.width_px),
     ),
-    Activation: lambda layer, side_px: (0, side_px),
-    MaxPool: lambda layer, side_px: (0, side_px // 2),
-    Upsample: lambda layer, side_px: (0, 2 * side_px),
-    Channels: lambda layer, side_px: (0, side_px),
-    Pad: lambda layer, side_px: (0, side_px + 2 * layer.width_px),
-    Border: lambda layer, side_px: (0, side_px),
+    Border: lambda layer, size_px: (0, size_px),
     Sum: _count_branches,
     Concatenation: _count_branches,
 }
-"""Kind of layer -> function that returns the operations it adds, and the side of the image after it."""
+"""Kind of layer -> function that returns the operations it adds, and the size of the image after it."""

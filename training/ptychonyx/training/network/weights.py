@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.files import write_atomically
 
-from .architecture import Architecture
-from .backprojection import OBJECT, SPECTRUM
+from .backprojection import SPECTRUM
+from .layers import LayeredArchitecture
 
 WEIGHTS_FILE = "weights.safetensors"
 """Name of the best weights in a run folder."""
@@ -25,18 +25,18 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def draw_weights(
-    architecture: Architecture,
+    architecture: LayeredArchitecture,
     rng: np.random.Generator,
     constants: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Weights:
-    """Draw the first weights: Glorot uniform, zero bias.
+    """Draw the first weights: Glorot uniform times the gain of each convolution, zero bias.
 
     Both backends load these, so a seed gives the same network in either.
 
     Parameters
     ----------
-    architecture : Architecture
-        Decides names and shapes.
+    architecture : Architecture or SolverArchitecture
+        Decides names, shapes and gains.
     rng : numpy.random.Generator
         Source of the numbers.
     constants : mapping of str to float32 array, optional
@@ -45,7 +45,7 @@ def draw_weights(
     Returns
     -------
     dict of float32 arrays
-        In the order of `Architecture.convolutions`.
+        In the order of `architecture.convolutions`.
 
     References
     ----------
@@ -53,13 +53,14 @@ def draw_weights(
 
     Examples
     --------
+    >>> from ptychonyx.training.network.architecture import Architecture
     >>> weights = draw_weights(Architecture(window_px=64), np.random.default_rng(0))
     >>> weights["encoder.0.conv1.weight"].shape
     (32, 1, 3, 3)
     """
     weights: Weights = {}
     for conv in architecture.convolutions():
-        limit = np.sqrt(6 / (9 * (conv.num_in + conv.num_out)))
+        limit = conv.gain * np.sqrt(6 / (9 * (conv.num_in + conv.num_out)))
         kernel = rng.uniform(-limit, limit, size=(conv.num_out, conv.num_in, 3, 3))
         weights[f"{conv.name}.weight"] = kernel.astype(np.float32)
         weights[f"{conv.name}.bias"] = np.zeros(conv.num_out, dtype=np.float32)
@@ -68,7 +69,9 @@ def draw_weights(
     return weights
 
 
-def check_weights(weights: Mapping[str, NDArray[np.float32]], architecture: Architecture) -> None:
+def check_weights(
+    weights: Mapping[str, NDArray[np.float32]], architecture: LayeredArchitecture
+) -> None:
     """Make sure that `weights` are the weights of `architecture`.
 
     Raises
@@ -80,18 +83,15 @@ def check_weights(weights: Mapping[str, NDArray[np.float32]], architecture: Arch
     for conv in architecture.convolutions():
         shapes[f"{conv.name}.weight"] = (conv.num_out, conv.num_in, 3, 3)
         shapes[f"{conv.name}.bias"] = (conv.num_out,)
-    if architecture.is_backprojected:
-        modes = len(weights[SPECTRUM]) if SPECTRUM in weights else 1
-        side = architecture.window_px
-        shapes |= dict.fromkeys((SPECTRUM, OBJECT), (modes, 2, side, side))
+    shapes |= architecture.constant_shapes(len(weights[SPECTRUM]) if SPECTRUM in weights else 1)
     for name in [*shapes, *weights]:
         given = weights[name].shape if name in weights else "missing"
         needed = shapes.get(name, "no such parameter")
         if given != needed:
             raise ValueError(
                 f"Parameter `{name}` of the weights: {given}, but the network "
-                f"({architecture.name}, N={architecture.window_px}, F={architecture.filters:g}) "
-                f"needs: {needed}. Use the `filters` and the window of the run the weights came from."
+                f"({architecture.summary}) needs: {needed}. Use the sizes of the run that the weights "
+                "came from."
             )
 
 

@@ -8,7 +8,8 @@ import torch
 
 from ..config.config import TrainingConfig
 from ..policy import ADAM
-from .network import Network, named_parameters
+from .layers import named_parameters
+from .network import Network
 from .probe import ProbeParameters, probe_parameters
 
 

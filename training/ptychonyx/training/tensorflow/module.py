@@ -9,8 +9,9 @@ from ..config.config import TrainingConfig
 from ..data.samples import ScanConstants
 from ..physics.losses import Batch, Operations, batch_loss
 from ..run import Best
+from .layers import named_parameters
 from .loss import loss
-from .network import Network, apply_network, get_weights, named_parameters
+from .network import Network, apply_network, get_weights
 from .optimizer import make_optimizer
 from .physics import merge_patches, predict_rate, turn_to_first
 from .probe import ProbeParameters, trained_probe
