@@ -21,7 +21,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from .config.config import TrainingConfig
+from .config.any import RunConfig
 
 
 class Adam(NamedTuple):
@@ -71,7 +71,7 @@ class Progress:
         return self.best_epoch == self.epoch
 
 
-def start(config: TrainingConfig, validation_loss: float | None) -> Progress:
+def start(config: RunConfig, validation_loss: float | None) -> Progress:
     """Return the progress of a run whose weights have not been changed yet.
 
     `validation_loss` is None where nothing validates.
@@ -80,7 +80,7 @@ def start(config: TrainingConfig, validation_loss: float | None) -> Progress:
     return Progress(0, _rate(config, 0, num_drops=0), best_loss=best_loss)
 
 
-def after_epoch(progress: Progress, config: TrainingConfig, validation_loss: float) -> Progress:
+def after_epoch(progress: Progress, config: RunConfig, validation_loss: float) -> Progress:
     """Take one epoch's validation loss into account.
 
     Raises
@@ -90,6 +90,7 @@ def after_epoch(progress: Progress, config: TrainingConfig, validation_loss: flo
 
     Examples
     --------
+    >>> from ptychonyx.training import TrainingConfig
     >>> config = TrainingConfig(plateau_patience=2, learning_rate=0.1)
     >>> progress = start(config, 1.0)
     >>> for loss in (0.5, 0.6, 0.6):
@@ -108,7 +109,7 @@ def after_epoch(progress: Progress, config: TrainingConfig, validation_loss: flo
     return replace(progress, is_finished=has_stalled or epoch >= config.epochs)
 
 
-def _next_rate(progress: Progress, config: TrainingConfig) -> Progress:
+def _next_rate(progress: Progress, config: RunConfig) -> Progress:
     waited = progress.epoch - max(progress.best_epoch, progress.last_drop_epoch)
     if config.schedule == "plateau" and waited >= config.plateau_patience:
         drops = progress.num_drops + 1
@@ -117,7 +118,7 @@ def _next_rate(progress: Progress, config: TrainingConfig) -> Progress:
     return replace(progress, learning_rate=rate)
 
 
-def _rate(config: TrainingConfig, epoch: int, *, num_drops: int) -> float:
+def _rate(config: RunConfig, epoch: int, *, num_drops: int) -> float:
     """Return the rate of the epoch that follows `epoch` epochs."""
     first, last = config.learning_rate, config.min_learning_rate
     share = min(1.0, epoch / max(1, config.epochs - 1))

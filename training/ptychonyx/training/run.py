@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.files import write_atomically, write_json, write_text
 
-from .config.config import TrainingConfig, load_config
+from .config.any import RunConfig
+from .config.kinds import read_config
 from .network.weights import WEIGHTS_FILE, Weights, load_weights, save_weights
 from .policy import Progress
 
@@ -54,10 +55,10 @@ class EpochRow:
 
 
 class Best(NamedTuple):
-    """The results of the best epoch: weights, and the probe (modes, N, N) of the first scan."""
+    """The results of the best epoch: weights, and the probe (modes, N, N) of the first scan, if any."""
 
     weights: Weights
-    probe: NDArray[np.complex64]
+    probe: NDArray[np.complex64] | None
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class Run:
     ----------
     path : Path
         The folder.
-    config : TrainingConfig
+    config : RunConfig
         The configuration it was started with.
     is_written : bool
         Whether this process writes it; of several that train together, only the first one does.
     """
 
     path: Path
-    config: TrainingConfig
+    config: RunConfig
     is_written: bool = True
 
     @property
@@ -184,7 +185,7 @@ class Run:
     def _save_best(self, best: Best) -> None:
         if self.is_written:
             save_weights(best.weights, self.weights_file)
-            if self.config.trains_probe:
+            if best.probe is not None and self.config.trains_probe:
                 save_array(best.probe, self.probe_file)
 
     def _write_history(self, row: EpochRow) -> None:
@@ -218,15 +219,15 @@ def open_run(path: Path) -> Run:
         raise ValueError(
             f"{path} is not a run folder: it has no {CONFIG_FILE}. Make one with `ptychonyx train`."
         )
-    return Run(path, load_config(file))
+    return Run(path, read_config(file))
 
 
 def start_run(
     path: Path,
-    config: TrainingConfig,
+    config: RunConfig,
     *,
     inputs: Sequence[Mapping[str, Any]],
-    probe: NDArray[np.complex64],
+    probe: NDArray[np.complex64] | None,
     overwrite: bool,
 ) -> Run:
     """Make a run folder, or take up an unfinished one of the same configuration and inputs.
@@ -246,13 +247,14 @@ def start_run(
             raise ValueError(f"{path} is not empty and not a run folder; give another folder.")
         shutil.rmtree(path)
     run.checkpoints.mkdir(parents=True)
-    save_array(probe, run.probe_file)
+    if probe is not None:
+        save_array(probe, run.probe_file)
     write_json(run.provenance_file, _provenance(config, inputs))
     config.save(run.config_file)
     return run
 
 
-def _resume(path: Path, config: TrainingConfig, inputs: Sequence[Mapping[str, Any]]) -> Run:
+def _resume(path: Path, config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> Run:
     run = open_run(path)
     provenance = run.provenance()
     advice = "give another folder, or --overwrite to start anew"
@@ -273,7 +275,7 @@ def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
     return [(entry["sha256"], entry["probe_sha256"]) for entry in inputs]
 
 
-def _provenance(config: TrainingConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _provenance(config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     versions = {}
     for package in PACKAGES:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .network.correction import Corrector
 from .physics.exit_waves import make_beam
 from .physics.sweep import Problem, State, sweep
 from .probe.freedom import center_of, orthogonal, with_power
@@ -31,6 +32,8 @@ class Passer:
         Σ|P|² of the probe, which stays.
     center_px : float64 array, shape (2,)
         Where the beam's center of mass stays, relative to the window's middle.
+    corrector : Corrector or None
+        A network that corrects the object after each pass.
     """
 
     pool: ThreadPoolExecutor
@@ -38,6 +41,7 @@ class Passer:
     seed: int
     power: float
     center_px: NDArray[np.float64]
+    corrector: Corrector | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -45,7 +49,7 @@ class Passer:
         """Pass once over a problem."""
         number = state.num_passes + 1
         with_probe = self.refine_probe and number >= FIRST_PROBE_PASS
-        state = sweep(
+        after = sweep(
             problem,
             state,
             rng=np.random.default_rng([self.seed, number]),
@@ -53,7 +57,9 @@ class Passer:
             refine_probe=with_probe,
             should_stop=should_stop,
         )
-        return self._settled(state) if with_probe else state
+        if self.corrector is not None:
+            after = self.corrector.correct(problem, state, after)
+        return self._settled(after) if with_probe else after
 
     def _settled(self, state: State) -> State:
         """Undo what a probe may do without changing a pattern: mix its modes, gain power, wander.
@@ -71,5 +77,8 @@ class Passer:
             state,
             object_=np.roll(state.object_, back, (0, 1)),
             last_change=np.roll(state.last_change, back, (0, 1)),
+            correction=None
+            if state.correction is None
+            else np.roll(state.correction, back, (0, 1)),
             beam=make_beam(np.roll(modes, back, (1, 2))),
         )

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ptychonyx.runtime.files import write_text
-
 from ..backends import check_backend_name
 from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS, Architecture
 from ..physics.losses import OBJECT_LOSSES, PIXEL_LOSSES
+from .any import SavedConfig
 from .ptychopinn import is_ptychopinn, translate
+from .reading import build, read_yaml
 
 LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
 SCHEDULES = ("plateau", "constant", "exponential", "cosine")
@@ -29,7 +22,7 @@ PTYCHOPINN_ONLY = ("pad_object", "probe_big")
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(SavedConfig):
     """Everything that decides the outcome of a training run, besides the scans themselves.
 
     Attributes
@@ -181,15 +174,6 @@ class TrainingConfig:
             return {self.loss: 1.0}
         return {name: float(weight) for name, weight in self.loss.items()}
 
-    def digest(self) -> str:
-        """Return the sha256 of the configuration; equal configurations have equal digests."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write the whole configuration as YAML."""
-        write_text(path, yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
-
 
 def architecture_of(config: TrainingConfig, window_px: int) -> Architecture:
     """Return the network that a configuration describes, for N×N patterns.
@@ -234,47 +218,11 @@ def load_config(
     >>> load_config(overrides={"epochs": 3}).epochs
     3
     """
-    values = _read_yaml(path) if path is not None else {}
+    values = read_yaml(path) if path is not None else {}
     if is_ptychopinn(values):
         values = translate(values)
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    hints = typing.get_type_hints(TrainingConfig)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise ValueError(
-            f"Unknown training setting `{unknown[0]}`; the settings are: {', '.join(hints)}."
-        )
-    return TrainingConfig(**{name: _typed(name, hints[name], values[name]) for name in values})
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
-        raise ValueError(f"There is no configuration file {path}; give a YAML file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds a {type(values).__name__}, expected `name: value` lines.")
-    return values
-
-
-def _typed(name: str, hint: Any, value: Any) -> Any:
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    kinds = tuple(typing.get_origin(kind) or kind for kind in kinds)
-    if value is None and type(None) in kinds:
-        return None
-    if float in kinds and isinstance(value, str | int) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML reads 1e-3 as text
-        except ValueError:
-            pass
-    elif isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds):
-        return value
-    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise ValueError(f"`{name}` is {value!r}, expected {names}.")
+    return build(TrainingConfig, values)
 
 
 def _check(config: TrainingConfig, name: str, is_valid: bool, needed: str) -> None:

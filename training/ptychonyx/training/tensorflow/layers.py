@@ -121,7 +121,7 @@ def set_parameters(network: LayeredNetwork, weights: Mapping[str, NDArray[np.flo
     """
     check_weights(weights, network.architecture)
     for name, parameter in named_parameters(network).items():
-        parameter.assign(_to_keras(weights[name]))
+        parameter.assign(to_keras(weights[name]))
 
 
 def get_parameters(network: LayeredNetwork) -> Weights:
@@ -147,7 +147,8 @@ def to_neutral(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
 
 
-def _to_keras(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_keras(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undo `to_neutral`."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
 
 

@@ -40,7 +40,7 @@ DENOMINATOR_FLOOR = 0.5
 BATCHES_PER_PASS = 16
 CHUNK = 16
 """Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
-CHUNKS_AT_ONCE = 64
+CHUNKS_AT_ONCE = 16
 """Chunks that are computed before they are added: all that a pass holds besides canvas and patterns."""
 
 Complex = NDArray[np.complex64]
@@ -80,6 +80,8 @@ class State:
         before the first.
     first_step, step : float
         Share of the full correction in the first pass, and in the next one.
+    correction : complex64 array, shape (H, W), or None
+        What a network added to the object after the last pass; None without a network.
     """
 
     object_: Complex
@@ -89,6 +91,7 @@ class State:
     residual: float = float("nan")
     first_step: float = 1.0
     step: float = 1.0
+    correction: Complex | None = None
 
 
 def start_state(object_: Complex, probe: Complex, first_step: float = 1.0) -> State:

@@ -1,0 +1,1 @@
+"""The training of a solver network: one loop for both backends."""
