@@ -22,6 +22,12 @@ MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
     "ring_correlation": np.float64,
 }
 """All arrays that a product may have beside object, probe and positions, and their dtypes."""
+METADATA_NUMBERS = (
+    *("residual", "network_residual", "left_out_unexplained", "unexplained_differences"),
+    *("resolution_px", "resolution_nm", "probe_counts_ratio", "input_scale"),
+    *("passes", "residual_patterns", "infer_s", "total_s"),
+)
+"""Fields of `metadata` that are numbers, and are computed with."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ptychonyx.runtime import load_object, load_probe, load_scan
 from ptychonyx.runtime.errors import QuantityError, ScanError
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.formats.npz import Npz
+from ptychonyx.runtime.formats.storage.npz import Npz
 from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts, read_amplitudes
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitching.patches import cut_patches
@@ -79,10 +79,10 @@ def test_last_axis_patterns_are_turned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.patterns[0:5], patterns)
 
 
-@pytest.mark.parametrize("shape", [(5, 8, 8), (8, 8, 5), (8, 8, 8), (5, 8, 8, 1)])
+@pytest.mark.parametrize("shape", [(5, 8, 8), (8, 8, 5), (5, 8, 8, 1), (8, 8, 8, 1)])
 def test_axis_order_follows_the_number_of_positions(shape: tuple[int, ...], tmp_path: Path) -> None:
     patterns = np.random.default_rng(0).uniform(0.1, 0.9, shape)
-    num = 8 if shape == (8, 8, 8) else 5
+    num = 8 if shape == (8, 8, 8, 1) else 5
     np.savez(tmp_path / "scan.npz", diff3d=patterns, xcoords=np.arange(num), ycoords=np.arange(num))
     expected = patterns.transpose(2, 0, 1) if shape == (8, 8, 5) else patterns.reshape(num, 8, 8)
     read = load_scan(tmp_path / "scan.npz").patterns
@@ -107,13 +107,13 @@ def test_patterns_are_not_read_before_they_are_sliced(
 ) -> None:
     np.savez(tmp_path / "scan.npz", diff3d=np.ones((3, 8, 8)), xcoords=[1, 2, 3], ycoords=[1, 2, 3])
     read = []
-    original = Npz.__getitem__
+    original = Npz.read
 
     def recorded(self: Npz, name: str) -> NDArray[Any]:
         read.append(name)
         return original(self, name)
 
-    monkeypatch.setattr(Npz, "__getitem__", recorded)
+    monkeypatch.setattr(Npz, "read", recorded)
     scan = load_scan(tmp_path / "scan.npz", quantity="counts")
     assert "diff3d" not in read
     for start in range(3):
@@ -207,7 +207,7 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
         "real numbers are needed",
     ),
     "objects": ({"diff3d": np.array([None] * NUM)}, "real numbers are needed"),
-    "probe size": ({"probeGuess": np.ones((8, 8), complex)}, "`probe` has shape"),
+    "probe size": ({"probeGuess": np.ones((8, 8), complex)}, "but the patterns are 16×16"),
     "mask size": ({"bad_pixels": np.zeros((3, 3), bool)}, "`bad_pixels` has shape"),
     "object of four axes": ({"objectGuess": np.ones((2, 2, 2, 2))}, "expected \\(H, W\\)"),
     "patterns that need unpickling": ({"diff3d": OBJECTS}, "only unpickling could read"),
@@ -238,7 +238,10 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
     ),
     "probe with NaN": ({"probeGuess": np.full((SIDE, SIDE), np.nan)}, "values that are not finite"),
     "oblong probe": ({"probeGuess": np.ones((SIDE, 8))}, r"`probeGuess` .* expected \(N, N\)"),
-    "probe of another size": ({"probeGuess": np.ones((2, 8, 8))}, r"`probe` has shape \(2, 8, 8\)"),
+    "probe of another size": (
+        {"probeGuess": np.ones((2, 8, 8))},
+        r"`probeGuess` has shape \(2, 8, 8\)",
+    ),
     "probe as a list": ({"probeGuess": np.ones(SIDE)}, r"has shape \(16,\), expected \(N, N\)"),
     "object of no pixels": ({"objectGuess": np.ones((0, 5))}, r"`objectGuess` .* \(0, 5\)"),
     "two pixel sizes": ({"pixel_size_m": np.ones(2)}, r"`pixel_size_m` .*; one number is needed"),

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.formats.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
+from ptychonyx.runtime.formats.storage.hdf5 import MAX_UNUSED_SHARE, Hdf5Patterns
 
 
 @pytest.mark.parametrize("rows", ["in order", "shuffled", "sparse"])
