@@ -65,6 +65,25 @@ class AxisError(ScanError):
         return AxisError, (self.path, self.name, self.shape)
 
 
+class NotFiniteError(ValueError):
+    """Patches or an object hold values that are not finite numbers.
+
+    Parameters
+    ----------
+    message : str
+    indexes : tuple of int
+        The patches or patterns.
+    """
+
+    def __init__(self, message: str, indexes: tuple[int, ...] = ()) -> None:
+        self.message, self.indexes = message, indexes
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[NotFiniteError], tuple[str, tuple[int, ...]]]:
+        """Let the error travel between processes."""
+        return NotFiniteError, (self.message, self.indexes)
+
+
 class ManifestError(ValueError):
     """A model file has no manifest, or one that this version cannot trust."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from format_files import NPZ_ARRAYS, NUM, SIDE, Arrays, write_npz
 from numpy.typing import NDArray
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
-from ptychonyx.runtime.errors import QuantityError, ScanError
+from ptychonyx.runtime.errors import AxisError, QuantityError, ScanError
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.formats.storage.npz import Npz
 from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts, read_amplitudes
@@ -220,6 +221,10 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
         {"xcoords": np.arange(NUM) * 1e-7, "ycoords": np.arange(NUM) * 1e-7},
         "at most 3e-07, which must be metres; pixels are needed",
     ),
+    "one position": ({"xcoords": np.array(3.0)}, r"shape \(\), expected \(n,\)"),
+    "a table of positions": ({"xcoords": np.ones((2, 2))}, r"shape \(2, 2\), expected \(n,\)"),
+    "energy as text": ({"photon_energy_eV": np.array("8.8 keV")}, "one number is needed"),
+    "modes last": ({"probeGuess": np.ones((99, SIDE, SIDE))}, "99 modes; at most 64"),
     "only one coordinate": ({"xcoords": None, "xcoords_start": np.ones(NUM)}, "has no `xcoords`"),
     "last axis of another length": (
         {"diff3d": np.full((SIDE, SIDE, NUM + 1), 0.5)},
@@ -304,3 +309,25 @@ def test_a_scan_without_object_and_probe_says_so(tmp_path: Path) -> None:
     for read, what in ((load_object, "no object"), (load_probe, "no probe")):
         with pytest.raises(ScanError, match=what):
             read(tmp_path / "bare.npz")
+
+
+def test_as_many_patterns_as_pixels_need_a_word(tmp_path: Path) -> None:
+    patterns = np.random.default_rng(0).uniform(0.1, 0.9, (8, 8, 8))
+    path = tmp_path / "scan.npz"
+    np.savez(path, diff3d=patterns, xcoords=np.arange(8.0), ycoords=np.arange(8.0))
+    with pytest.raises(AxisError, match=r"shape \(8, 8, 8\), .* `pattern_axis` must say") as caught:
+        load_scan(path)
+    assert caught.value.CHOICES == ("first", "last")
+    first, last = (load_scan(path, pattern_axis=word).patterns for word in caught.value.CHOICES)
+    np.testing.assert_array_equal(first[2:5], patterns[2:5])
+    np.testing.assert_array_equal(last[2:5], patterns[..., 2:5].transpose(2, 0, 1))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.shape) == (str(caught.value), (8, 8, 8))
+
+
+def test_a_wrong_axis_is_refused(tmp_path: Path) -> None:
+    write_npz(tmp_path / "scan.npz", {})
+    with pytest.raises(ScanError, match="holds 16 patterns, but there are 4 positions"):
+        load_scan(tmp_path / "scan.npz", pattern_axis="last")
+    with pytest.raises(ScanError, match=r'`pattern_axis` is .middle., expected one of: "first"'):
+        load_scan(tmp_path / "scan.npz", pattern_axis="middle")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
-from ..product import Product
+from ..product import Product, check_finite
 from ..scan import Frame
 from .flat_fields import OWN_GROUP, WRITERS, write_fields
 from .placed_object import PlacedObject
@@ -107,6 +107,8 @@ def save_product(product: Product, path: str | Path) -> None:
     ------
     ValueError
         For another ending, or a folder that does not exist.
+    NotFiniteError
+        If the object or the probe is not finite; names the patterns.
 
     Examples
     --------
@@ -122,6 +124,7 @@ def save_product(product: Product, path: str | Path) -> None:
     """
     path = Path(path)
     check_product_path(path)
+    check_finite(product)
     fields = _fields_of(product)
     write_atomically(path, lambda file: write_fields(fields, path.suffix, file))
 

@@ -27,7 +27,9 @@ def damaged(what: str, path: Path, kind: str, error: BaseException) -> ScanError
     if isinstance(error, PermissionError):
         return ScanError(f"{path} may not be read ({error}); change its permissions.")
     wait = "wait until it is whole, or " if _is_fresh(path) else ""
-    recent = "it was changed a moment ago and may still be being written, or it" if wait else "it"
+    recent = (
+        "it was changed a moment ago and is perhaps still being written, or it" if wait else "it"
+    )
     return ScanError(
         f"{what} is not a readable {kind} file ({error}); an undamaged file is needed: {recent} may "
         f"be truncated or damaged; {wait}copy it again."

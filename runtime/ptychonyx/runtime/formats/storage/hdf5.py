@@ -70,7 +70,11 @@ class Hdf5:
         """Return the attributes of a group or dataset; none if it is not there."""
         with _opened(self.path) as file:
             found = find(file, name)
-            return {} if found is None else dict(found.attrs)
+            attributes = {} if found is None else dict(found.attrs)
+        return {
+            key: np.empty(0, value.dtype) if isinstance(value, h5py.Empty) else value
+            for key, value in attributes.items()
+        }
 
     def header(self, name: str) -> Header:
         """Return shape and dtype of a dataset without reading it.

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ...scan import Scan
 
@@ -36,11 +37,17 @@ def write_dataset(group: h5py.Group, name: str, value: Any, *, packed: bool = Fa
         Whether to compress it.
     """
     if np.ndim(value) == 0:
-        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        properties.set_layout(h5py.h5d.COMPACT)
-        group.create_dataset(name, data=value, dcpl=properties)
+        _write_number(group, name, np.asarray(value))
         return
     group.create_dataset(name, data=value, fletcher32=True, compression="lzf" if packed else None)
+
+
+def _write_number(group: h5py.Group, name: str, value: NDArray[Any]) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.COMPACT)  # only the low level of h5py knows it
+    kind, space = h5py.h5t.py_create(value.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
+    dataset = h5py.h5d.create(group.id, name.encode(), kind, space, properties)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
 
 
 def write_datasets(group: h5py.Group, values: Mapping[str, Any]) -> None:
