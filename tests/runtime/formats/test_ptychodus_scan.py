@@ -210,7 +210,6 @@ BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
         put("bad_pixels", np.array([["0"] * 32] * 32, "S")),
         "real numbers are needed",
     ),
-    "patterns as a group": ("diffraction.h5", as_group("patterns"), "has no dataset `patterns`"),
     "object as a group": ("product.h5", as_group("object"), "has no dataset `object`"),
     "nothing as positions": (
         "product.h5",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from format_files import NPZ_ARRAYS, write_npz
+from format_files import NPZ_ARRAYS, Arrays, write_npz
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
 from ptychonyx.runtime.errors import ScanError
@@ -88,7 +88,8 @@ def test_arrays_of_their_own_have_a_limit(
     read: Callable[[Path], object], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     array = np.random.default_rng(0).random((1, 100, 100))
-    np.savez(tmp_path / "array.npz", **{name: array})
+    arrays: Arrays = {name: array}
+    np.savez(tmp_path / "array.npz", **arrays)
     np.save(tmp_path / "array.npy", array)
     for path in (tmp_path / "array.npz", tmp_path / "array.npy"):
         read(path)
