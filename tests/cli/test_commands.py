@@ -150,6 +150,15 @@ def test_integer_patterns_stop_with_two_command_lines(small_scan: Scan, tmp_path
         assert "patterns" in ptychonyx("inspect", scan, "--quantity", word)
 
 
+def test_as_many_patterns_as_pixels_stop_with_two_command_lines(tmp_path: Path) -> None:
+    scan, patterns = tmp_path / "scan.npz", np.random.default_rng(0).random((8, 8, 8))
+    np.savez(scan, diff3d=patterns, xcoords=np.arange(8.0), ycoords=np.arange(8.0))
+    message = ptychonyx("inspect", scan, code=2)
+    for word in ("first", "last"):
+        assert f"ptychonyx inspect {scan} --pattern-axis {word}" in message
+        assert "8 of 8×8" in ptychonyx("inspect", scan, "--pattern-axis", word)
+
+
 RECONSTRUCT = ("reconstruct", "SCAN", "--quantity", "counts", "-m", "MODEL", "-o")
 BAD_FLAGS = {
     "unknown backend": (("train", "SCAN", "--backend", "jax", "-o", "OUT"), "'pytorch'"),

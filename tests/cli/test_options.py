@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ptychonyx.cli import COMMANDS, app, words
 from ptychonyx.cli.options import reconstruction_options
 from ptychonyx.cli.solving_options import FLAGS, solving_options
+from ptychonyx.runtime.errors import AxisError
 from ptychonyx.runtime.formats import POSITION_ORIGINS, WRITERS
 from ptychonyx.runtime.model.manifest import PRECISIONS
 from ptychonyx.runtime.model.providers import provider_names
@@ -56,6 +57,7 @@ def invoke(*arguments: object, code: int = 0) -> str:
         (get_args(words.Noise), NOISES),
         (get_args(words.ProbeScale), tuple(PROBE_SCALES)),
         (get_args(words.Quantity), QUANTITIES),
+        (get_args(words.PatternAxis), AxisError.CHOICES),
         (get_args(words.Origin), tuple(POSITION_ORIGINS)),
         (get_args(words.ScanFormat), tuple(WRITERS)),
         (get_args(words.Backend), tuple(BACKENDS)),

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import words
-from .options import Origin, Provider, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Provider, Quantity, load_asked, scan_files
 from .terminal import print_columns, progress_bar, say
 
 Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
@@ -50,6 +50,7 @@ def derive(
     ],
     quantity: Quantity = None,
     position_origin: Origin = None,
+    pattern_axis: Axis = None,
     name: Name = None,
 ) -> None:
     """Derive a model of fewer bits, and measure what it loses.
@@ -65,7 +66,7 @@ def derive(
         model,
         output,
         precision=precision,
-        calibration=load_asked(calibration, quantity, position_origin, None),
+        calibration=load_asked(calibration, quantity, position_origin, None, pattern_axis),
         name=name,
     )
     say(

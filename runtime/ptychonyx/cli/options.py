@@ -28,6 +28,10 @@ ModelPath = Annotated[
 ]
 Quantity = Annotated[words.Quantity | None, typer.Option(help="What the patterns are.")]
 Origin = Annotated[words.Origin | None, typer.Option(help="What pixel positions point at.")]
+Axis = Annotated[
+    words.PatternAxis | None,
+    typer.Option("--pattern-axis", help="Which axis of an NPZ counts the patterns."),
+]
 Patterns = Annotated[
     Path | None, typer.Option(exists=True, help="diffraction.h5, if it is not beside the product.")
 ]
@@ -131,19 +135,28 @@ def with_options(
 
 
 def load_asked(
-    path: Path, quantity: str | None, position_origin: str | None, patterns: Path | None
+    path: Path,
+    quantity: str | None,
+    position_origin: str | None = None,
+    patterns: Path | None = None,
+    pattern_axis: str | None = None,
 ) -> Scan:
     """Load a scan; where it must be said what the patterns are, show the two ways of this command."""
-    from ptychonyx.runtime.errors import QuantityError, ScanError
+    from ptychonyx.runtime.errors import AxisError, QuantityError, ScanError
     from ptychonyx.runtime.formats import load_scan
 
     try:
         return load_scan(
-            path, quantity=quantity, position_origin=position_origin, patterns_path=patterns
+            path,
+            quantity=quantity,
+            position_origin=position_origin,
+            patterns_path=patterns,
+            pattern_axis=pattern_axis,
         )
-    except QuantityError as error:
+    except (QuantityError, AxisError) as error:
         command = sys.argv[1] if len(sys.argv) > 1 else "COMMAND"
-        ways = (f"\n  ptychonyx {command} {path} --quantity {word}" for word in error.CHOICES)
+        option = "--quantity" if isinstance(error, QuantityError) else "--pattern-axis"
+        ways = (f"\n  ptychonyx {command} {path} {option} {word}" for word in error.CHOICES)
         raise ScanError(f"{error} Choose one of these:{''.join(ways)}") from None
 
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ModelPath, Origin, Patterns, Plot, Quantity, ScanPath, load_asked, scan_files
+from .options import (
+    Axis,
+    ModelPath,
+    Origin,
+    Patterns,
+    Plot,
+    Quantity,
+    ScanPath,
+    load_asked,
+    scan_files,
+)
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
 from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
@@ -48,6 +58,7 @@ def reconstruct(
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
+    pattern_axis: Axis = None,
     plot: Plot = None,
 ) -> None:
     """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
@@ -72,7 +83,8 @@ def reconstruct(
     check_product_path(output)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
-    loaded, network, recipe = _open(scan, model, recipe, (quantity, position_origin, patterns))
+    choices = (quantity, position_origin, patterns, pattern_axis)
+    loaded, network, recipe = _open(scan, model, recipe, choices)
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
             loaded,
@@ -102,7 +114,7 @@ def _open(
     scan: Path,
     model: Path | None,
     recipe: Recipe,
-    choices: tuple[str | None, str | None, Path | None],
+    choices: tuple[str | None, str | None, Path | None, str | None],
 ) -> tuple[Scan, Model | None, Recipe]:
     """Load scan and model at the same time; also return the recipe as it was tuned for the model."""
     if model is None:
@@ -209,6 +221,7 @@ def reconstruct_many(
     ] = 20_000,
     quantity: Quantity = None,
     position_origin: Origin = None,
+    pattern_axis: Axis = None,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
@@ -228,6 +241,7 @@ def reconstruct_many(
             num_workers=workers,
             quantity=quantity,
             position_origin=position_origin,
+            pattern_axis=pattern_axis,
             split_patterns=split_patterns,
             options=recipe.network,
             solving=recipe.solving,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import words
-from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Patterns, Plot, Quantity, load_asked, scan_files
 from .terminal import as_text, print_table, say
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def inspect(
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
+    pattern_axis: Axis = None,
     plot: Plot = None,
 ) -> None:
     """Say what a scan, a product or a model is.
@@ -44,7 +45,7 @@ def inspect(
         print_table(file.name, describe_product(load_product(file)))
         if files_of(file) == [file] and patterns is None and plot is None:
             return
-    scan = load_asked(file, quantity, position_origin, patterns)
+    scan = load_asked(file, quantity, position_origin, patterns, pattern_axis)
     print_table(file.name, describe_scan(scan))
     if plot is not None:
         from ptychonyx.runtime.plot import plot_scan
@@ -123,6 +124,7 @@ def compare(
         ),
     ] = None,
     quantity: Quantity = None,
+    pattern_axis: Axis = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Plot = None,
 ) -> None:
@@ -143,7 +145,7 @@ def compare(
     first, second = load_object(a), load_object(b)
     residuals = (first.residual, second.residual)
     if scan is not None:
-        loaded = load_asked(scan, quantity, None, None)
+        loaded = load_asked(scan, quantity, pattern_axis=pattern_axis)
         counts = counts_per_pattern(loaded)
         residuals = (_residual(loaded, counts, a, first), _residual(loaded, counts, b, second))
     result = compare_objects(

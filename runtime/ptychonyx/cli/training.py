@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import words
-from .options import Origin, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Quantity, load_asked, scan_files
 from .terminal import say, stop_on_signal
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def training_settings(
     seed: Annotated[int | None, typer.Option(help="Weights and batch order.")] = None,
     quantity: Quantity = None,
     position_origin: Origin = None,
+    pattern_axis: Axis = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
@@ -46,6 +47,7 @@ def training_settings(
         "seed": seed,
         "quantity": quantity,
         "position_origin": position_origin,
+        "pattern_axis": pattern_axis,
     }
     return _with_settings(flags, set_ or [])
 
@@ -112,7 +114,8 @@ def train(
     if workers is None:
         command = [sys.executable, "-P", "-m", "ptychonyx.cli", *sys.argv[1:]]
         raise typer.Exit(launch(command, cluster["devices"], os.environ))
-    loaded = [load_asked(path, chosen.quantity, chosen.position_origin, None) for path in scans]
+    choices = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis)
+    loaded = [load_asked(path, *choices) for path in scans]
     with ExitStack() as stack:
         logs = []
         if mlflow is not None and workers.is_first:

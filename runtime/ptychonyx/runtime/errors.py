@@ -38,6 +38,52 @@ class QuantityError(ScanError):
         return QuantityError, (self.path, self.largest)
 
 
+class AxisError(ScanError):
+    """The numbers do not tell which axis counts patterns; the user must.
+
+    Parameters
+    ----------
+    path : Path
+        The scan.
+    name : str
+        The array.
+    shape : tuple of int
+        Its shape, with a first and a last axis as long as there are positions.
+    """
+
+    CHOICES = ("first", "last")
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...]) -> None:
+        self.path, self.name, self.shape = path, name, shape
+        super().__init__(
+            f"{path}: `{name}` has shape {shape}, so its first axis may count the patterns, or its "
+            "last; `pattern_axis` must say which."
+        )
+
+    def __reduce__(self) -> tuple[type[AxisError], tuple[Path, str, tuple[int, ...]]]:
+        """Let the error travel between processes."""
+        return AxisError, (self.path, self.name, self.shape)
+
+
+class NotFiniteError(ValueError):
+    """Patches or an object hold values that are not finite numbers.
+
+    Parameters
+    ----------
+    message : str
+    indexes : tuple of int
+        The patches or patterns.
+    """
+
+    def __init__(self, message: str, indexes: tuple[int, ...] = ()) -> None:
+        self.message, self.indexes = message, indexes
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[NotFiniteError], tuple[str, tuple[int, ...]]]:
+        """Let the error travel between processes."""
+        return NotFiniteError, (self.message, self.indexes)
+
+
 class ManifestError(ValueError):
     """A model file has no manifest, or one that this version cannot trust."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import NotFiniteError
 from .scan import Frame
 
 Metadata = dict[str, str | float | int | bool]
@@ -22,6 +24,14 @@ MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
     "ring_correlation": np.float64,
 }
 """All arrays that a product may have beside object, probe and positions, and their dtypes."""
+NUM_NAMED = 5
+"""Of many patterns, so many are named."""
+METADATA_NUMBERS = (
+    *("residual", "network_residual", "left_out_unexplained", "unexplained_differences"),
+    *("resolution_px", "resolution_nm", "probe_counts_ratio", "input_scale"),
+    *("passes", "residual_patterns", "infer_s", "total_s"),
+)
+"""Fields of `metadata` that are numbers, and are computed with."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,65 @@ class Product:
         """Maps of the object, residuals and curves, by name; those that are None are left out."""
         maps = {name: getattr(self, name) for name in MAPS}
         return {name: array for name, array in maps.items() if array is not None}
+
+
+def check_finite(product: Product) -> None:
+    """Refuse a product whose object, probe or positions are not finite.
+
+    Raises
+    ------
+    NotFiniteError
+        Names the patterns whose windows see the wrong pixels.
+
+    Examples
+    --------
+    >>> object_ = np.ones((4, 6), np.complex64)
+    >>> object_[0, 5] = np.nan
+    >>> corners_px = np.array([[0.0, 0.0], [0.0, 2.0]])
+    >>> probe = np.ones((1, 4, 4), np.complex64)
+    >>> check_finite(Product(object_, (0, 0), corners_px, np.arange(2), 4, probe))
+    Traceback (most recent call last):
+    ...
+    ptychonyx.runtime.errors.NotFiniteError: The object is not finite at 1 of its pixels, which \
+pattern 1 sees; a finite one is needed: check that pattern, the probe and the positions.
+    """
+    for name in ("probe", "corners_px"):
+        if not np.isfinite(getattr(product, name)).all():
+            raise NotFiniteError(
+                f"`{name}` of {product.name!r} is not finite; finite numbers are needed: check the "
+                "scan and what it was reconstructed with."
+            )
+    wrong_px = np.argwhere(~np.isfinite(product.object_))
+    if len(wrong_px) == 0:
+        return
+    corners_px = np.floor(product.corners_px - np.array(product.object_corner_px))
+    seen = tuple(
+        index
+        for index, corner in enumerate(corners_px)
+        if ((wrong_px >= corner) & (wrong_px < corner + product.window_px)).all(axis=1).any()
+    )
+    those = "that pattern" if len(seen) == 1 else "these patterns"
+    raise NotFiniteError(
+        f"The object is not finite at {len(wrong_px)} of its pixels, which {name_patterns(seen)} "
+        f"{'sees' if len(seen) == 1 else 'see'}; a finite one is needed: check {those}, the probe and "
+        "the positions.",
+        seen,
+    )
+
+
+def name_patterns(indexes: Sequence[int]) -> str:
+    """Name patterns, the first few of many.
+
+    Examples
+    --------
+    >>> name_patterns([3]), name_patterns(range(9)), name_patterns([])
+    ('pattern 3', 'patterns 0, 1, 2, 3, 4 and 4 more', 'no pattern')
+    """
+    if len(indexes) == 0:
+        return "no pattern"
+    named = ", ".join(str(index) for index in indexes[:NUM_NAMED])
+    more = f" and {len(indexes) - NUM_NAMED} more" if len(indexes) > NUM_NAMED else ""
+    return f"{'pattern' if len(indexes) == 1 else 'patterns'} {named}{more}"
 
 
 def _check_shapes(product: Product) -> None:

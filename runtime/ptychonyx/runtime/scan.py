@@ -169,6 +169,24 @@ def some_of(scan: Scan, indexes: NDArray[np.int64]) -> Scan:
     )
 
 
+def check_square(height: int, width: int) -> None:
+    """Refuse windows that are not square.
+
+    Raises
+    ------
+    ScanError
+
+    Examples
+    --------
+    >>> check_square(64, 64)
+    """
+    if height != width:
+        raise ScanError(
+            f"`patterns` are {height}×{width}; square windows are needed: crop or pad the detector "
+            "images around the direct beam."
+        )
+
+
 def _check_shapes(scan: Scan) -> None:
     shape = tuple(scan.patterns.shape)
     if len(shape) != 3:
@@ -178,11 +196,7 @@ def _check_shapes(scan: Scan) -> None:
     num_patterns, height, width = shape
     if num_patterns == 0:
         raise ScanError("The scan is empty: `patterns` holds no diffraction pattern.")
-    if height != width:
-        raise ScanError(
-            f"`patterns` are {height}×{width}; square windows are needed: crop or pad the detector "
-            "images around the direct beam."
-        )
+    check_square(height, width)
     if scan.quantity not in QUANTITIES:
         raise ScanError(f'`quantity` is {scan.quantity!r}, expected "counts" or "amplitude".')
     if scan.corners_px.shape != (num_patterns, 2):

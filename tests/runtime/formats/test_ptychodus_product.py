@@ -10,10 +10,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from format_files import FRAME, make_product, write_npz
+from format_files import FRAME, make_product, put, write_npz
+from numpy.typing import NDArray
 
 from ptychonyx.runtime import load_object, load_probe, load_product, load_scan, save_product
-from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.errors import NotFiniteError, ScanError
 from ptychonyx.runtime.formats import check_product_path, save_scan
 from ptychonyx.runtime.formats.ptychodus_product import NOMINAL_PIXEL_M
 from ptychonyx.runtime.product import Product
@@ -46,6 +47,12 @@ CASES: dict[str, dict[str, Any]] = {
         "complete": True,
     },
 }
+
+
+def spoiled(shape: tuple[int, ...], place: tuple[int, ...]) -> NDArray[np.complex64]:
+    array = np.ones(shape, np.complex64)
+    array[place] = np.nan
+    return array
 
 
 def assert_same(read: Product, written: Product) -> None:
@@ -211,3 +218,73 @@ def test_a_file_without_a_probe_is_no_product(small_scan: Scan, tmp_path: Path) 
     write_npz(tmp_path / "scan.npz", {})
     with pytest.raises(ScanError, match="holds no probe"):
         load_product(tmp_path / "scan.npz")
+
+
+NOT_FINITE: dict[str, tuple[dict[str, Any], str]] = {
+    "object": ({"object_": spoiled((40, 61), (9, 30))}, "not finite at 1 of its pixels, which"),
+    "probe": ({"probe": spoiled((3, 16, 16), (1, 2, 3))}, "`probe` of 'star σ' is not finite"),
+    "positions": ({"corners_px": spoiled((7, 2), (3, 1)).real}, "`corners_px` of .* not finite"),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("changes", "message"), NOT_FINITE.values(), ids=NOT_FINITE)
+def test_what_is_not_finite_is_never_written(
+    changes: dict[str, Any], message: str, suffix: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFiniteError, match=message):
+        save_product(make_product(**changes), tmp_path / f"product{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_patterns_that_see_what_is_not_finite_are_named(tmp_path: Path) -> None:
+    corners_px = np.array([[0, 0], [0, 20], [10, 30], [24, 45], [0, 0], [5, 16], [24, 0.0]])
+    product = make_product(object_=spoiled((40, 61), (12, 31)), corners_px=corners_px)
+    with pytest.raises(NotFiniteError, match=r"which patterns 1, 2, 5 see") as caught:
+        save_product(product, tmp_path / "product.h5")
+    assert caught.value.indexes == (1, 2, 5)
+
+
+OWN_FIELDS: dict[str, tuple[str, Any, str]] = {
+    "scalar corner": ("object_corner_px", 3, "two whole numbers"),
+    "corner of fractions": ("object_corner_px", np.array([0.5, 1]), "two whole numbers"),
+    "canvas as text": ("scan_canvas_shape", "40,61", "two whole numbers"),
+    "a count as text": ("num_patterns_used", "many", "one number is needed"),
+    "metadata as a list": ("metadata", "[1, 2]", "is a JSON list, not an object"),
+    "metadata as a number": ("metadata", 3.5, "one text is needed"),
+    "no JSON": ("metadata", "{residual", "is no JSON"),
+    "deep": ("metadata", "[" * 50_000, "is no JSON"),
+    "wide number": ("metadata", '{"residual": 1' + "0" * 400 + "}", "for `residual`, not a number"),
+    "residual as text": ("metadata", '{"residual": "small"}', "'small' for `residual`"),
+    "nested": ("metadata", '{"residual": {"a": 1}}', "has a dict for `residual`"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "message"), OWN_FIELDS.values(), ids=OWN_FIELDS)
+def test_our_own_fields_are_not_trusted(
+    name: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    save_product(make_product(), tmp_path / "product.h5")
+    with h5py.File(tmp_path / "product.h5", "r+") as file:
+        del file["ptychonyx"].attrs[name]
+        file["ptychonyx"].attrs[name] = value
+    with pytest.raises(ScanError, match=message):
+        load_product(tmp_path / "product.h5")
+
+
+@pytest.mark.parametrize("name", ["coverage", "disagreement", "pattern_residuals"])
+def test_maps_of_another_shape_are_refused(name: str, tmp_path: Path) -> None:
+    residuals = np.zeros(7, np.float32)
+    save_product(make_product(pattern_residuals=residuals), tmp_path / "product.h5")
+    with h5py.File(tmp_path / "product.h5", "r+") as file:
+        put(f"ptychonyx/{name}", np.ones((3, 4)))(file)
+    with pytest.raises(ScanError, match=rf"`ptychonyx_{name}` of .* has shape \(3, 4\), expected"):
+        load_product(tmp_path / "product.h5")
+
+
+def test_a_product_without_a_name_has_that_of_its_file(tmp_path: Path) -> None:
+    for name in ("", np.array([], "S1"), h5py.Empty("S1")):
+        save_product(make_product(), tmp_path / "some.h5")
+        with h5py.File(tmp_path / "some.h5", "r+") as file:
+            file.attrs["name"] = name
+        assert load_product(tmp_path / "some.h5").name == "some"

@@ -138,6 +138,16 @@ def test_a_scan_that_ptychodus_cannot_hold(
     assert list(tmp_path.iterdir()) == []
 
 
+def as_group(name: str) -> Edit:
+    """Put a group where a dataset is expected."""
+
+    def edit(file: h5py.File) -> None:
+        del file[name]
+        file.create_group(name)
+
+    return edit
+
+
 BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
     "no patterns": ("diffraction.h5", drop("patterns"), "has no dataset `patterns`"),
     "no positions": (
@@ -165,6 +175,46 @@ BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
         "product.h5",
         put("probe_position_indexes", np.arange(40) + 0.5),
         "whole numbers are needed",
+    ),
+    "positions as text": (
+        "product.h5",
+        put("probe_position_y_m", np.array(["1e-6"] * 40, "S")),
+        r"`probe_position_y_m` of .* has dtype \|S4; real numbers",
+    ),
+    "positions as references": (
+        "product.h5",
+        lambda file: put("probe_position_y_m", np.full(40, file["object"].ref, h5py.ref_dtype))(
+            file
+        ),
+        "has dtype object; real numbers",
+    ),
+    "one position": ("product.h5", put("probe_position_y_m", 1e-6), r"shape \(\), expected \(n,\)"),
+    "one index of positions": (
+        "product.h5",
+        put("probe_position_indexes", 3),
+        r"shape \(\), expected \(n,\)",
+    ),
+    "a table of positions": (
+        "product.h5",
+        put("probe_position_y_m", np.zeros((20, 2))),
+        r"shape \(20, 2\), expected \(n,\)",
+    ),
+    "one index of patterns": ("diffraction.h5", put("indexes", 3), r"shape \(\), expected \(n,\)"),
+    "indexes as text": (
+        "diffraction.h5",
+        put("indexes", np.array(["1"] * 40, "S")),
+        "whole numbers are needed",
+    ),
+    "mask as text": (
+        "diffraction.h5",
+        put("bad_pixels", np.array([["0"] * 32] * 32, "S")),
+        "real numbers are needed",
+    ),
+    "object as a group": ("product.h5", as_group("object"), "has no dataset `object`"),
+    "nothing as positions": (
+        "product.h5",
+        put("probe_position_y_m", h5py.Empty(np.float64)),
+        "40 `probe_position_indexes` but 0",
     ),
     "no pixel size": (
         "product.h5",

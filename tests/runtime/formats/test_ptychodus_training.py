@@ -75,6 +75,14 @@ TRAINING = {
         ({"patterns": None}, "has no dataset `patterns`"),
         ({"probe_position_x_px": None}, "has no dataset `probe_position_x_px`"),
         ({"probe_position_x_px": np.arange(3.0)}, "4 `probe_position_y_px` but 3"),
+        (
+            {"probe_position_x_px": np.array(["8"] * NUM, "S")},
+            "has dtype .*; real numbers are needed",
+        ),
+        ({"probe_position_x_px": 8.0}, r"shape \(\), expected \(n,\)"),
+        ({"photon_energy_eV/value": 8800.0}, "has no dataset `photon_energy_eV`"),
+        ({"photon_energy_eV": np.ones(3)}, "one number is needed"),
+        ({"object_pixel_width_m": "20 nm"}, "one number is needed"),
         ({"patterns": np.ones((3, SIDE, SIDE))}, "There are 3 patterns but"),
         ({"probe": np.ones((8, 8))}, "`probe` has shape"),
     ],
@@ -86,3 +94,11 @@ def test_bad_training_data(changes: Arrays, message: str, tmp_path: Path) -> Non
                 file[name] = value
     with pytest.raises(ScanError, match=message):
         load_scan(tmp_path / "train.h5")
+
+
+def test_numbers_may_be_attributes(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "train.h5", "w") as file:
+        for name, value in TRAINING.items():
+            file[name] = value
+        file.attrs["photon_energy_eV"] = 8800.0
+    assert load_scan(tmp_path / "train.h5").photon_energy_eV == 8800

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from format_files import NPZ_ARRAYS, NUM, SIDE, Arrays, write_npz
 from numpy.typing import NDArray
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
-from ptychonyx.runtime.errors import QuantityError, ScanError
+from ptychonyx.runtime.errors import AxisError, QuantityError, ScanError
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.formats.npz import Npz
+from ptychonyx.runtime.formats.storage.npz import Npz
 from ptychonyx.runtime.scaling import counts_per_pattern, probe_in_counts, read_amplitudes
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitching.patches import cut_patches
@@ -79,10 +80,10 @@ def test_last_axis_patterns_are_turned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.patterns[0:5], patterns)
 
 
-@pytest.mark.parametrize("shape", [(5, 8, 8), (8, 8, 5), (8, 8, 8), (5, 8, 8, 1)])
+@pytest.mark.parametrize("shape", [(5, 8, 8), (8, 8, 5), (5, 8, 8, 1), (8, 8, 8, 1)])
 def test_axis_order_follows_the_number_of_positions(shape: tuple[int, ...], tmp_path: Path) -> None:
     patterns = np.random.default_rng(0).uniform(0.1, 0.9, shape)
-    num = 8 if shape == (8, 8, 8) else 5
+    num = 8 if shape == (8, 8, 8, 1) else 5
     np.savez(tmp_path / "scan.npz", diff3d=patterns, xcoords=np.arange(num), ycoords=np.arange(num))
     expected = patterns.transpose(2, 0, 1) if shape == (8, 8, 5) else patterns.reshape(num, 8, 8)
     read = load_scan(tmp_path / "scan.npz").patterns
@@ -107,13 +108,13 @@ def test_patterns_are_not_read_before_they_are_sliced(
 ) -> None:
     np.savez(tmp_path / "scan.npz", diff3d=np.ones((3, 8, 8)), xcoords=[1, 2, 3], ycoords=[1, 2, 3])
     read = []
-    original = Npz.__getitem__
+    original = Npz.read
 
     def recorded(self: Npz, name: str) -> NDArray[Any]:
         read.append(name)
         return original(self, name)
 
-    monkeypatch.setattr(Npz, "__getitem__", recorded)
+    monkeypatch.setattr(Npz, "read", recorded)
     scan = load_scan(tmp_path / "scan.npz", quantity="counts")
     assert "diff3d" not in read
     for start in range(3):
@@ -207,7 +208,7 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
         "real numbers are needed",
     ),
     "objects": ({"diff3d": np.array([None] * NUM)}, "real numbers are needed"),
-    "probe size": ({"probeGuess": np.ones((8, 8), complex)}, "`probe` has shape"),
+    "probe size": ({"probeGuess": np.ones((8, 8), complex)}, "but the patterns are 16×16"),
     "mask size": ({"bad_pixels": np.zeros((3, 3), bool)}, "`bad_pixels` has shape"),
     "object of four axes": ({"objectGuess": np.ones((2, 2, 2, 2))}, "expected \\(H, W\\)"),
     "patterns that need unpickling": ({"diff3d": OBJECTS}, "only unpickling could read"),
@@ -220,6 +221,10 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
         {"xcoords": np.arange(NUM) * 1e-7, "ycoords": np.arange(NUM) * 1e-7},
         "at most 3e-07, which must be metres; pixels are needed",
     ),
+    "one position": ({"xcoords": np.array(3.0)}, r"shape \(\), expected \(n,\)"),
+    "a table of positions": ({"xcoords": np.ones((2, 2))}, r"shape \(2, 2\), expected \(n,\)"),
+    "energy as text": ({"photon_energy_eV": np.array("8.8 keV")}, "one number is needed"),
+    "modes last": ({"probeGuess": np.ones((99, SIDE, SIDE))}, "99 modes; at most 64"),
     "only one coordinate": ({"xcoords": None, "xcoords_start": np.ones(NUM)}, "has no `xcoords`"),
     "last axis of another length": (
         {"diff3d": np.full((SIDE, SIDE, NUM + 1), 0.5)},
@@ -238,7 +243,10 @@ BAD_NPZ: dict[str, tuple[Arrays, str]] = {
     ),
     "probe with NaN": ({"probeGuess": np.full((SIDE, SIDE), np.nan)}, "values that are not finite"),
     "oblong probe": ({"probeGuess": np.ones((SIDE, 8))}, r"`probeGuess` .* expected \(N, N\)"),
-    "probe of another size": ({"probeGuess": np.ones((2, 8, 8))}, r"`probe` has shape \(2, 8, 8\)"),
+    "probe of another size": (
+        {"probeGuess": np.ones((2, 8, 8))},
+        r"`probeGuess` has shape \(2, 8, 8\)",
+    ),
     "probe as a list": ({"probeGuess": np.ones(SIDE)}, r"has shape \(16,\), expected \(N, N\)"),
     "object of no pixels": ({"objectGuess": np.ones((0, 5))}, r"`objectGuess` .* \(0, 5\)"),
     "two pixel sizes": ({"pixel_size_m": np.ones(2)}, r"`pixel_size_m` .*; one number is needed"),
@@ -301,3 +309,25 @@ def test_a_scan_without_object_and_probe_says_so(tmp_path: Path) -> None:
     for read, what in ((load_object, "no object"), (load_probe, "no probe")):
         with pytest.raises(ScanError, match=what):
             read(tmp_path / "bare.npz")
+
+
+def test_as_many_patterns_as_pixels_need_a_word(tmp_path: Path) -> None:
+    patterns = np.random.default_rng(0).uniform(0.1, 0.9, (8, 8, 8))
+    path = tmp_path / "scan.npz"
+    np.savez(path, diff3d=patterns, xcoords=np.arange(8.0), ycoords=np.arange(8.0))
+    with pytest.raises(AxisError, match=r"shape \(8, 8, 8\), .* `pattern_axis` must say") as caught:
+        load_scan(path)
+    assert caught.value.CHOICES == ("first", "last")
+    first, last = (load_scan(path, pattern_axis=word).patterns for word in caught.value.CHOICES)
+    np.testing.assert_array_equal(first[2:5], patterns[2:5])
+    np.testing.assert_array_equal(last[2:5], patterns[..., 2:5].transpose(2, 0, 1))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.shape) == (str(caught.value), (8, 8, 8))
+
+
+def test_a_wrong_axis_is_refused(tmp_path: Path) -> None:
+    write_npz(tmp_path / "scan.npz", {})
+    with pytest.raises(ScanError, match="holds 16 patterns, but there are 4 positions"):
+        load_scan(tmp_path / "scan.npz", pattern_axis="last")
+    with pytest.raises(ScanError, match=r'`pattern_axis` is .middle., expected one of: "first"'):
+        load_scan(tmp_path / "scan.npz", pattern_axis="middle")

@@ -14,7 +14,7 @@ from image_scan import OFFSET, PATCH, make_scan
 from model_files import TinyModel
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.errors import NotFiniteError, ScanError
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.pipeline import BATCHES_AHEAD
@@ -134,6 +134,25 @@ def test_an_error_of_the_stitcher_comes_out(tmp_path: Path, tiny_model: TinyMode
         reconstruct(
             make_scan()[0], Model(path, provider="cpu"), ReconstructionOptions(batch_size=10)
         )
+
+
+def test_patterns_whose_patches_are_not_finite_are_named(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, calls = model.predict, []
+
+    def spoil(amplitude: NDArray[np.float32], scale: float) -> NDArray[np.complex64]:
+        calls.append(1)
+        patches = predict(amplitude, scale)
+        if len(calls) == 3:
+            patches[[4, 7]] = np.nan
+        return patches
+
+    monkeypatch.setattr(model, "predict", spoil)
+    monkeypatch.setattr(model, "predictions_at_once", 1)
+    with pytest.raises(NotFiniteError, match="patches of patterns 24, 27 of") as caught:
+        reconstruct(make_scan()[0], model, ReconstructionOptions(batch_size=10))
+    assert caught.value.indexes == (24, 27)
 
 
 def test_keyboard_interrupt_leaves_no_thread_behind(model: Model) -> None:

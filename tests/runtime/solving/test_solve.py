@@ -22,6 +22,7 @@ from ptychonyx.runtime import (
     simulate_scan,
     solve,
 )
+from ptychonyx.runtime.errors import NotFiniteError
 from ptychonyx.runtime.solving.physics import measured
 from ptychonyx.runtime.stitching.patches import canvas_for
 
@@ -239,3 +240,10 @@ def test_residuals_of_passes_come_back_from_a_file(
             losses, epochs = file["loss_values"], file["loss_epochs"]
     np.testing.assert_array_equal(losses, solved.pass_residuals)
     np.testing.assert_array_equal(epochs, np.arange(1, 11))
+
+
+def test_a_product_that_is_not_finite_is_no_start(scan: Scan) -> None:
+    start = solve(scan, SolvingOptions(passes=1))
+    start.object_[20, 20] = np.nan
+    with pytest.raises(NotFiniteError, match=r"not finite at 1 of its pixels, which patterns? \d+"):
+        solve(scan, SolvingOptions(passes=1), start=start)

@@ -96,6 +96,7 @@ def reconstruct_many(
     num_workers: int | None = None,
     quantity: str | None = None,
     position_origin: str | None = None,
+    pattern_axis: str | None = None,
     split_patterns: int = DEFAULT_SPLIT_PATTERNS,
     options: ReconstructionOptions = DEFAULT_OPTIONS,
     solving: SolvingOptions = DEFAULT_SOLVING,
@@ -122,7 +123,7 @@ def reconstruct_many(
     num_workers : int, optional
         Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
-    quantity, position_origin : str, optional
+    quantity, position_origin, pattern_axis : str, optional
         As in `load_scan`, for all scans.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, for several workers.
@@ -165,7 +166,9 @@ def reconstruct_many(
         fingerprint={},
         model=None if model is None else model.resolve(),
         model_digest=None if file is None else file.digest,
-        scan_options=ScanOptions(cast(Quantity | None, quantity), position_origin),
+        scan_options=ScanOptions(
+            cast(Quantity | None, quantity), position_origin, pattern_axis=pattern_axis
+        ),
         recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,

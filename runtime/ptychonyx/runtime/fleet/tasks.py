@@ -212,7 +212,12 @@ def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
 
 def _load(order: Order) -> Scan:
     choices = order.scan_options
-    return load_scan(order.scan, quantity=choices.quantity, position_origin=choices.position_origin)
+    return load_scan(
+        order.scan,
+        quantity=choices.quantity,
+        position_origin=choices.position_origin,
+        pattern_axis=choices.pattern_axis,
+    )
 
 
 def _finish(

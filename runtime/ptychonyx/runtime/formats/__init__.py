@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..scan import Quantity, Scan
 from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
-from .npz import Npz
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
 from .ptychodus_product import check_product_path as check_product_path
 from .ptychodus_product import load_product as load_product
 from .ptychodus_product import save_product as save_product
+from .storage.npz import Npz
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
@@ -117,6 +117,7 @@ def load_scan(
     quantity: str | None = None,
     position_origin: str | None = None,
     patterns_path: str | Path | None = None,
+    pattern_axis: str | None = None,
 ) -> Scan:
     """Open a scan; patterns are read when they are needed.
 
@@ -132,6 +133,8 @@ def load_scan(
         format decides by default.
     patterns_path : path, optional
         Where the patterns of a Ptychodus product are, if not beside it.
+    pattern_axis : "first" or "last", optional
+        Which axis of the patterns in an NPZ counts them; needed where the shape does not tell.
 
     Returns
     -------
@@ -143,6 +146,8 @@ def load_scan(
         If the file cannot be read or does not hold a usable scan.
     QuantityError
         If only the user can tell whether the patterns are counts or amplitudes.
+    AxisError
+        If only the user can tell which axis counts patterns.
 
     Examples
     --------
@@ -156,6 +161,7 @@ def load_scan(
         quantity=cast(Quantity | None, quantity),
         position_origin=position_origin,
         patterns_path=None if patterns_path is None else Path(patterns_path),
+        pattern_axis=pattern_axis,
     )
     reader = _reader_for(path)
     _check_choices(reader, path, options)
@@ -312,6 +318,11 @@ def _check_choices(reader: Reader, path: Path, options: ScanOptions) -> None:
         raise ScanError(
             f"`position_origin` is {options.position_origin!r}, but positions of a Ptychodus product "
             f"are in metres, which leave no choice ({path}); leave it out."
+        )
+    if options.pattern_axis == "last" and reader is not READERS["PtychoPINN NPZ"]:
+        raise ScanError(
+            f"`pattern_axis` is 'last', but the first axis counts the patterns of Ptychodus files "
+            f"({path}); leave it out."
         )
     if options.patterns_path is not None and not reader.has_patterns_apart:
         raise ScanError(

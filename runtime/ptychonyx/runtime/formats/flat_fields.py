@@ -6,16 +6,19 @@ Attributes of `object` are `object_pixel_width_m` and so on, and what is in our 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..product import MAPS
-from .hdf5 import open_hdf5
-from .npz import Npz
+from .storage.arrays import ArrayFile, Header
+from .storage.hdf5 import Hdf5
+from .storage.hdf5_writing import new_hdf5, write_dataset
+from .storage.npz import Npz
 
 Fields = dict[str, Any]
 
@@ -31,15 +34,63 @@ DATASET_ATTRIBUTES = {
 }
 
 
-def read_fields(path: Path) -> Fields:
-    """Read all fields that a product has.
+def open_fields(path: Path) -> ArrayFile:
+    """Open a product; of its arrays nothing is read yet.
 
     Raises
     ------
     ScanError
         If the file cannot be read.
     """
-    return _read_npz(path) if path.suffix.lower() == ".npz" else _read_hdf5(path)
+    return Npz(path) if path.suffix.lower() == ".npz" else FlatHdf5(path)
+
+
+class FlatHdf5:
+    """Datasets and attributes of an HDF5 file, under the flat names of the NPZ.
+
+    Parameters
+    ----------
+    path : path
+    datasets : iterable of str
+        Names at the root to look for; what is not a dataset may be an attribute.
+
+    Raises
+    ------
+    ScanError
+        If it is no HDF5 file, or a damaged one.
+    """
+
+    def __init__(self, path: Path, datasets: Iterable[str] = DATASETS) -> None:
+        self.path = path
+        self._file = file = Hdf5(path)
+        own = file.names_in(OWN_GROUP)
+        self._datasets = {name: name for name in datasets if name in file}
+        self._datasets |= {f"{OWN_GROUP}_{key}": f"{OWN_GROUP}/{key}" for key in MAPS if key in own}
+        attributes = file.attributes()
+        for name in [*self._datasets, OWN_GROUP]:
+            for key, value in file.attributes(self._datasets.get(name, name)).items():
+                attributes[f"{name}_{key}"] = value
+        self._attributes: dict[str, NDArray[Any]] = {
+            name: np.asarray(value) for name, value in attributes.items()
+        }
+        self.names = (*self._datasets, *self._attributes)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def header(self, name: str) -> Header:
+        """Return shape and dtype of a field without reading it."""
+        value = self._attributes.get(name)
+        if value is not None and name not in self._datasets:
+            return Header(name, self.path, value.shape, value.dtype)
+        return replace(self._file.header(self._datasets.get(name, name)), name=name)
+
+    def read(self, name: str, part: int | None = None) -> NDArray[Any]:
+        """Read a field, or one part along its first axis; its header should be checked before."""
+        if name in self._datasets:
+            return self._file.read(self._datasets[name], part)
+        value = self._attributes[name]
+        return value if part is None else value[part]
 
 
 def write_fields(fields: Fields, suffix: str, out: BinaryIO) -> None:
@@ -47,40 +98,21 @@ def write_fields(fields: Fields, suffix: str, out: BinaryIO) -> None:
     WRITERS[suffix](fields, out)
 
 
-def _read_hdf5(path: Path) -> Fields:
-    with open_hdf5(path) as file:
-        fields = dict(file.attrs)
-        for name in DATASETS:
-            if name in file:
-                fields[name] = np.asarray(file[name])
-                fields |= {f"{name}_{key}": value for key, value in file[name].attrs.items()}
-        if OWN_GROUP in file:
-            own = file[OWN_GROUP]
-            fields |= {f"{OWN_GROUP}_{key}": value for key, value in own.attrs.items()}
-            fields |= {f"{OWN_GROUP}_{key}": np.asarray(own[key]) for key in MAPS if key in own}
-    return fields
-
-
 def _write_hdf5(fields: Fields, out: BinaryIO) -> None:
     rest = dict(fields)
-    with h5py.File(out, "w") as file:
+    with new_hdf5(out) as file:
         for name in (*DATASETS, *UNUSED_DATASETS):
-            file[name] = rest.pop(name)
+            write_dataset(file, name, rest.pop(name))
         for name, keys in DATASET_ATTRIBUTES.items():
             file[name].attrs.update({key: rest.pop(f"{name}_{key}") for key in keys})
         own = file.create_group(OWN_GROUP)
         for name in [name for name in rest if name.startswith(f"{OWN_GROUP}_")]:
             value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
             if key in MAPS:  # a dataset of our group; its other fields are attributes
-                own.create_dataset(key, data=value, compression="lzf")
+                write_dataset(own, key, value, packed=True)
             else:
                 own.attrs[key] = value
         file.attrs.update(rest)
-
-
-def _read_npz(path: Path) -> Fields:
-    file = Npz(path)
-    return {name: file[name] for name in file.names}
 
 
 def _write_npz(fields: Fields, out: BinaryIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ScanError
+from ..errors import AxisError, ScanError
 from ..scan import QUANTITIES, Quantity
 from .positions import POSITION_ORIGINS
 
@@ -22,6 +22,8 @@ class ScanOptions:
         What pixel positions point at, one of `positions.POSITION_ORIGINS`.
     patterns_path : Path or None
         Where the patterns of a Ptychodus product are, if not beside it.
+    pattern_axis : "first" or "last", or None
+        Which axis of an NPZ counts patterns; needed where the shape does not tell.
 
     Examples
     --------
@@ -35,9 +37,11 @@ class ScanOptions:
     quantity: Quantity | None = None
     position_origin: str | None = None
     patterns_path: Path | None = None
+    pattern_axis: str | None = None
 
     def __post_init__(self) -> None:
         _check_word("quantity", self.quantity, QUANTITIES)
+        _check_word("pattern_axis", self.pattern_axis, AxisError.CHOICES)
         _check_word("position_origin", self.position_origin, tuple(POSITION_ORIGINS))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from .storage.arrays import NUMBERS, ArrayFile, Header, check_kind, check_size
 
-NUMERIC_KINDS = "buifc"
+MAX_MODES = 64
+"""Incoherent modes of a probe; published work uses up to about 30."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,48 @@ class PlacedObject:
     name: str = "object"
 
 
+def take_object(file: ArrayFile, name: str) -> NDArray[np.complex64]:
+    """Read an object (H, W), after a look at its shape.
+
+    Raises
+    ------
+    ScanError
+        See `as_object`; also if it takes too much memory.
+    """
+    header = file.header(name)
+    _check_object(header)
+    check_size(header, math.prod(header.shape) * np.dtype(np.complex64).itemsize)
+    return as_object(file.read(name), name, file.path)
+
+
+def take_probe(file: ArrayFile, name: str, window_px: int | None = None) -> NDArray[np.complex64]:
+    """Read a probe (modes, N, N), after a look at its shape.
+
+    Parameters
+    ----------
+    file : ArrayFile
+    name : str
+    window_px : int, optional
+        N of the patterns, which the probe must fit.
+
+    Raises
+    ------
+    ScanError
+        See `as_probe`; also if it does not fit the patterns, or takes too much memory.
+    """
+    header = file.header(name)
+    side = _check_probe(header)
+    if window_px is not None and side != window_px:
+        raise ScanError(
+            f"{file.path}: `{name}` has shape {header.shape}, but the patterns are "
+            f"{window_px}×{window_px}; a probe of their size is needed: crop or pad it."
+        )
+    varies = len(header.shape) == 4
+    check_size(replace(header, shape=header.shape[1:]) if varies else header)
+    probe = file.read(name, 0) if varies else file.read(name)
+    return as_probe(probe, name, file.path)
+
+
 def as_object(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex64]:
     """Return an object (H, W); layers of a thick one are multiplied.
 
@@ -52,12 +97,7 @@ def as_object(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex6
     >>> as_object(np.full((2, 1, 3), 1j), "object", Path("product.h5"))
     array([[-1.+0.j, -1.+0.j, -1.+0.j]], dtype=complex64)
     """
-    _check_numeric(array, name, path)
-    if array.ndim not in (2, 3) or array.size == 0:
-        raise ScanError(
-            f"`{name}` of {path} has shape {array.shape}, expected (H, W) or (layers, H, W) with "
-            "at least one pixel; correct the file."
-        )
+    _check_object(Header(name, path, array.shape, array.dtype))
     layers = array if array.ndim == 3 else array[None]
     return np.asarray(np.prod(layers.astype(np.complex64), axis=0))
 
@@ -75,17 +115,12 @@ def as_probe(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex64
     >>> as_probe(np.ones((5, 3, 8, 8)), "probe", Path("product.h5")).shape
     (3, 8, 8)
     """
-    _check_numeric(array, name, path)
-    modes = array[0] if array.ndim == 4 and len(array) else array
+    _check_probe(Header(name, path, array.shape, array.dtype))
+    modes = array[0] if array.ndim == 4 else array
     if modes.ndim == 3 and modes.shape[-1] == 1:
         modes = modes[..., 0]
     if modes.ndim == 2:
         modes = modes[None]
-    if modes.ndim != 3 or modes.size == 0 or modes.shape[1] != modes.shape[2]:
-        raise ScanError(
-            f"`{name}` of {path} has shape {array.shape}, expected (N, N), (modes, N, N) or "
-            "(probes, modes, N, N); correct the file."
-        )
     if not np.isfinite(modes).all():
         raise ScanError(
             f"`{name}` of {path} holds values that are not finite; a probe of finite numbers is "
@@ -94,9 +129,29 @@ def as_probe(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex64
     return np.ascontiguousarray(modes, dtype=np.complex64)
 
 
-def _check_numeric(array: NDArray[Any], name: str, path: Path) -> None:
-    if array.dtype.kind not in NUMERIC_KINDS:
+def _check_object(header: Header) -> None:
+    check_kind(header, NUMBERS, "complex or real numbers")
+    if len(header.shape) not in (2, 3) or 0 in header.shape:
         raise ScanError(
-            f"`{name}` of {path} has dtype {array.dtype}; complex or real numbers are needed: "
-            "correct the file."
+            f"{header} has shape {header.shape}, expected (H, W) or (layers, H, W) with at least "
+            "one pixel; correct the file."
         )
+
+
+def _check_probe(header: Header) -> int:
+    """Return the side N of a probe."""
+    check_kind(header, NUMBERS, "complex or real numbers")
+    shape = header.shape[1:] if len(header.shape) == 4 else header.shape
+    if len(shape) == 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (2, 3) or 0 in header.shape or shape[-2] != shape[-1]:
+        raise ScanError(
+            f"{header} has shape {header.shape}, expected (N, N), (modes, N, N) or (probes, modes, "
+            "N, N); correct the file."
+        )
+    if len(shape) == 3 and shape[0] > MAX_MODES:
+        raise ScanError(
+            f"{header} has shape {header.shape}, so {shape[0]} modes; at most {MAX_MODES} are "
+            "used, modes first: check the order of its axes."
+        )
+    return shape[-1]

@@ -6,7 +6,6 @@ Either file is read and written as one flat table, see `flat_fields`.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,175 +14,24 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
-from ..product import MAPS, Product
+from ..product import Product, check_finite
 from ..scan import Frame
-from .flat_fields import OWN_GROUP, POSITION_KEYS, WRITERS, read_fields, write_fields
-from .placed_object import PlacedObject, as_object, as_probe
-from .positions import corners_from_metres
+from .flat_fields import OWN_GROUP, WRITERS, write_fields
+from .placed_object import PlacedObject
+from .product_file import ProductFile
 
 NOMINAL_PIXEL_M = 1e-9
 """Written where the pixel size is not known, since Ptychodus needs one; our group says so."""
 
 
-class ProductFile:
-    """What a product file holds, under the flat names of the NPZ.
-
-    Raises
-    ------
-    ScanError
-        If the file cannot be read; the methods raise it where something is missing or wrong.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._fields = read_fields(path)
-
-    @property
-    def name(self) -> str:
-        """Name of the product, or of the file."""
-        value = self._fields.get("name")
-        if value is None:
-            return self.path.stem
-        value = np.asarray(value).reshape(-1)[0]
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-    @property
-    def has_own_group(self) -> bool:
-        """Whether Ptychonyx wrote it."""
-        return f"{OWN_GROUP}_object_corner_px" in self._fields
-
-    def own(self, name: str) -> Any:
-        """Return a field of our own group, or None."""
-        return self._fields.get(f"{OWN_GROUP}_{name}")
-
-    def positive(self, *names: str) -> float | None:
-        """Return the first number of these names that is there, or None if not positive."""
-        for name in names:
-            if name in self._fields:
-                value = self._number(name)
-                return value if 0 < value < math.inf else None
-        return None
-
-    def probe(self) -> NDArray[np.complex64] | None:
-        """Return the incoherent modes (modes, N, N) of the first probe, if there is one."""
-        probe = self._fields.get("probe")
-        return None if probe is None or probe.size == 0 else as_probe(probe, "probe", self.path)
-
-    def object_(self) -> NDArray[np.complex64]:
-        """Return the object (H, W)."""
-        return as_object(self._array("object"), "object", self.path)
-
-    def canvas(self) -> Frame:
-        """Return where the object lies in metres."""
-        shape = self._array("object").shape
-        if len(shape) not in (2, 3):
-            raise ScanError(
-                f"`object` of {self.path} has shape {shape}, expected (layers, H, W): correct the "
-                "file."
-            )
-        names = ("object_pixel_height_m", "object_pixel_width_m")
-        pixel_size_m = (self._number(names[0]), self._number(names[1]))
-        if not all(0 < side_m < math.inf for side_m in pixel_size_m):
-            raise ScanError(
-                f"The object pixel of {self.path} is {pixel_size_m} m; both sides must be "
-                "positive: correct the file."
-            )
-        return Frame(
-            canvas_shape=(int(shape[-2]), int(shape[-1])),
-            center_m=(
-                self._number("object_center_y_m", 0.0),
-                self._number("object_center_x_m", 0.0),
-            ),
-            pixel_size_m=pixel_size_m,
-        )
-
-    def pixel_size_m(self) -> float | None:
-        """Return the pixel width, or None if the file has only a nominal one."""
-        is_known = self.own("pixel_size_known")
-        if is_known is not None and not bool(is_known):
-            return None
-        return self.canvas().pixel_size_m[1]
-
-    def object_corner_px(self) -> tuple[int, int]:
-        """Return the object's top-left pixel (y, x) in the frame of the scan it came from."""
-        corner = self.own("object_corner_px")
-        if corner is None:
-            return (0, 0)
-        y, x = np.asarray(corner).tolist()
-        return (int(y), int(x))
-
-    def position_indexes(self) -> NDArray[np.int64]:
-        """Return the scan index of each position."""
-        indexes = self._array("probe_position_indexes").reshape(-1)
-        if indexes.dtype.kind not in "biu":
-            raise ScanError(
-                f"`probe_position_indexes` of {self.path} has dtype {indexes.dtype}; whole numbers "
-                "are needed: correct the file."
-            )
-        return indexes.astype(np.int64)
-
-    def corners_px(self, window_px: int) -> NDArray[np.float64]:
-        """Return the corners of N×N windows in the object's own pixels."""
-        num = len(self.position_indexes())
-        axes = []
-        for name in POSITION_KEYS:
-            metres = self._array(name).reshape(-1)
-            if len(metres) != num:
-                raise ScanError(
-                    f"{self.path} has {num} `probe_position_indexes` but {len(metres)} `{name}`; "
-                    "each position needs both: correct the file."
-                )
-            axes.append(metres.astype(np.float64))
-        return corners_from_metres(np.stack(axes, axis=1), window_px, self.canvas())
-
-    def maps(self) -> dict[str, Any]:
-        """Return the maps, residuals and curves of the product, by their names in it."""
-        maps = {name: (self.own(name), dtype) for name, dtype in MAPS.items()}
-        return {
-            n: np.asarray(value, dtype) for n, (value, dtype) in maps.items() if value is not None
-        }
-
-    def metadata(self) -> dict[str, str | float | int | bool]:
-        """Return what we wrote about the reconstruction."""
-        text = self.own("metadata")
-        if text is None:
-            return {}
-        metadata: dict[str, str | float | int | bool] = json.loads(str(text))
-        return metadata
-
-    def _array(self, name: str) -> NDArray[Any]:
-        if name not in self._fields:
-            raise ScanError(
-                f"{self.path} has no dataset `{name}`, which a Ptychodus product needs; check that "
-                "it is one, and save it again."
-            )
-        return np.asarray(self._fields[name])
-
-    def _number(self, name: str, default: float | None = None) -> float:
-        if name not in self._fields and default is not None:
-            return default
-        if name not in self._fields:
-            raise ScanError(
-                f"{self.path} has no attribute `{name}`, which a Ptychodus product needs; check "
-                "that it is one, and save it again."
-            )
-        values = self._array(name)
-        if values.size != 1 or values.dtype.kind not in "buif":
-            raise ScanError(
-                f"`{name}` of {self.path} is {values!r}; one number is needed: correct the file."
-            )
-        return float(values.reshape(()))
-
-
 def read_object(path: Path) -> PlacedObject:
     """Read the object of a product, and where it lies."""
     file = ProductFile(path)
-    coverage = file.own("coverage")
     residual = file.metadata().get("residual")
     return PlacedObject(
         object_=file.object_(),
         corner_px=file.object_corner_px(),
-        coverage=None if coverage is None else np.asarray(coverage, dtype=np.int32),
+        coverage=file.map_("coverage"),
         pixel_size_m=file.pixel_size_m(),
         residual=None if residual is None else float(residual),
         name=file.name,
@@ -226,7 +74,7 @@ def load_product(path: str | Path) -> Product:
             f"{path} holds no probe; a product needs one: save it again with its probe."
         )
     corner = file.object_corner_px()
-    is_complete, num_used = file.own("complete"), file.own("num_patterns_used")
+    is_complete, num_used = file.own_number("complete"), file.own_number("num_patterns_used")
     return Product(
         object_=file.object_(),
         object_corner_px=corner,
@@ -240,7 +88,7 @@ def load_product(path: str | Path) -> Product:
         frame=_frame_of_scan(file),
         name=file.name,
         complete=is_complete is None or bool(is_complete),
-        num_patterns_used=None if num_used is None else int(num_used),
+        num_patterns_used=num_used,
         metadata=file.metadata(),
         **file.maps(),
     )
@@ -259,6 +107,8 @@ def save_product(product: Product, path: str | Path) -> None:
     ------
     ValueError
         For another ending, or a folder that does not exist.
+    NotFiniteError
+        If the object or the probe is not finite; names the patterns.
 
     Examples
     --------
@@ -274,6 +124,7 @@ def save_product(product: Product, path: str | Path) -> None:
     """
     path = Path(path)
     check_product_path(path)
+    check_finite(product)
     fields = _fields_of(product)
     write_atomically(path, lambda file: write_fields(fields, path.suffix, file))
 
@@ -376,10 +227,10 @@ def _frame_of_scan(file: ProductFile) -> Frame | None:
     written = file.canvas()
     if not file.has_own_group:
         return written
-    shape = file.own("scan_canvas_shape")
+    shape = file.own_pair("scan_canvas_shape")
     if shape is None:
         return None
-    height, width = np.asarray(shape).tolist()
+    height, width = shape
     offset_m = _offset_m(file.object_corner_px(), written.canvas_shape, (height, width), written)
     center_m = (written.center_m[0] - offset_m[0], written.center_m[1] - offset_m[1])
     return Frame((height, width), center_m, written.pixel_size_m)

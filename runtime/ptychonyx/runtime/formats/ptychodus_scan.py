@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import BinaryIO
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,12 +14,14 @@ from ..files import write_atomically
 from ..product import Product
 from ..scan import Scan
 from .flat_fields import POSITION_KEYS
-from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .options import ScanOptions
-from .ptychodus_product import ProductFile, save_product
+from .product_file import ProductFile
+from .ptychodus_product import save_product
+from .storage.arrays import read_indexes, read_mask
+from .storage.hdf5 import Hdf5, Hdf5Patterns
+from .storage.hdf5_writing import new_hdf5, write_datasets, write_patterns
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
-WRITE_BATCH = 256
 PATTERNS_IN_CHUNK = 4
 PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
 """h·c, so wavelength = h·c / photon energy (CODATA 2018)."""
@@ -37,7 +38,7 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
     product_path, patterns_path = _find_pair(path, options.patterns_path)
     product = ProductFile(product_path)
     num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
-    stored, bad_pixels = _read_indexes(patterns_path, num_stored)
+    stored, bad_pixels = _read_indexes(patterns_path, num_stored, window_px)
     indexes, corners_px = _average_repeated(
         product.position_indexes(), product.corners_px(window_px)
     )
@@ -46,7 +47,7 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
         patterns=Hdf5Patterns(patterns_path, rows),
         quantity="counts",
         corners_px=corners_px[kept],
-        probe=product.probe(),
+        probe=product.probe(window_px),
         object_=product.object_(),
         bad_pixels=bad_pixels,
         pixel_size_m=product.pixel_size_m(),
@@ -132,21 +133,22 @@ def _find_pair(path: Path, patterns_path: Path | None) -> tuple[Path, Path]:
 
 
 def _is_patterns_file(path: Path) -> bool:
-    names = dataset_names(path)
+    names = Hdf5(path).names
     return "patterns" in names and not any(name in names for name in POSITION_KEYS)
 
 
-def _read_indexes(path: Path, num: int) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+def _read_indexes(
+    path: Path, num: int, window_px: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
     """Return the scan indexes of the patterns, and the bad pixels."""
     if num == 0:
         raise ScanError(
             f"The scan is empty: `patterns` of {path} holds no diffraction pattern; at least one "
             "is needed: check how the file was made."
         )
-    with open_hdf5(path) as file:
-        has_indexes, has_bad = "indexes" in file, "bad_pixels" in file
-        indexes = read_dataset(file, "indexes", path) if has_indexes else np.arange(num)
-        bad = read_dataset(file, "bad_pixels", path).astype(np.bool_) if has_bad else None
+    file = Hdf5(path)
+    indexes = read_indexes(file, "indexes") if "indexes" in file else np.arange(num)
+    bad = read_mask(file, "bad_pixels", window_px) if "bad_pixels" in file else None
     if len(indexes) != num:
         raise ScanError(
             f"{path} has {num} patterns but {len(indexes)} indexes; each pattern needs one: "
@@ -158,7 +160,7 @@ def _read_indexes(path: Path, num: int) -> tuple[NDArray[np.int64], NDArray[np.b
             f"{path}: two patterns have the same scan index, {unique[occurrences > 1][0]}; each "
             "index may occur once: remove one of them."
         )
-    return indexes.astype(np.int64), bad
+    return indexes, bad
 
 
 def _average_repeated(
@@ -225,18 +227,9 @@ def _check_writable(scan: Scan) -> None:
 def _write_patterns(scan: Scan, indexes: NDArray[np.int64], out: BinaryIO) -> None:
     side = scan.window_px
     bad = np.zeros((side, side), np.bool_) if scan.bad_pixels is None else scan.bad_pixels
-    with h5py.File(out, "w") as file:
-        file["indexes"], file["bad_pixels"] = indexes, bad
-        patterns = file.create_dataset(
-            "patterns",
-            shape=(scan.num_patterns, side, side),
-            dtype=scan.patterns.dtype,
-            chunks=(min(PATTERNS_IN_CHUNK, scan.num_patterns), side, side),
-            compression="lzf",
-        )
-        for start in range(0, scan.num_patterns, WRITE_BATCH):
-            stop = min(start + WRITE_BATCH, scan.num_patterns)
-            patterns[start:stop] = scan.patterns[start:stop]
+    with new_hdf5(out) as file:
+        write_datasets(file, {"indexes": indexes, "bad_pixels": bad})
+        patterns = write_patterns(file, scan, in_chunk=PATTERNS_IN_CHUNK)
         height_m, width_m = _detector_pixel_m(scan)
         patterns.attrs["detector_pixel_height_m"] = height_m
         patterns.attrs["detector_pixel_width_m"] = width_m

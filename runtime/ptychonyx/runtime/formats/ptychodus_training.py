@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..files import write_atomically
 from ..scan import Scan
-from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
+from .flat_fields import FlatHdf5
 from .options import ScanOptions
-from .placed_object import PlacedObject, as_object, as_probe
+from .placed_object import PlacedObject, take_object, take_probe
 from .positions import corners_from_positions, positions_from_corners
+from .storage.arrays import column_length, read_column, read_mask, read_positive
+from .storage.hdf5 import Hdf5, Hdf5Patterns
+from .storage.hdf5_writing import new_hdf5, write_datasets, write_patterns
 
 POSITION_KEYS = ("probe_position_y_px", "probe_position_x_px")
-WRITE_BATCH = 256
+DATASETS = (
+    *POSITION_KEYS,
+    *("probe", "object", "bad_pixels"),
+    *("object_pixel_width_m", "photon_energy_eV", "detector_object_distance_m"),
+)
 
 
 def recognises(path: Path) -> bool:
     """Tell whether an HDF5 file has positions in pixels."""
-    names = dataset_names(path)
+    names = Hdf5(path).names
     return any(name in names for name in POSITION_KEYS)
 
 
@@ -32,34 +37,26 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan; patterns stay on disk. The file does not say where its frame lies in metres."""
     origin = options.position_origin or "ptychodus"
     patterns = Hdf5Patterns(path)
-    with open_hdf5(path) as file:
-        axes = [read_dataset(file, name, path).astype(np.float64) for name in POSITION_KEYS]
-        optional = {
-            name: np.asarray(file[name])
-            for name in ("probe", "object", "bad_pixels")
-            if name in file
-        }
-        numbers = {
-            name: _positive(file, name)
-            for name in ("object_pixel_width_m", "photon_energy_eV", "detector_object_distance_m")
-        }
-    y, x = axes
-    if len(y) != len(x):
+    file = FlatHdf5(path, DATASETS)
+    num_y, num_x = (column_length(file.header(name)) for name in POSITION_KEYS)
+    if num_y != num_x:
         raise ScanError(
-            f"{path} has {len(y)} `{POSITION_KEYS[0]}` but {len(x)} `{POSITION_KEYS[1]}`; each "
+            f"{path} has {num_y} `{POSITION_KEYS[0]}` but {num_x} `{POSITION_KEYS[1]}`; each "
             "position needs both: correct the file."
         )
+    y, x = (read_column(file, name) for name in POSITION_KEYS)
+    side = patterns.shape[-1]
     positions_px = np.stack([y, x], axis=1)
     return Scan(
         patterns=patterns,
         quantity="counts",
-        corners_px=corners_from_positions(positions_px, patterns.shape[-1], origin=origin),
-        probe=_optional(as_probe, optional, "probe", path),
-        object_=_optional(as_object, optional, "object", path),
-        bad_pixels=optional["bad_pixels"].astype(np.bool_) if "bad_pixels" in optional else None,
-        pixel_size_m=numbers["object_pixel_width_m"],
-        photon_energy_eV=numbers["photon_energy_eV"],
-        detector_distance_m=numbers["detector_object_distance_m"],
+        corners_px=corners_from_positions(positions_px, side, origin=origin),
+        probe=take_probe(file, "probe", side) if _has(file, "probe") else None,
+        object_=take_object(file, "object") if _has(file, "object") else None,
+        bad_pixels=read_mask(file, "bad_pixels", side) if "bad_pixels" in file else None,
+        pixel_size_m=read_positive(file, "object_pixel_width_m"),
+        photon_energy_eV=read_positive(file, "photon_energy_eV"),
+        detector_distance_m=read_positive(file, "detector_object_distance_m"),
         position_origin=origin,
         name=path.stem,
     )
@@ -94,62 +91,40 @@ def write_scan(scan: Scan, path: str | Path) -> None:
 
 
 def _write(scan: Scan, out: BinaryIO) -> None:
-    num, side = scan.num_patterns, scan.window_px
+    side = scan.window_px
     bad = np.zeros((side, side), np.bool_) if scan.bad_pixels is None else scan.bad_pixels
     in_object = scan.corners_px - np.array(scan.object_corner_px)
     positions_px = positions_from_corners(in_object, side, origin="ptychodus")
     pixel_m = scan.frame.pixel_size_m if scan.frame else (scan.pixel_size_m, scan.pixel_size_m)
-    with h5py.File(out, "w") as file:
-        patterns = file.create_dataset(
-            "patterns",
-            shape=(num, side, side),
-            dtype=scan.patterns.dtype,
-            chunks=(1, side, side),
-            compression="lzf",
-        )
-        for start in range(0, num, WRITE_BATCH):
-            stop = min(start + WRITE_BATCH, num)
-            patterns[start:stop] = scan.patterns[start:stop]
-        file["bad_pixels"] = bad
-        if scan.probe is not None:
-            file["probe"] = scan.probe
-        file["object"] = scan.object_
-        file[POSITION_KEYS[0]], file[POSITION_KEYS[1]] = positions_px.T.copy()
-        file["object_pixel_height_m"], file["object_pixel_width_m"] = pixel_m
-        file["detector_object_distance_m"] = scan.detector_distance_m
-        file["photon_energy_eV"] = scan.photon_energy_eV
+    values = {
+        "bad_pixels": bad,
+        "object": scan.object_,
+        POSITION_KEYS[0]: positions_px[:, 0],
+        POSITION_KEYS[1]: positions_px[:, 1],
+        "object_pixel_height_m": pixel_m[0],
+        "object_pixel_width_m": pixel_m[1],
+        "detector_object_distance_m": scan.detector_distance_m,
+        "photon_energy_eV": scan.photon_energy_eV,
+    }
+    with new_hdf5(out) as file:
+        write_patterns(file, scan, in_chunk=1)
+        write_datasets(file, values if scan.probe is None else values | {"probe": scan.probe})
 
 
 def read_object(path: Path) -> PlacedObject:
     """Read the object; it lies at (0, 0) in such files."""
-    with open_hdf5(path) as file:
-        object_ = read_dataset(file, "object", path)
-        pixel_size_m = _positive(file, "object_pixel_width_m")
+    file = FlatHdf5(path, DATASETS)
     return PlacedObject(
-        as_object(object_, "object", path), pixel_size_m=pixel_size_m, name=path.stem
+        take_object(file, "object"),
+        pixel_size_m=read_positive(file, "object_pixel_width_m"),
+        name=path.stem,
     )
 
 
 def read_probe(path: Path) -> NDArray[np.complex64]:
     """Read the probe, modes first."""
-    with open_hdf5(path) as file:
-        probe = read_dataset(file, "probe", path)
-    return as_probe(probe, "probe", path)
+    return take_probe(Hdf5(path), "probe")
 
 
-def _optional(
-    convert: Any, arrays: dict[str, NDArray[Any]], name: str, path: Path
-) -> NDArray[np.complex64] | None:
-    converted: NDArray[np.complex64] | None = None
-    if name in arrays and arrays[name].size:
-        converted = convert(arrays[name], name, path)
-    return converted
-
-
-def _positive(file: h5py.File, name: str) -> float | None:
-    """Return a number, whether it is a dataset or an attribute; None if it is not positive."""
-    source = file if name in file else file.attrs
-    if name not in source:
-        return None
-    value = float(np.asarray(source[name][()] if name in file else source[name]).reshape(()))
-    return value if 0 < value < math.inf else None
+def _has(file: FlatHdf5, name: str) -> bool:
+    return name in file and 0 not in file.header(name).shape

@@ -12,13 +12,22 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import QuantityError, ScanError
+from ..errors import AxisError, QuantityError, ScanError
 from ..files import write_atomically
 from ..scan import Quantity, Scan
-from .npz import Npz
 from .options import ScanOptions
-from .placed_object import PlacedObject, as_object, as_probe
+from .placed_object import PlacedObject, take_object, take_probe
 from .positions import corners_from_positions, positions_from_corners
+from .storage.arrays import (
+    REALS,
+    check_fits,
+    check_kind,
+    column_length,
+    read_column,
+    read_mask,
+    read_positive,
+)
+from .storage.npz import Npz
 
 PATTERN_KEYS = ("diff3d", "diffraction")
 POSITION_KEYS = (("ycoords", "xcoords"), ("ycoords_start", "xcoords_start"))
@@ -36,21 +45,27 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
     Without `quantity`, a sample of the patterns is read to tell.
     """
     file = Npz(path)
-    positions_px = _read_positions(file)
+    names = _find_positions(file)
     key = _find(file, PATTERN_KEYS, "diffraction patterns")
-    patterns = NpzPatterns(file, key, len(positions_px))
-    bad_pixels = file.reals("bad_pixels") != 0 if "bad_pixels" in file else None
+    patterns = NpzPatterns(file, key, column_length(file.header(names[0])), options.pattern_axis)
+    side = patterns.shape[1]
+    bad_pixels = read_mask(file, "bad_pixels", side) if "bad_pixels" in file else None
+    positions_px = _read_positions(file, names)
     origin = options.position_origin or ("ptychodus" if bad_pixels is not None else "center")
     return Scan(
         patterns=patterns,
         quantity=options.quantity or _sniff_quantity(path, patterns, bad_pixels),
-        corners_px=corners_from_positions(positions_px, patterns.shape[1], origin=origin),
-        probe=_read_probe(file),
+        corners_px=corners_from_positions(positions_px, side, origin=origin),
+        probe=_read_probe(file, side),
         object_=_read_object(file),
         bad_pixels=bad_pixels,
-        pixel_size_m=file.positive("pixel_size_m"),
-        photon_energy_eV=file.positive("photon_energy_eV", "probe_energy_eV", "probe_energy_ev"),
-        detector_distance_m=file.positive("detector_distance_m", "detector_object_distance_m"),
+        pixel_size_m=read_positive(file, "pixel_size_m"),
+        photon_energy_eV=read_positive(
+            file, "photon_energy_eV", "probe_energy_eV", "probe_energy_ev"
+        ),
+        detector_distance_m=read_positive(
+            file, "detector_distance_m", "detector_object_distance_m"
+        ),
         position_origin=origin,
         name=path.stem,
     )
@@ -65,7 +80,7 @@ def read_object(path: Path) -> PlacedObject:
             f"{path} holds no object; expected one of: {', '.join(OBJECT_KEYS)}; it holds: "
             f"{', '.join(file.names)}."
         )
-    return PlacedObject(object_, pixel_size_m=file.positive("pixel_size_m"), name=path.stem)
+    return PlacedObject(object_, pixel_size_m=read_positive(file, "pixel_size_m"), name=path.stem)
 
 
 def read_probe(path: Path) -> NDArray[np.complex64]:
@@ -132,41 +147,57 @@ def write_scan(scan: Scan, path: str | Path) -> None:
 class NpzPatterns:
     """Patterns of an NPZ member: decompressed as a whole at the first slice, then kept.
 
-    The axes may be (n, N, N) or (N, N, n): if the first is as long as there are positions, it
-    counts patterns; else the last must be.
+    The axes may be (n, N, N) or (N, N, n), and the axis that counts patterns is as long as there are
+    positions.
+
+    Parameters
+    ----------
+    file : Npz
+    key : str
+        Name of the array.
+    num_positions : int
+    axis : "first" or "last", optional
+        The axis that counts patterns; needed where both could.
+
+    Raises
+    ------
+    AxisError
+        If both could.
+    ScanError
+        If the array is no stack of images, empty, or too large.
     """
 
-    def __init__(self, file: Npz, key: str, num_positions: int) -> None:
+    def __init__(self, file: Npz, key: str, num_positions: int, axis: str | None = None) -> None:
         self._file, self._key = file, key
-        stored, self.dtype = file.header(key)
-        if self.dtype.kind not in "buif":
-            raise ScanError(
-                f"`{key}` of {file.path} has dtype {self.dtype}; real numbers are needed: correct "
-                "the file."
-            )
+        header = file.header(key)
+        self.dtype, stored = header.dtype, header.shape
+        check_kind(header, REALS)
         shape = stored[:-1] if len(stored) == 4 and stored[-1] == 1 else stored
         if len(shape) != 3:
             raise ScanError(
-                f"`{key}` of {file.path} has shape {stored}, expected (n, N, N) or (N, N, n): "
-                "correct the file."
+                f"{header} has shape {stored}, expected (n, N, N) or (N, N, n): correct the file."
             )
-        self._is_last = shape[0] != num_positions and shape[2] == num_positions
+        if axis is None and len(stored) == 3 and set(shape) == {num_positions} != {0}:
+            raise AxisError(file.path, key, stored)
+        is_last = shape[0] != num_positions and shape[2] == num_positions
+        self._is_last = is_last if axis is None else axis == "last"
         self.shape: tuple[int, ...] = (shape[2], *shape[:2]) if self._is_last else shape
         if self.shape[0] != num_positions:
             raise ScanError(
-                f"`{key}` of {file.path} holds {shape[0]} patterns, but there are {num_positions} "
-                f"positions; its shape {stored} needs one pattern for each position along the "
-                "first or the last axis: correct the file."
+                f"{header} holds {self.shape[0]} patterns, but there are {num_positions} positions; its "
+                f"shape {stored} needs one pattern for each position along the first or the last "
+                "axis: correct the file."
             )
         if 0 in self.shape:
             raise ScanError(
-                f"The scan is empty: `{key}` of {file.path} has shape {stored}; at least one "
-                "pattern is needed: check how the file was made."
+                f"The scan is empty: {header} has shape {stored}; at least one pattern is needed: "
+                "check how the file was made."
             )
+        check_fits(header)
 
     @cached_property
     def _array(self) -> NDArray[Any]:
-        array = self._file[self._key]
+        array = self._file.read(self._key)
         if array.ndim == 4:
             array = array[..., 0]
         return np.ascontiguousarray(array.transpose(2, 0, 1)) if self._is_last else array
@@ -177,8 +208,8 @@ class NpzPatterns:
         return part
 
 
-def _read_positions(file: Npz) -> NDArray[np.float64]:
-    """Return positions (n, 2) as (y, x), by preference where the beam was measured to be."""
+def _find_positions(file: Npz) -> tuple[str, str]:
+    """Return the names of y and x, by preference where the beam was measured to be."""
     complete = [names for names in POSITION_KEYS if all(name in file for name in names)]
     if not complete:
         missing = [name for name in POSITION_KEYS[0] if name not in file]
@@ -187,12 +218,18 @@ def _read_positions(file: Npz) -> NDArray[np.float64]:
             f"pixels. It holds: {', '.join(file.names)}."
         )
     names = complete[0]
-    y, x = (file.reals(name).reshape(-1) for name in names)
-    if len(y) != len(x):
+    num_y, num_x = (column_length(file.header(name)) for name in names)
+    if num_y != num_x:
         raise ScanError(
-            f"{file.path} has {len(y)} `{names[0]}` but {len(x)} `{names[1]}`; each position needs "
+            f"{file.path} has {num_y} `{names[0]}` but {num_x} `{names[1]}`; each position needs "
             "both: correct the file."
         )
+    return names
+
+
+def _read_positions(file: Npz, names: tuple[str, str]) -> NDArray[np.float64]:
+    """Return positions (n, 2) as (y, x)."""
+    y, x = (read_column(file, name) for name in names)
     largest = max(np.abs(y).max(initial=0), np.abs(x).max(initial=0))
     if 0 < largest < METRES_BELOW:
         raise ScanError(
@@ -212,17 +249,17 @@ def _find(file: Npz, names: tuple[str, ...], what: str) -> str:
     )
 
 
-def _read_probe(file: Npz) -> NDArray[np.complex64] | None:
+def _read_probe(file: Npz, window_px: int | None = None) -> NDArray[np.complex64] | None:
     for name in PROBE_KEYS:
         if name in file:
-            return as_probe(file[name], name, file.path)
+            return take_probe(file, name, window_px)
     return None
 
 
 def _read_object(file: Npz) -> NDArray[np.complex64] | None:
     for name in OBJECT_KEYS:
         if name in file:
-            return as_object(file[name], name, file.path)
+            return take_object(file, name)
     return None
 
 

@@ -10,7 +10,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NotFiniteError
 from ..model.session import Model
+from ..product import name_patterns
 from ..scaling import read_amplitudes_of
 from ..scan import Scan
 from ..stitching.mosaic import Mosaic
@@ -112,4 +114,13 @@ class Pipeline:
 
     def _stitch(self, patches: NDArray[np.complex64], groups: NDArray[np.int64]) -> None:
         corners_px = self._plan.corners_px[groups.ravel()]
-        self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), corners_px)
+        try:
+            self._mosaic.add(patches.reshape(-1, *patches.shape[2:]), corners_px)
+        except NotFiniteError as error:
+            patterns = tuple(groups.ravel()[list(error.indexes)].tolist())
+            raise NotFiniteError(
+                f"The network's patches of {name_patterns(patterns)} of {self._scan.name!r} are not "
+                "finite, so there is no object; check these patterns, `ptychonyx verify` the model, or "
+                "take one of more bits.",
+                patterns,
+            ) from None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..model.cores import num_cores
-from ..product import Product
+from ..product import Product, check_finite
 from ..scan import Scan
 from .options import AUTO, DEFAULT_SOLVING, MAX_PASSES, SolvingOptions
 from .part import middle_part
@@ -107,6 +107,8 @@ def _check(
             f"but those of {scan.name!r} are {side}×{side}; its pixels have another size: start "
             "from a product of this scan, or from none."
         )
+    if start is not None:
+        check_finite(start)
     if options.refine_probe and scan.num_patterns == 1:
         raise ScanError(
             "A probe cannot be refined with a single pattern: object and probe cannot be told apart "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NotFiniteError
 from .patches import Canvas
 from .shift import NUM_BEFORE, Shifter, shift_taps
 from .summed_weights import SummedWeights
@@ -126,7 +127,9 @@ class Mosaic:
         Raises
         ------
         ValueError
-            If the shapes do not fit, or a patch holds a value that is not a finite number.
+            If the shapes do not fit.
+        NotFiniteError
+            If a patch holds a value that is not a finite number.
         """
         shape = (len(corners_px), *self._squares.shape[2:])
         if patches.shape != shape or corners_px.shape[1:] != (2,):
@@ -224,11 +227,12 @@ def _check_finite(patches: NDArray[np.complex64]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(patches.sum()):  # faster than looking at each; a sum may overflow
             return
-    is_finite = np.isfinite(patches).all(axis=(1, 2))
-    if not is_finite.all():
-        raise ValueError(
-            f"Patch {int(np.flatnonzero(~is_finite)[0])} of this batch is not finite; a network "
-            "gives such patches if its weights or its input are not."
+    wrong = np.flatnonzero(~np.isfinite(patches).all(axis=(1, 2)))
+    if len(wrong):
+        raise NotFiniteError(
+            f"Patch {wrong[0]} of this batch is not finite; a network gives such patches if its "
+            "weights or its input are not.",
+            tuple(wrong.tolist()),
         )
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory import check_canvas
 from ..scan import Scan
 from .shift import NUM_BEFORE, NUM_TAPS, shift_matrices, shift_taps
 
@@ -58,6 +59,11 @@ def canvas_for(scan: Scan) -> Canvas:
     This is the file's own canvas if the file has one; else the extent of the object in the file if
     every window lies inside; else the bounding box of the windows.
 
+    Raises
+    ------
+    ScanError
+        If it would take too much memory; names the positions that are far from the others.
+
     Examples
     --------
     >>> corners_px = np.array([[0.5, 2.0], [3.0, 7.25]])
@@ -65,9 +71,12 @@ def canvas_for(scan: Scan) -> Canvas:
     Canvas(shape=(7, 10), corner_px=(0, 2))
     """
     if scan.frame is not None:
+        check_canvas(np.array(scan.frame.canvas_shape, float), scan.corners_px)
         return Canvas(scan.frame.canvas_shape, (0, 0))
-    low = np.floor(scan.corners_px.min(axis=0)).astype(int)
-    high = np.ceil(scan.corners_px.max(axis=0)).astype(int) + scan.window_px
+    lowest, highest = scan.corners_px.min(axis=0), scan.corners_px.max(axis=0)
+    check_canvas(highest - lowest + scan.window_px, scan.corners_px)
+    low = np.floor(lowest).astype(int)
+    high = np.ceil(highest).astype(int) + scan.window_px
     if scan.object_ is not None:
         start = np.floor(np.array(scan.object_corner_px)).astype(int)
         if np.all(start <= low) and np.all(start + np.array(scan.object_.shape) >= high):

@@ -86,6 +86,8 @@ class TrainingConfig(SavedConfig):
         What the patterns are, where the files do not say.
     position_origin : str or None
         Rule from file positions to corners; None takes the format's own.
+    pattern_axis : "first", "last" or None
+        Which axis of an NPZ counts patterns, where its shape does not tell.
 
     Examples
     --------
@@ -132,6 +134,7 @@ class TrainingConfig(SavedConfig):
     seed: int = 0
     quantity: str | None = None
     position_origin: str | None = None
+    pattern_axis: str | None = None
 
     def __post_init__(self) -> None:
         check_backend_name(self.backend)
@@ -238,6 +241,7 @@ def _check_choices(config: TrainingConfig) -> None:
         "optimizer": OPTIMIZERS,
         "precision": PRECISIONS,
         "quantity": (None, "counts", "amplitude"),
+        "pattern_axis": (None, "first", "last"),
     }
     for name, allowed in choices.items():
         if getattr(config, name) not in allowed:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ...memory import check_canvas
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -69,12 +71,18 @@ def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
     window_px : int
         Side N of the windows.
 
+    Raises
+    ------
+    ScanError
+        If it would take too much memory; names the positions that are far from the others.
+
     Examples
     --------
     >>> placement = place_windows(np.array([[2.0, 3.0], [4.25, 3.0]]), 8)
     >>> placement.shape, placement.corner_px, placement.fractions_px[1].tolist()
     ((10, 8), (2, 3), [0.25, 0.0])
     """
+    check_canvas(np.ptp(corners_px, axis=0) + window_px, corners_px)
     whole_px = np.rint(corners_px).astype(np.int64)
     low = whole_px.min(axis=0)
     height, width = (whole_px.max(axis=0) - low + window_px).tolist()

@@ -1,0 +1,78 @@
+"""Writing HDF5 so that a flipped byte is an error when it is read, and not another result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...scan import Scan
+
+FORMAT = ("v108", "v108")
+"""Oldest and newest layout to write: since HDF5 1.8 of 2008, headers and attributes have checksums."""
+WRITE_BATCH = 256
+
+
+@contextmanager
+def new_hdf5(out: BinaryIO) -> Iterator[h5py.File]:
+    """Write an HDF5 file whose headers and attributes have checksums."""
+    with h5py.File(out, "w", libver=FORMAT) as file:
+        yield file
+
+
+def write_dataset(group: h5py.Group, name: str, value: Any, *, packed: bool = False) -> None:
+    """Write a dataset with a checksum.
+
+    Parameters
+    ----------
+    group : h5py group
+    name : str
+    value : array or number
+        A number lies in the dataset's header and shares its checksum, since HDF5 has none for it.
+    packed : bool
+        Whether to compress it.
+    """
+    if np.ndim(value) == 0:
+        _write_number(group, name, np.asarray(value))
+        return
+    group.create_dataset(name, data=value, fletcher32=True, compression="lzf" if packed else None)
+
+
+def _write_number(group: h5py.Group, name: str, value: NDArray[Any]) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.COMPACT)  # only the low level of h5py knows it
+    kind, space = h5py.h5t.py_create(value.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
+    dataset = h5py.h5d.create(group.id, name.encode(), kind, space, properties)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
+
+
+def write_datasets(group: h5py.Group, values: Mapping[str, Any]) -> None:
+    """Write several datasets with checksums."""
+    for name, value in values.items():
+        write_dataset(group, name, value)
+
+
+def write_patterns(file: h5py.File, scan: Scan, *, in_chunk: int) -> h5py.Dataset:
+    """Write the patterns of a scan piece by piece, so that they need not fit into memory.
+
+    Returns
+    -------
+    h5py dataset
+    """
+    num, side = scan.num_patterns, scan.window_px
+    patterns = file.create_dataset(
+        "patterns",
+        shape=(num, side, side),
+        dtype=scan.patterns.dtype,
+        chunks=(min(in_chunk, num), side, side),
+        compression="lzf",
+        fletcher32=True,
+    )
+    for start in range(0, num, WRITE_BATCH):
+        stop = min(start + WRITE_BATCH, num)
+        patterns[start:stop] = scan.patterns[start:stop]
+    return patterns
