@@ -34,7 +34,9 @@ from ..scan import Scan
 from .shift import NUM_BEFORE, NUM_TAPS, shift_matrices, shift_taps
 
 FADE_SHARE = 1 / 8
-"""Share of a patch's side over which it fades out: a sharp edge would ring through the taps."""
+"""Share of a patch's side over which it fades out: near its edge its shift is only extrapolated."""
+BLUR = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
+"""Blur of the beam's intensity along each axis: patches are known a little beyond a sharp edge."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def canvas_for(scan: Scan) -> Canvas:
 def patch_weights(probe: NDArray[np.complex64] | None, patch_px: int) -> NDArray[np.float64]:
     """Return the weight of each pixel of an M×M patch in the mean of overlapping patches.
 
-    The weight is the beam's intensity, Σ_m|P_m|², in the middle M×M pixels of the window: where the
-    beam was bright, the patch is known best. Without a probe it is a Hann window. Either fades out
-    over the outermost pixels.
+    The weight is the beam's intensity, Σ_m|P_m|², blurred over a few pixels, in the middle M×M
+    pixels of the window: where the beam was bright, the patch is known best. Without a probe it is
+    a Hann window. Either fades out over the outermost pixels.
 
     Parameters
     ----------
@@ -116,12 +118,21 @@ def patch_weights(probe: NDArray[np.complex64] | None, patch_px: int) -> NDArray
         weights = np.outer(window, window)
     else:
         start = (probe.shape[-1] - patch_px) // 2
-        inside = probe[:, start : start + patch_px, start : start + patch_px]
-        weights = np.sum(np.abs(inside.astype(np.complex128)) ** 2, axis=0)
+        intensity = np.sum(np.abs(probe.astype(np.complex128)) ** 2, axis=0)
+        weights = _blur(intensity)[start : start + patch_px, start : start + patch_px]
     from_edge = np.minimum(np.arange(patch_px), np.arange(patch_px)[::-1]) + 1.0
     fade = np.sin(np.pi / 2 * np.clip(from_edge / (patch_px * FADE_SHARE + 1), 0, 1)) ** 2
     weights = weights * np.outer(fade, fade)
     return np.asarray(weights / weights.max())
+
+
+def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an image blurred by `BLUR`; its edge pixels go on beyond its edge."""
+    margin_px = len(BLUR) // 2
+    wide = np.pad(image, margin_px, mode="edge")
+    for axis in range(2):
+        wide = np.lib.stride_tricks.sliding_window_view(wide, len(BLUR), axis=axis) @ BLUR
+    return wide
 
 
 def cut_patches(
@@ -129,7 +140,7 @@ def cut_patches(
 ) -> NDArray[np.complex128]:
     """Cut M×M patches out of an object at float corners.
 
-    This is the adjoint of what a mosaic does with unweighted patches before it divides:
+    This is the adjoint of shifting patches that are 0 beyond their edges, and adding them up:
     ⟨cut x, q⟩ = ⟨x, place q⟩.
 
     Parameters
