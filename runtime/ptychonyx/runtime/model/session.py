@@ -123,10 +123,10 @@ class Model(OpenedModel[Manifest]):
         values = (amplitude, np.array([scale], dtype=np.float32))
         return self._run(dict(zip(INPUT_NAMES, values, strict=True)))
 
-    def _tests(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def _differences(self) -> Iterator[NDArray[np.float64]]:
         proof = self.manifest.verification
-        patches = self.predict(proof.amplitude, proof.scale)
-        yield patches[..., None].view(np.float32), proof.object_patches
+        pairs = self.predict(proof.amplitude, proof.scale)[..., None].view(np.float32)
+        yield np.abs(pairs.astype(np.float64) - proof.object_patches)
 
 
 def _check_input(amplitude: NDArray[np.float32], scale: float, manifest: Manifest) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .manifest import FEATURES, NUM_CHANGE, SolverManifest
+from .manifest.solver_proof import difference
 from .opened import OpenedModel
 
 
@@ -102,11 +103,11 @@ class SolverModel(OpenedModel[SolverManifest]):
         result: NDArray[np.float32] = change[0]
         return result
 
-    def _tests(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def _differences(self) -> Iterator[NDArray[np.float64]]:
         proof = self.manifest.verification
         features = proof.features(self.manifest.num_features)
         for each, native in zip(features, proof.changes, strict=True):
-            yield self.change(each), native
+            yield difference(self.change(each), native)
 
 
 def _check_features(features: NDArray[np.float32], manifest: SolverManifest) -> None:

@@ -26,6 +26,7 @@ def random_probe(num_modes: int = 2, side: int = 8) -> NDArray[np.complex64]:
 def test_json_round_trip_keeps_every_bit(tiny_manifest: TinyManifest) -> None:
     manifest = tiny_manifest(probe=random_probe(), probe_energy_eV=6200.0, parent_digest="ab")
     again = read_manifest(manifest.to_json())
+    assert isinstance(again, Manifest)
     np.testing.assert_array_equal(again.probe, manifest.probe)
     assert again.probe is not None
     assert again.probe.dtype == np.complex64

@@ -68,7 +68,7 @@ class SolverArchitecture(LayeredArchitecture):
     @property
     def stride(self) -> int:
         """Number that height and width must be multiples of."""
-        return 2 ** (len(self.widths) - 1)
+        return 1 << (len(self.widths) - 1)
 
     @property
     def summary(self) -> str:

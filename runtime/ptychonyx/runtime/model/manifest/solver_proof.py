@@ -93,6 +93,22 @@ class SolverVerification(Proof):
         return cls(**known)
 
 
+def difference(change: NDArray[np.float32], native: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how far a change is from the native network's, (2, H, W).
+
+    A change has no bound, as amplitude and phase have one, and rounding grows with it: where the
+    largest value exceeds 1, the difference is a share of that value.
+
+    Examples
+    --------
+    >>> one, other = (np.array([value, 0], np.float32) for value in (4.0, 4.5))
+    >>> difference(other, one).tolist()
+    [0.125, 0.0]
+    """
+    distance: NDArray[np.float64] = np.abs(change.astype(np.float64) - native)
+    return distance / max(1.0, float(np.abs(native).max()))
+
+
 def draw_test_features(num_features: int, size_px: tuple[int, ...]) -> NDArray[np.float32]:
     """Return features that are the same on every machine: noise between −1 and 1.
 
