@@ -6,3 +6,5 @@ from .precision import DerivedReport as DerivedReport
 from .precision import derive_model as derive_model
 from .run import ExportReport as ExportReport
 from .run import export_run as export_run
+from .solver import SolverFacts as SolverFacts
+from .solver import export_solver as export_solver

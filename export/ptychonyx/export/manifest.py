@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest
-from ptychonyx.runtime.model.verification import Verification
+from ptychonyx.runtime.model.manifest.verification import Verification
 from ptychonyx.training.config.config import PTYCHOPINN_ONLY, TrainingConfig, architecture_of
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights, digest_weights

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 
 from ptychonyx.runtime.files import write_atomically
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.solver import SolverModel
+
+Opened = TypeVar("Opened", bound=Model | SolverModel)
 
 
 def check_output(output: Path) -> None:
@@ -32,15 +36,16 @@ def check_output(output: Path) -> None:
         raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
 
 
-def open_before_writing(model: onnx.ModelProto, output: Path) -> Model:
+def open_before_writing(model: onnx.ModelProto, output: Path, kind: type[Opened]) -> Opened:
     """Open a model on the CPU as it will be opened from its file, before that file exists.
 
-    The session reads a temporary file beside `output`, which is deleted at once.
+    The session reads a temporary file beside `output`, which is deleted at once. `kind` is `Model` or
+    `SolverModel`.
     """
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         temporary = Path(folder) / output.name
         write_model(model, temporary)
-        return Model(temporary, provider="cpu")
+        return kind(temporary, provider="cpu")
 
 
 def write_model(model: onnx.ModelProto, output: Path) -> None:

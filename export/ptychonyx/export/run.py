@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 import onnx
 
-from ptychonyx.runtime.model.manifest import OUTPUT_NAME, Manifest
+from ptychonyx.runtime.model.kinds import MODEL_OF
+from ptychonyx.runtime.model.manifest import AnyManifest
 from ptychonyx.training.backends import require_backend
 from ptychonyx.training.run import open_run
 
@@ -83,14 +83,14 @@ def export_run(
     return write_proven(assemble(bare, manifest, run.weights), manifest, output)
 
 
-def write_proven(model: onnx.ModelProto, manifest: Manifest, output: Path) -> ExportReport:
+def write_proven(model: onnx.ModelProto, manifest: AnyManifest, output: Path) -> ExportReport:
     """Write a model file if the model computes what the proof in its manifest says.
 
     Parameters
     ----------
     model : ModelProto
         The whole model.
-    manifest : Manifest
+    manifest : Manifest or SolverManifest
         The manifest of `model`; the file's manifest also holds the difference that was found.
     output : Path
         The model file.
@@ -100,9 +100,10 @@ def write_proven(model: onnx.ModelProto, manifest: Manifest, output: Path) -> Ex
     ExportMismatchError
         If the model computes something else; nothing is written.
     """
-    result = open_before_writing(model, output).verify()
+    result = open_before_writing(model, output, MODEL_OF[type(manifest)]).verify()
     if not result.passed:
-        raise ExportMismatchError(OUTPUT_NAME, result.largest_difference, result.tolerance)
-    proof = dataclasses.replace(manifest.verification, largest_difference=result.largest_difference)
-    write_model(with_manifest(model, dataclasses.replace(manifest, verification=proof)), output)
+        (name,) = manifest.outputs
+        raise ExportMismatchError(name, result.largest_difference, result.tolerance)
+    proven = manifest.with_difference(result.largest_difference)
+    write_model(with_manifest(model, proven), output)
     return ExportReport(output, output.stat().st_size, result.largest_difference, result.tolerance)

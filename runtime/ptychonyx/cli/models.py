@@ -96,9 +96,9 @@ def verify(
 
     **Example:** `ptychonyx verify model.onnx`
     """
-    from ptychonyx.runtime.model.session import Model
+    from ptychonyx.runtime.model.kinds import open_model
 
-    result = Model(model, provider=provider.value, predictions_at_once=1).verify()
+    result = open_model(model, provider=provider.value).verify()
     say(
         f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
         f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."

@@ -136,9 +136,7 @@ def start_session(
     ProviderError
         If a provider asked for by name does not start; says why.
     """
-    manifest = file.manifest
-    sample_shape = (manifest.num_channels, manifest.window_px, manifest.window_px)
-    traits = ModelTraits(file.digest, manifest.precision, sample_shape)
+    traits = ModelTraits(file.digest, file.manifest.precision, file.manifest.inputs)
     reasons: list[str] = []
     for name in AUTO if provider == "auto" else (provider,):
         threads = num_threads or _num_threads(predictions_at_once if name == "cpu" else 1)
