@@ -89,7 +89,9 @@ def features_of(before: State, after: State, light: Real) -> Features:
     share = light / light.max()
     size = float(np.sqrt(_mean(np.square(np.abs(object_)), light)))
     lit, noise = np.minimum(share / np.float32(LIT), 1), _noise(light)
-    changed, noisy = (float(np.sqrt(_mean(np.square(np.abs(each)), lit))) for each in (change, noise))
+    changed, noisy = (
+        float(np.sqrt(_mean(np.square(np.abs(each)), lit))) for each in (change, noise)
+    )
     unit = changed + min(noisy, LARGEST_NOISE * size) + SMALLEST_UNIT * size
     images = np.empty((NUM_FEATURES, *object_.shape), np.float32)
     correction = np.zeros_like(change) if before.correction is None else before.correction
