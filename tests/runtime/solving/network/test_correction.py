@@ -36,7 +36,8 @@ class Says:
 
 def passer(exact: Exact, pool: ThreadPoolExecutor, corrector: Corrector | None) -> Passer:
     intensity = np.square(np.abs(exact.modes)).sum(axis=0).astype(np.float32)
-    return Passer(pool, False, 0, float(intensity.sum()), center_of(intensity), corrector)
+    power, center_px = float(intensity.sum()), center_of(intensity)
+    return Passer(pool, False, 0, power, center_px, is_parallel=True, corrector=corrector)
 
 
 def vacuum(exact: Exact) -> State:

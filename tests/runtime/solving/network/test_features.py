@@ -64,7 +64,7 @@ def test_every_image_is_what_its_name_says(before: State, after: State, light: n
     same("logarithm of the photon noise", np.log10(noise / size) + 2)
     same("logarithm of how much the pass changed", np.log10(changed / size) + 2)
     same("logarithm of the residual", 0.0)
-    same("logarithm of the step", 2.0)
+    same("logarithm of the share of the first misfit that was no noise", 2.0)
     same("logarithm of the number of the pass", 1.0)
 
 

@@ -81,7 +81,7 @@ class Trial:
         self.last_pass = last_pass or int(rng.choice(LAST_PASSES, p=LAST_PASS_SHARES))
         intensity = make_beam(self.scan.probe).intensity
         power = float(intensity.sum())
-        self._passer = Passer(threads, False, int(rng.integers(2**31)), power, center_of(intensity))
+        self._passer = Passer(threads, False, 0, power, center_of(intensity), is_parallel=True)
         problem = self.scan.problem
         object_ = vacuum(problem.placement, power / float(problem.measured.counts.mean()))
         first_step = first_step_of(problem, object_, self.scan.probe)

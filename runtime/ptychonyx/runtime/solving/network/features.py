@@ -30,7 +30,7 @@ FEATURES = (
     "logarithm of the photon noise",
     "logarithm of how much the pass changed",
     "logarithm of the residual",
-    "logarithm of the step",
+    "logarithm of the share of the first misfit that was no noise",
     "logarithm of the number of the pass",
 )
 NUM_FEATURES = len(FEATURES)
@@ -105,7 +105,7 @@ def features_of(before: State, after: State, light: Real) -> Features:
         [
             _logarithm(changed / size),
             _logarithm(after.residual),
-            _logarithm(before.step),
+            _logarithm(before.first_step),
             np.log10(1.0 + before.num_passes),
         ],
         np.float32,

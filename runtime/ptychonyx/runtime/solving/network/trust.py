@@ -40,4 +40,4 @@ def need_of(problem: Problem, state: State) -> Need:
 
 def with_network(passer: Passer, network: Network) -> Passer:
     """Return a passer whose passes are corrected by a network."""
-    return replace(passer, corrector=Corrector(network))
+    return replace(passer, is_parallel=True, corrector=Corrector(network))
