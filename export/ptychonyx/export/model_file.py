@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import onnx
 
-from ptychonyx.runtime.files import write_atomically
+from ptychonyx.runtime.files import Output, check_outputs, temporary_folder, write_atomically
 from ptychonyx.runtime.model.session import Model
 
 
@@ -17,7 +16,7 @@ def check_output(output: Path) -> None:
     Raises
     ------
     ValueError
-        If the name does not end in .onnx, or the folder does not exist.
+        If the name does not end in .onnx, the folder does not exist, or nothing can be written there.
 
     Examples
     --------
@@ -26,10 +25,12 @@ def check_output(output: Path) -> None:
     ...
     ValueError: The model file is model.pt; its name must end in .onnx.
     """
-    if output.suffix != ".onnx":
-        raise ValueError(f"The model file is {output}; its name must end in .onnx.")
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
+    check_outputs([], [model_output(output)])
+
+
+def model_output(output: Path) -> Output:
+    """Return a model file as `check_outputs` takes it."""
+    return Output(output, (".onnx",), what="model file")
 
 
 def open_before_writing(model: onnx.ModelProto, output: Path) -> Model:
@@ -37,8 +38,8 @@ def open_before_writing(model: onnx.ModelProto, output: Path) -> Model:
 
     The session reads a temporary file beside `output`, which is deleted at once.
     """
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        temporary = Path(folder) / output.name
+    with temporary_folder(output) as folder:
+        temporary = folder / output.name
         write_model(model, temporary)
         return Model(temporary, provider="cpu")
 

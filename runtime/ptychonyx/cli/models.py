@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import words
-from .options import Origin, Provider, Quantity, load_asked, scan_files
+from .options import Origin, Provider, Quantity, check_files, load_asked, scan_files
 from .terminal import print_columns, progress_bar, say
 
 Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
@@ -26,11 +26,11 @@ def export(
 
     **Example:** `ptychonyx export run -o model.onnx`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-
-    refuse_destroying_inputs([run], written=[output])
     with _export_needed():
         from ptychonyx.export import export_run
+        from ptychonyx.export.model_file import model_output
+        from ptychonyx.training.run import files_of_run
+    check_files(files_of_run(run), model_output(output))
     report = export_run(run, output, name=name, license=license)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
@@ -56,11 +56,10 @@ def derive(
 
     **Example:** `ptychonyx derive model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-
-    refuse_destroying_inputs([model, *scan_files(calibration)], written=[output])
     with _export_needed():
         from ptychonyx.export import derive_model
+        from ptychonyx.export.model_file import model_output
+    check_files([model, *scan_files(calibration)], model_output(output))
     derived = derive_model(
         model,
         output,

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import ModelPath, Origin, Patterns, Plot, Quantity, ScanPath, load_asked, scan_files
+from .options import (
+    ModelPath,
+    Origin,
+    Patterns,
+    Plot,
+    Quantity,
+    ScanPath,
+    check_files,
+    load_asked,
+    scan_files,
+)
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
 from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
@@ -57,8 +67,7 @@ def reconstruct(
     **With a model:** `ptychonyx reconstruct scan.npz --model model.onnx --refine 5 -o product.h5`
     """
     from ptychonyx.runtime import load_probe, load_product, save_product
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-    from ptychonyx.runtime.formats import check_product_path
+    from ptychonyx.runtime.formats import product_output
     from ptychonyx.runtime.reconstruction.recipe import Recipe
     from ptychonyx.runtime.reconstruction.run import follow
 
@@ -66,10 +75,8 @@ def reconstruct(
     more = {"start": start, "probe": probe, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [path for path in (model, start, probe) if path is not None]
-    written = [path for path in (output, plot) if path is not None]
-    refuse_destroying_inputs([*read, *scan_files(scan, patterns)], written=written)
-    check_product_path(output)
+    read = [model, start, probe, *scan_files(scan, patterns)]
+    check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
     loaded, network, recipe = _open(scan, model, recipe, (quantity, position_origin, patterns))
@@ -86,14 +93,14 @@ def reconstruct(
             should_stop=lambda: bool(stopped),
         )
         save_product(product, output)
-    if plot is not None:
-        _plot(product, plot)
     say_what_came_out(
         product,
         output,
         provider=None if network is None else network.provider,
         is_probe_kept=recipe.solving.keep_probe_scale,
     )
+    if plot is not None:
+        _plot(product, plot)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
 
@@ -155,13 +162,16 @@ def reconstruct_folder(
 
     **Example:** `ptychonyx reconstruct-folder -i input -o output --events events.ndjson`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats.ptychodus_scan import PRODUCT
-    from ptychonyx.runtime.reconstruction.folder import has_model, open_events, recipe_of
+    from ptychonyx.runtime.reconstruction.folder import (
+        check_folders,
+        has_model,
+        open_events,
+        recipe_of,
+    )
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
-    if event_file is not None:
-        refuse_destroying_inputs([input_folder], written=[event_file, output_folder / PRODUCT])
+    check_folders(input_folder, output_folder, event_file)
     with stop_on_signal() as stopped, open_events(event_file) as events:
         recipe = recipe_of(input_folder).changed(options | solving)
         refuse_unused(

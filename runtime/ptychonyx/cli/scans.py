@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import words
-from .options import Origin, Patterns, Plot, Quantity, load_asked, scan_files
+from .options import Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
 from .terminal import as_text, print_table, say
 
 if TYPE_CHECKING:
@@ -30,16 +30,14 @@ def inspect(
     **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
     """
     from ptychonyx.runtime.describe import describe_model, describe_product, describe_scan
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import files_of, is_result, load_product
 
-    if file.suffix == ".onnx":
+    check_files([file] if file.suffix.lower() == ".onnx" else scan_files(file, patterns), plot=plot)
+    if file.suffix.lower() == ".onnx":
         from ptychonyx.runtime.model.model_file import load_manifest
 
         print_table(file.name, describe_model(load_manifest(file)))
         return
-    if plot is not None:
-        refuse_destroying_inputs(scan_files(file, patterns), written=[plot])
     if is_result(file):
         print_table(file.name, describe_product(load_product(file)))
         if files_of(file) == [file] and patterns is None and plot is None:
@@ -84,12 +82,14 @@ def simulate(
     """
     import numpy as np
 
-    from ptychonyx.runtime.formats import files_of, save_scan
+    from ptychonyx.runtime.formats import save_scan, scan_outputs
     from ptychonyx.runtime.simulation.scan import SimulationOptions
     from ptychonyx.runtime.simulation.scan import simulate_scan as run
 
-    existing = () if overwrite else files_of(output)
-    if existing:
+    outputs = scan_outputs(output, format)
+    check_files([], *outputs)
+    existing = [each.path for each in outputs if each.path.exists()]
+    if existing and not overwrite:
         raise ValueError(
             f"{existing[0]} exists already; give another name, or `--overwrite` to replace it."
         )
@@ -133,13 +133,11 @@ def compare(
     import json
 
     from ptychonyx.runtime import compare_objects
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_object
     from ptychonyx.runtime.scaling import counts_per_pattern
 
-    if plot is not None:
-        read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
-        refuse_destroying_inputs(read, written=[plot])
+    read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
+    check_files(read, plot=plot)
     first, second = load_object(a), load_object(b)
     residuals = (first.residual, second.residual)
     if scan is not None:

@@ -19,13 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.files import write_atomically, write_json, write_text
+from ptychonyx.runtime.files import Output, write_atomically, write_json, write_text
 
 from .config.config import TrainingConfig, load_config
 from .network.weights import WEIGHTS_FILE, Weights, load_weights, save_weights
 from .policy import Progress
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE, PROVENANCE_FILE = "config.yaml", "provenance.json"
+HISTORY_FILE, PROBE_FILE = "history.csv", "probe.npy"
+REPLACED_FILES = (PROVENANCE_FILE, HISTORY_FILE, WEIGHTS_FILE, PROBE_FILE)
+"""Files of a run folder that are written again while a run is resumed."""
 PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
 
 
@@ -86,12 +89,12 @@ class Run:
     @property
     def provenance_file(self) -> Path:
         """Scans, versions and dates, as JSON."""
-        return self.path / "provenance.json"
+        return self.path / PROVENANCE_FILE
 
     @property
     def history_file(self) -> Path:
         """One row of losses for each epoch, as CSV."""
-        return self.path / "history.csv"
+        return self.path / HISTORY_FILE
 
     @property
     def weights_file(self) -> Path:
@@ -101,7 +104,7 @@ class Run:
     @property
     def probe_file(self) -> Path:
         """The probe of the first scan."""
-        return self.path / "probe.npy"
+        return self.path / PROBE_FILE
 
     @property
     def checkpoints(self) -> Path:
@@ -198,6 +201,22 @@ class Run:
         write_text(self.history_file, lines.getvalue())
 
 
+def files_of_run(path: Path) -> list[Path]:
+    """Return the files of a run folder that its export reads.
+
+    Examples
+    --------
+    >>> [file.name for file in files_of_run(Path("run"))]
+    ['config.yaml', 'provenance.json', 'history.csv', 'weights.safetensors', 'probe.npy']
+    """
+    return [path / CONFIG_FILE, *(path / name for name in REPLACED_FILES)]
+
+
+def outputs_of_run(path: Path) -> list[Output]:
+    """Return the files that a run which is started or resumed replaces, for `check_outputs`."""
+    return [Output(path / name, is_folder_made=True) for name in REPLACED_FILES]
+
+
 def open_run(path: Path) -> Run:
     """Open the folder of an existing run.
 
@@ -244,8 +263,9 @@ def start_run(
     if path.exists() and any(path.iterdir()):
         if not run.config_file.exists():
             raise ValueError(f"{path} is not empty and not a run folder; give another folder.")
-        shutil.rmtree(path)
-    run.checkpoints.mkdir(parents=True)
+        shutil.rmtree(path.resolve())  # the folder itself: of a link, rmtree removes nothing
+    run.path.resolve().mkdir(parents=True, exist_ok=True)
+    run.checkpoints.mkdir()
     save_array(probe, run.probe_file)
     write_json(run.provenance_file, _provenance(config, inputs))
     config.save(run.config_file)

@@ -15,8 +15,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
-from ..files import refuse_destroying_inputs
-from ..formats import files_of
+from ..files import Output, OutputFolder, check_outputs
+from ..formats import files_of, product_output
 from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
@@ -31,6 +31,7 @@ from .record import (
     finished_record,
     names_in,
     product_path,
+    record_path,
     remove_leftovers,
     unique_names,
 )
@@ -228,13 +229,17 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
     folder = common.folder
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
-    refuse_destroying_inputs(
-        [
-            *([] if common.model is None else [common.model]),
-            *(file for path in paths for file in files_of(path)),
-        ],
-        written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
-    )
+    read = [file for path in paths for file in files_of(path)]
+    outputs = [
+        OutputFolder(folder),
+        *(
+            product_output(product_path(folder, name), is_folder_made=True)
+            for name in names.values()
+        ),
+        *(Output(record_path(folder, name), is_folder_made=True) for name in names.values()),
+        *(Output(path, is_folder_made=True) for path in report_paths(folder)),
+    ]
+    check_outputs([*read, *([] if common.model is None else [common.model])], outputs)
     choices = _choices(common)
     return [
         replace(

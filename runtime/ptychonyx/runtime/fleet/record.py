@@ -105,12 +105,12 @@ def product_path(folder: Path, name: str) -> Path:
 
 def write_record(record: Record, folder: Path) -> None:
     """Write a record beside its product, whole or not at all."""
-    write_text(_path_of(folder, record.name), json.dumps(asdict(record), allow_nan=False))
+    write_text(record_path(folder, record.name), json.dumps(asdict(record), allow_nan=False))
 
 
 def finished_record(folder: Path, name: str, fingerprint: Fingerprint) -> Record | None:
     """Return the record of a scan whose product is there and still the same, or None."""
-    path = _path_of(folder, name)
+    path = record_path(folder, name)
     if not path.is_file() or not product_path(folder, name).is_file():
         return None
     record = _read(path)
@@ -173,7 +173,8 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _path_of(folder: Path, name: str) -> Path:
+def record_path(folder: Path, name: str) -> Path:
+    """Return where the record of a scan is written."""
     return folder / RECORDS / f"{name}.json"
 
 

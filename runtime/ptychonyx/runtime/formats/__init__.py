@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files import Output, check_outputs
 from ..scan import Quantity, Scan
 from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
 from .npz import Npz
@@ -19,6 +20,7 @@ from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
 from .ptychodus_product import check_product_path as check_product_path
 from .ptychodus_product import load_product as load_product
+from .ptychodus_product import product_output as product_output
 from .ptychodus_product import save_product as save_product
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -192,18 +194,40 @@ def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> Non
 folder), or give `format`: ptychopinn, ptychodus, ptychodus-training.
     """
     path = Path(path)
+    check_outputs([], scan_outputs(path, format))
+    WRITERS[_format_for(path, format)](scan, path)
+
+
+def scan_outputs(path: Path, format: str | None = None) -> list[Output]:
+    """Return the files that `save_scan` writes, as `check_outputs` takes them.
+
+    Raises
+    ------
+    ValueError
+        For another format or ending.
+
+    Examples
+    --------
+    >>> [output.path.as_posix() for output in scan_outputs(Path("scan"))]
+    ['scan/diffraction.h5', 'scan/product.h5']
+    """
+    if _format_for(path, format) != "ptychodus":
+        return [Output(path, what="scan")]
+    names = (ptychodus_scan.PATTERNS, ptychodus_scan.PRODUCT)
+    return [Output(path / name, is_folder_made=True, what="scan") for name in names]
+
+
+def _format_for(path: Path, format: str | None) -> str:
     by_ending = {".npz": "ptychopinn", "": "ptychodus"}
     by_ending |= dict.fromkeys(HDF5_SUFFIXES, "ptychodus-training")
     name = format or by_ending.get(path.suffix.lower())
-    if name not in WRITERS:
+    if name is None or name not in WRITERS:
         what = f"`format` is {format!r}" if format else f"The scan's name {path} tells no format"
         raise ValueError(
             f"{what}; end it in .npz, .h5 or nothing (a folder), or give `format`: "
             f"{', '.join(WRITERS)}."
         )
-    if name != "ptychodus" and not path.parent.is_dir():  # which makes its folder itself
-        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
-    WRITERS[name](scan, path)
+    return name
 
 
 def load_object(path: str | Path) -> PlacedObject:
@@ -292,6 +316,11 @@ def files_of(path: Path) -> list[Path]:
 def _reader_for(path: Path) -> Reader:
     if not path.exists():
         raise ScanError(f"There is no file {path}; check the path.")
+    if not (path.is_file() or path.is_dir()):
+        raise ScanError(
+            f"{path} is a pipe or a device, but files are read at several places; write it to a file "
+            "first."
+        )
     for reader in READERS.values():
         if reader.recognises(path):
             return reader

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import IO, Any
 
 from ..errors import ScanError
-from ..files import refuse_destroying_inputs
-from ..formats import load_scan, save_product
+from ..files import Output, check_outputs
+from ..formats import load_scan, product_output, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
@@ -119,7 +119,7 @@ def reconstruct_folder(
     RuntimeError
         If the provider does not start, or fails.
     """
-    _check_folders(input_folder, output_folder)
+    check_folders(input_folder, output_folder)
     recipe = recipe_of(input_folder) if recipe is None else recipe
     scan = load_scan(input_folder)
     model = None
@@ -194,7 +194,18 @@ def _report_passes(events: Events) -> Callable[[int, int, float], None]:
     return report
 
 
-def _check_folders(input_folder: Path, output_folder: Path) -> None:
+def check_folders(input_folder: Path, output_folder: Path, event_file: Path | None = None) -> None:
+    """Refuse a folder without a scan, and outputs that cannot be written or would destroy it.
+
+    Raises
+    ------
+    ValueError
+        Names the folder or file, and what to do.
+    """
+    outputs = [product_output(output_folder / PRODUCT, is_folder_made=True)]
+    if event_file is not None:
+        outputs.append(Output(event_file, is_stream=True, what="event file"))
+    check_outputs([input_folder / name for name in (PATTERNS, PRODUCT, MODEL, SETTINGS)], outputs)
     if not input_folder.is_dir():
         raise ScanError(f"There is no folder {input_folder}; check the path.")
     for name in (PATTERNS, PRODUCT):
@@ -202,6 +213,3 @@ def _check_folders(input_folder: Path, output_folder: Path) -> None:
             raise ScanError(
                 f"{input_folder} has no {name}; {PATTERNS} and {PRODUCT} are needed: put it there."
             )
-    if output_folder.exists() and not output_folder.is_dir():
-        raise ValueError(f"{output_folder} is a file; give a folder for the product.")
-    refuse_destroying_inputs([input_folder], written=[output_folder / PRODUCT])
