@@ -138,6 +138,7 @@ def benchmark(
             seconds_each=seconds,
             progress=lambda share: show(round(100 * share)),
         )
+    path = remember(digest, measured)  # before anything is printed, which may fail
     print_columns(
         f"{model.name} on this machine",
         ("provider", "threads", "batch", "patterns/s", "% of peak", "p50 ms", "p99 ms"),
@@ -155,7 +156,6 @@ def benchmark(
         ],
     )
     winner = best(measured).setting
-    path = remember(digest, measured)
     say(
         f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
         f"{path} for `ptychonyx reconstruct --batch-size auto`. 100 % are what a matrix product of "

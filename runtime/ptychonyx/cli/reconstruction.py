@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +21,7 @@ from .options import (
 )
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
-from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
+from .terminal import INTERRUPTED, complain, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,7 +245,7 @@ def reconstruct_many(
             should_stop=lambda: bool(stopped),
         )
     for record in fleet.failed:
-        sys.stderr.write(f"{record.scan}: {record.reason}\n")
+        complain(f"{record.scan}: {record.reason}")
     say(
         f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
         f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"

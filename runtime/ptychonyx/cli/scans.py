@@ -43,11 +43,11 @@ def inspect(
         if files_of(file) == [file] and patterns is None and plot is None:
             return
     scan = load_asked(file, quantity, position_origin, patterns)
-    print_table(file.name, describe_scan(scan))
     if plot is not None:
         from ptychonyx.runtime.plot import plot_scan
 
         plot_scan(scan, plot)
+    print_table(file.name, describe_scan(scan))
 
 
 def simulate(
@@ -154,6 +154,10 @@ def compare(
         region=region,
         pixel_size_m=second.pixel_size_m or first.pixel_size_m,
     )
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_comparison
+
+        plot_comparison(result, plot, names=(a.name, b.name))
     values = result.metrics()
     values |= dict(zip(("residual", "reference_residual"), residuals, strict=True))
     if json_:
@@ -162,10 +166,6 @@ def compare(
         print_table(
             f"{a.name} against {b.name}", {key: as_text(value) for key, value in values.items()}
         )
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_comparison
-
-        plot_comparison(result, plot, names=(a.name, b.name))
 
 
 def _residual(scan: Scan, counts: float, path: Path, placed: PlacedObject) -> float | None:

@@ -41,8 +41,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    data = text.encode()
+    """Write a text file in UTF-8, whole or not at all.
+
+    Bytes of file names that are no UTF-8 are written as escapes.
+    """
+    data = text.encode(errors="backslashreplace")
     write_atomically(path, lambda file: file.write(data))
 
 

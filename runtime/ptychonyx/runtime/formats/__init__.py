@@ -162,7 +162,8 @@ def load_scan(
     reader = _reader_for(path)
     _check_choices(reader, path, options)
     scan = reader.read_scan(path, options)
-    return replace(scan, name=scan.name or path.stem, source=str(path))
+    name = (scan.name or path.stem).encode(errors="backslashreplace").decode()
+    return replace(scan, name=name, source=str(path))  # no file format takes bytes that are no text
 
 
 def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> None:

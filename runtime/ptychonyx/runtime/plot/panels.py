@@ -115,7 +115,7 @@ def draw(rows: Sequence[Sequence[Panel]], path: str | PathLike[str], title: str)
                 _draw_curves(axes, panel)
             axes.tick_params(which="both", labelsize=8)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title, fontsize=11, parse_math=False)  # a name may hold a $
     path = Path(path)
     write_atomically(
         path, lambda file: figure.savefig(file, dpi=_DPI, format=path.suffix.lower().lstrip("."))
@@ -158,7 +158,7 @@ def _draw_image(figure: Any, axes: Any, image: Image) -> None:
         interpolation="nearest",
     )
     axes.set_facecolor("0.92")
-    axes.set_title(image.title, fontsize=10)
+    axes.set_title(image.title, fontsize=10, parse_math=False)
     axes.set_xlabel(f"x ({image.axis_unit})", fontsize=9)
     axes.set_ylabel(f"y ({image.axis_unit})", fontsize=9)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
