@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
 from ..solving.options import DEFAULT_SOLVING, SolvingOptions
+from .connection import LOCAL, connected
 from .record import (
     RECORDS,
     Record,
@@ -49,10 +49,10 @@ from .tasks import (
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from distributed.deploy import Cluster
 
 _logger = logging.getLogger(__name__)
 
-LOCAL = "local"
 WAIT_S = 0.2
 """Seconds between two questions whether to stop."""
 DO_NOT_DECIDE = ("provider", "batch_size")
@@ -93,7 +93,7 @@ def reconstruct_many(
     model: Path | None,
     folder: Path,
     *,
-    dask: str = LOCAL,
+    dask: str | Cluster = LOCAL,
     num_workers: int | None = None,
     quantity: str | None = None,
     position_origin: str | None = None,
@@ -118,8 +118,9 @@ def reconstruct_many(
         Model file. None: scans are solved by passes.
     folder : path
         Gets `NAME.h5` for each scan, records, `report.html` and `report.json`; made if missing.
-    dask : str
-        Address of a scheduler, or "local": workers are started here, and stopped in the end.
+    dask : str or Dask cluster
+        Address of a scheduler, a cluster that was started (with its certificates, if it has some),
+        or "local": workers are started here, and stopped in the end.
     num_workers : int, optional
         Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
@@ -179,7 +180,7 @@ def reconstruct_many(
     report(num_skipped, len(orders))
     todo = [order for order in orders if order.name not in done]
     if todo:
-        with _connected(dask, num_workers, connect_s) as client:
+        with connected(dask, num_workers, connect_s) as client:
             for record in _results(client, todo, should_stop or (lambda: False)):
                 done[record.name] = record
                 report(len(done), len(orders))
@@ -194,6 +195,7 @@ def reconstruct_many(
 
 def _need_dask() -> None:
     try:
+        import cryptography  # noqa: F401
         import distributed  # noqa: F401
         import PIL  # noqa: F401
     except ModuleNotFoundError as error:
@@ -202,7 +204,7 @@ def _need_dask() -> None:
         ) from error
 
 
-def _check(split_patterns: int, dask: str, num_workers: int | None) -> None:
+def _check(split_patterns: int, dask: str | Cluster, num_workers: int | None) -> None:
     """Refuse what cannot work with any scan."""
     if split_patterns < 1:
         raise ValueError(f"`split_patterns` is {split_patterns}; give 1 or more.")
@@ -272,46 +274,6 @@ def _choices(order: Order) -> dict[str, Any]:
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:
     found = (finished_record(order.folder, order.name, order.fingerprint) for order in orders)
     return {record.name: record for record in found if record is not None}
-
-
-@contextmanager
-def _connected(dask: str, num_workers: int | None, connect_s: float) -> Iterator[Client]:
-    from distributed import Client, LocalCluster
-
-    with ExitStack() as stack:
-        stack.enter_context(_only_warnings())
-        where: Any = dask
-        if dask == LOCAL:
-            where = stack.enter_context(
-                LocalCluster(
-                    n_workers=num_workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    preload="ptychonyx.runtime.fleet.preload",
-                    dashboard_address=":0",  # else a second fleet would complain of its port
-                    silence_logs=logging.CRITICAL,  # of the workers; what fails is in the report
-                )
-            )
-        try:
-            client = Client(where, timeout=connect_s, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise RuntimeError(
-                f"No Dask scheduler answers at {dask} ({error}); start one with `dask scheduler` "
-                "and workers with `dask worker ADDRESS`, or take the local ones."
-            ) from error
-        yield stack.enter_context(client)
-
-
-@contextmanager
-def _only_warnings() -> Iterator[None]:
-    """Let Dask tell of workers that died, but not of every step it takes."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _results(
