@@ -92,7 +92,7 @@ def test_control_characters_and_directions_are_shown() -> None:
 class Broken(io.StringIO):
     """A stream whose terminal is gone."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def write(self, text: str, /) -> int:
         raise OSError(5, "Input/output error")

@@ -163,14 +163,15 @@ def reconstruct_folder(
     """
     from ptychonyx.runtime.formats.ptychodus_scan import PRODUCT
     from ptychonyx.runtime.reconstruction.folder import (
-        check_folders,
+        check_event_file,
         has_model,
         open_events,
         recipe_of,
     )
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
-    check_folders(input_folder, output_folder, event_file)
+    if event_file is not None:
+        check_event_file(event_file, input_folder, output_folder)
     with stop_on_signal() as stopped, open_events(event_file) as events:
         recipe = recipe_of(input_folder).changed(options | solving)
         refuse_unused(

@@ -17,13 +17,15 @@ def scan(tmp_path: Path) -> Path:
     return tmp_path / "scan.h5"
 
 
-WAYS: dict[str, Callable[[Path, Path], object]] = {
-    "hard link": lambda scan, new: os.link(scan, new),
-    "link": lambda scan, new: new.symlink_to(scan),
-    "link to a link": lambda scan, new: (
-        scan.with_name("l").symlink_to(scan),
-        new.symlink_to("l"),
-    ),
+def link_to_a_link(scan: Path, new: Path) -> None:
+    scan.with_name("l").symlink_to(scan)
+    new.symlink_to("l")
+
+
+WAYS: dict[str, Callable[[Path, Path], None]] = {
+    "hard link": os.link,
+    "link": os.symlink,
+    "link to a link": link_to_a_link,
 }
 
 

@@ -96,6 +96,17 @@ another name for the output.
         _check_file(output)
 
 
+def is_same_file(a: Path, b: Path) -> bool:
+    """Tell whether two names are of one file, which need not exist yet.
+
+    Examples
+    --------
+    >>> is_same_file(Path("product.h5"), Path("./product.h5"))
+    True
+    """
+    return _identity(a) == _identity(b)
+
+
 def _check_file(output: Output) -> None:
     what, path = f"The {output.what} {output.path}", output.path
     if output.endings and not path.name.lower().endswith(output.endings):

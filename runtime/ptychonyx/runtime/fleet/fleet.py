@@ -232,7 +232,7 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
     read = [file for path in paths for file in files_of(path)]
-    outputs = [
+    outputs: list[Output | OutputFolder] = [
         OutputFolder(folder),
         *(
             product_output(product_path(folder, name), is_folder_made=True)

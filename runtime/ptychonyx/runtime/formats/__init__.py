@@ -14,6 +14,7 @@ from ..errors import ScanError
 from ..files import Output, check_outputs
 from ..scan import Quantity, Scan
 from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
+from .linked_files import linked_files
 from .npz import Npz
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
@@ -300,6 +301,8 @@ def is_result(path: Path) -> bool:
 def files_of(path: Path) -> list[Path]:
     """Return every file that loading a scan may read: of Ptychodus' formats, both halves.
 
+    Files to which an HDF5 file links are among them.
+
     Files that do not exist are left out, and of an unreadable file only itself is named.
 
     Examples
@@ -311,7 +314,9 @@ def files_of(path: Path) -> list[Path]:
         candidates = _reader_for(path).files_of(path)
     except ScanError:  # loading it says why
         candidates = (path,)
-    return sorted(file for file in candidates if file.is_file())
+    own = [file for file in candidates if file.is_file()]
+    linked = [each for file in own if _is_hdf5(file) for each in linked_files(file)]
+    return sorted({*own, *linked})
 
 
 def _reader_for(path: Path) -> Reader:

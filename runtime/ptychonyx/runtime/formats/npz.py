@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from .positive import positive_or_unknown
 
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -89,7 +90,7 @@ class Npz:
                         f"`{name}` of {self.path} has shape {values.shape}; one number is needed."
                     )
                 value = float(values.reshape(()))
-                return value if 0 < value < math.inf else None
+                return positive_or_unknown(value, name, self.path)
         return None
 
     @contextmanager

@@ -20,6 +20,7 @@ from ..scan import Frame
 from .flat_fields import OWN_GROUP, POSITION_KEYS, WRITERS, read_fields, write_fields
 from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_metres
+from .positive import positive_or_unknown
 
 NOMINAL_PIXEL_M = 1e-9
 """Written where the pixel size is not known, since Ptychodus needs one; our group says so."""
@@ -61,7 +62,9 @@ class ProductFile:
         for name in names:
             if name in self._fields:
                 value = self._number(name)
-                return value if 0 < value < math.inf else None
+                if value == 0 and self.has_own_group:  # our own word for it
+                    return None
+                return positive_or_unknown(value, name, self.path)
         return None
 
     def probe(self) -> NDArray[np.complex64] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +16,7 @@ from .hdf5 import Hdf5Patterns, dataset_names, open_hdf5, read_dataset
 from .options import ScanOptions
 from .placed_object import PlacedObject, as_object, as_probe
 from .positions import corners_from_positions, positions_from_corners
+from .positive import positive_or_unknown
 
 POSITION_KEYS = ("probe_position_y_px", "probe_position_x_px")
 WRITE_BATCH = 256
@@ -40,7 +40,7 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
             if name in file
         }
         numbers = {
-            name: _positive(file, name)
+            name: _positive(file, name, path)
             for name in ("object_pixel_width_m", "photon_energy_eV", "detector_object_distance_m")
         }
     y, x = axes
@@ -124,7 +124,7 @@ def read_object(path: Path) -> PlacedObject:
     """Read the object; it lies at (0, 0) in such files."""
     with open_hdf5(path) as file:
         object_ = read_dataset(file, "object", path)
-        pixel_size_m = _positive(file, "object_pixel_width_m")
+        pixel_size_m = _positive(file, "object_pixel_width_m", path)
     return PlacedObject(
         as_object(object_, "object", path), pixel_size_m=pixel_size_m, name=path.stem
     )
@@ -146,10 +146,10 @@ def _optional(
     return converted
 
 
-def _positive(file: h5py.File, name: str) -> float | None:
+def _positive(file: h5py.File, name: str, path: Path) -> float | None:
     """Return a number, whether it is a dataset or an attribute; None if it is not positive."""
     source = file if name in file else file.attrs
     if name not in source:
         return None
     value = float(np.asarray(source[name][()] if name in file else source[name]).reshape(()))
-    return value if 0 < value < math.inf else None
+    return positive_or_unknown(value, name, path)

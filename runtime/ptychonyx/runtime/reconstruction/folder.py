@@ -13,8 +13,8 @@ from time import monotonic
 from typing import IO, Any
 
 from ..errors import ScanError
-from ..files import Output, check_outputs
-from ..formats import load_scan, product_output, save_product
+from ..files import Output, check_outputs, is_same_file
+from ..formats import files_of, load_scan, product_output, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
@@ -119,7 +119,7 @@ def reconstruct_folder(
     RuntimeError
         If the provider does not start, or fails.
     """
-    check_folders(input_folder, output_folder)
+    _check_folders(input_folder, output_folder)
     recipe = recipe_of(input_folder) if recipe is None else recipe
     scan = load_scan(input_folder)
     model = None
@@ -194,18 +194,27 @@ def _report_passes(events: Events) -> Callable[[int, int, float], None]:
     return report
 
 
-def check_folders(input_folder: Path, output_folder: Path, event_file: Path | None = None) -> None:
-    """Refuse a folder without a scan, and outputs that cannot be written or would destroy it.
+def check_event_file(event_file: Path, input_folder: Path, output_folder: Path) -> None:
+    """Refuse an event file that cannot be written, or would destroy what the folder mode handles.
+
+    Everything else that is wrong with the folders becomes an event in it.
 
     Raises
     ------
     ValueError
-        Names the folder or file, and what to do.
+        Names the file, and what to do.
     """
-    outputs = [product_output(output_folder / PRODUCT, is_folder_made=True)]
-    if event_file is not None:
-        outputs.append(Output(event_file, is_stream=True, what="event file"))
-    check_outputs([input_folder / name for name in (PATTERNS, PRODUCT, MODEL, SETTINGS)], outputs)
+    check_outputs(
+        _files_read(input_folder), [Output(event_file, is_stream=True, what="event file")]
+    )
+    if is_same_file(event_file, output_folder / PRODUCT):
+        raise ValueError(
+            f"The event file {event_file} is named twice, since it is the product, too; give it "
+            "another name."
+        )
+
+
+def _check_folders(input_folder: Path, output_folder: Path) -> None:
     if not input_folder.is_dir():
         raise ScanError(f"There is no folder {input_folder}; check the path.")
     for name in (PATTERNS, PRODUCT):
@@ -213,3 +222,10 @@ def check_folders(input_folder: Path, output_folder: Path, event_file: Path | No
             raise ScanError(
                 f"{input_folder} has no {name}; {PATTERNS} and {PRODUCT} are needed: put it there."
             )
+    product = product_output(output_folder / PRODUCT, is_folder_made=True)
+    check_outputs(_files_read(input_folder), [product])
+
+
+def _files_read(input_folder: Path) -> list[Path]:
+    own = [input_folder / name for name in (MODEL, SETTINGS)]
+    return [*own, *files_of(input_folder)]
