@@ -173,6 +173,9 @@ IMPOSSIBLE = {
     ),
 }
 PIPES = (
+    "compare {pipe.npy} {scan.npz}",
+    "compare {scan.npz} {pipe.npy}",
+    "reconstruct {scan.npz} --quantity counts --probe {pipe.npy} -o {n.h5}",
     "compare {pipe} {scan.npz}",
     "compare {scan.npz} {pipe}",
     "inspect {pipe}",
@@ -253,7 +256,7 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
 
 @pytest.mark.parametrize("words", PIPES)
 def test_a_pipe_is_refused_and_nobody_waits(words: str, folder: Path) -> None:
-    for each in ("pipe", "pipe.onnx", "pipe.h5"):
+    for each in ("pipe", "pipe.npy", "pipe.onnx", "pipe.h5"):
         os.mkfifo(folder / each)
     result = CliRunner().invoke(app, words.replace("{", f"{folder}/").replace("}", "").split())
     assert isinstance(result.exception, ValueError), (result.output, result.exception)

@@ -204,14 +204,14 @@ def check_event_file(event_file: Path, input_folder: Path, output_folder: Path) 
     ValueError
         Names the file, and what to do.
     """
-    check_outputs(
-        _files_read(input_folder), [Output(event_file, is_stream=True, what="event file")]
-    )
     if is_same_file(event_file, output_folder / PRODUCT):
         raise ValueError(
             f"The event file {event_file} is named twice, since it is the product, too; give it "
             "another name."
         )
+    check_outputs(
+        _files_read(input_folder), [Output(event_file, is_stream=True, what="event file")]
+    )
 
 
 def _check_folders(input_folder: Path, output_folder: Path) -> None:
