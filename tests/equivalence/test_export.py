@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ptychonyx.export import ExportMismatchError, export_run
 from ptychonyx.export.graph.assemble import with_manifest
 from ptychonyx.export.proof import native_patches
-from ptychonyx.export.run import write_proven
+from ptychonyx.export.proven import write_proven
 from ptychonyx.runtime.model.manifest import Manifest
 from ptychonyx.runtime.model.model_file import load_manifest
 from ptychonyx.runtime.model.session import Model

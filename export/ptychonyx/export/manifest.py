@@ -70,7 +70,7 @@ class RunContents:
         return self.config.patch_px or self.architecture.window_px // 2
 
 
-def read_run(run: Run) -> RunContents:
+def read_run(run: Run[TrainingConfig]) -> RunContents:
     """Read what an export needs from a run folder; each file is read once.
 
     Raises

@@ -21,7 +21,7 @@ from ptychonyx.training.network.weights import Weights, digest_weights
 
 from .graph.assemble import OPSET, assemble_solver
 from .model_file import check_output
-from .run import LICENSE, ExportReport, write_proven
+from .proven import LICENSE, ExportReport, write_proven
 
 TEST_SIZES_PX = ((32, 48), (64, 48))
 """Height and width of the test canvases, for a stride of up to 16; larger strides multiply them."""

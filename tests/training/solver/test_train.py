@@ -12,7 +12,7 @@ from ptychonyx.runtime.errors import TrainingInterruptedError
 from ptychonyx.training import Watcher
 from ptychonyx.training.config.solver import SolverConfig, load_solver_config
 from ptychonyx.training.network.weights import load_weights, save_weights
-from ptychonyx.training.run import open_run
+from ptychonyx.training.run import EpochRow, open_run
 from ptychonyx.training.solver.train import train_solver
 
 pytest.importorskip("torch")
@@ -34,7 +34,7 @@ def small(**changes: Any) -> SolverConfig:
 
 
 def test_a_run_is_left_that_describes_itself(tmp_path: Path) -> None:
-    rows = []
+    rows: list[EpochRow] = []
     result = train_solver(small(), tmp_path / "run", watcher=Watcher(on_epoch=rows.append))
     assert (result.backend, result.epochs) == ("pytorch", 2)
     assert [row.epoch for row in rows] == [0, 1, 2]

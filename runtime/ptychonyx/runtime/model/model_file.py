@@ -153,6 +153,8 @@ def _read_bytes(path: Path) -> bytes:
         )
     if path.is_dir():
         raise ManifestError(f"{path} is a folder; give the path of a model file (.onnx).")
+    if not path.is_file():
+        raise ManifestError(f"{path} is a pipe or a device; give the path of a model file (.onnx).")
     num_bytes = path.stat().st_size
     if not 0 < num_bytes <= MAX_NUM_BYTES:
         raise ManifestError(

@@ -84,11 +84,10 @@ def draw_scan(rng: np.random.Generator) -> DrawnScan:
     true_corners_px = np.maximum(corners_px + errors_px, -2) + margin_px
     patterns = diffract(object_, true_probe.astype(np.complex128), true_corners_px, rng)
     if rng.random() < 0.2:
-        patterns = patterns + rng.poisson(
-            rng.uniform(0, 0.02) * counts / window_px**2, patterns.shape
-        )
+        background = rng.uniform(0, 0.02) * counts / window_px**2
+        patterns += rng.poisson(background, patterns.shape).astype(np.uint32)
     probe = _believed(true_probe, rng) if rng.random() < 0.5 else true_probe
-    scan = Scan(patterns.astype(np.uint32), "counts", corners_px, name="drawn")
+    scan = Scan(patterns, "counts", corners_px, name="drawn")
     measured = read_measured(scan, np.arange(len(corners_px)))
     placement = place_windows(corners_px, window_px)
     truth = np.ones(placement.shape, np.complex64)

@@ -131,6 +131,6 @@ def _noise(light: Real) -> Real:
     return np.asarray(0.5 / np.sqrt(np.maximum(light, np.float32(1e-12))), np.float32)
 
 
-def _logarithm(value: float | Real) -> NDArray[np.float64] | Real:
+def _logarithm(value: float | Real) -> Real:
     """Return log10 of a noise, a change or a share, moved so that usual values lie about 0."""
-    return np.log10(np.clip(value, SMALLEST_NOISE, LARGEST_NOISE)) + 2
+    return np.asarray(np.log10(np.clip(value, SMALLEST_NOISE, LARGEST_NOISE)) + 2, np.float32)
