@@ -18,7 +18,7 @@ from .scans import compare, inspect, simulate
 from .solving_options import solving_options
 from .streams import flush_or_give_up, printable
 from .terminal import INTERRUPTED, fail
-from .training import cluster_options, train, training_settings
+from .training import cluster_options, train, train_solver, training_settings
 
 
 class _Command(TyperCommand):
@@ -62,6 +62,7 @@ COMMANDS = (
     inspect,
     simulate,
     with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
+    train_solver,
     export,
     derive,
     verify,

@@ -114,6 +114,8 @@ def _of_doubt(product: Product) -> str:
 def _of_passes(product: Product) -> list[str]:
     metadata = product.metadata
     lines = [f"{count_passes(int(metadata['passes']))}: {metadata['stopped']}."]
+    if "use_of_network" in metadata:
+        lines.append(f"The network between passes was {metadata['use_of_network']}.")
     if "residual" not in metadata:
         return lines
     lines.append(_of_residual(product))

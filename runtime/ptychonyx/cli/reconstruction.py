@@ -49,6 +49,13 @@ def reconstruct(
         Path | None,
         typer.Option(exists=True, help="File whose probe the passes take instead of the scan's."),
     ] = None,
+    solver: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            help="Network that corrects passes where photons or positions are few; see train-solver.",
+        ),
+    ] = None,
     halves: Annotated[
         bool,
         typer.Option(
@@ -73,10 +80,10 @@ def reconstruct(
     from ptychonyx.runtime.reconstruction.run import follow
 
     recipe = Recipe().changed(options | solving)
-    more = {"start": start, "probe": probe, "halves": halves or None}
+    more = {"start": start, "probe": probe, "solver": solver, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [model, start, probe, *scan_files(scan, patterns)]
+    read = [model, start, probe, solver, *scan_files(scan, patterns)]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
@@ -89,7 +96,7 @@ def reconstruct(
             recipe,
             start=given_start,
             probe=given_probe,
-            solver=_solver(halves),
+            solver=_solver(halves, solver),
             progress=lambda done, _: show(done),
             pass_progress=show_passes(show),
             should_stop=lambda: bool(stopped),
@@ -128,16 +135,19 @@ def _open(
         return loaded, starting.result(), replace(recipe, network=tuned)
 
 
-def _solver(halves: bool) -> Solver:
+def _solver(halves: bool, network: Path | None) -> Solver:
     """Return what makes the passes."""
-    if halves:
-        from ptychonyx.runtime import solve_halves
+    from ptychonyx.runtime import solve, solve_halves
 
-        halved: Solver = solve_halves
-        return halved
-    from ptychonyx.runtime import solve
+    makes: Solver = solve_halves if halves else solve
+    if network is None:
+        return makes
+    from functools import partial
 
-    return solve
+    from ptychonyx.runtime.solving.network.from_model import open_solver
+
+    helped: Solver = partial(solve_halves if halves else solve, network=open_solver(network))
+    return helped
 
 
 def reconstruct_folder(

@@ -144,6 +144,61 @@ def train(
         _say_result(result, output)
 
 
+def train_solver(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
+    backend: Annotated[words.Backend | None, typer.Option(help="Framework that trains.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of 400 steps each.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Scans in a step.")] = None,
+    num_processes: Annotated[
+        int | None, typer.Option("--processes", help="Processes that simulate and solve scans.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="First rate of Adam.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Weights and scans.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(exists=True, help="YAML with these settings.")
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Run or weights, of either backend, to start from."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete a run that is already there.")
+    ] = False,
+) -> None:
+    """Train a network that corrects passes, on simulated scans; the same command resumes it.
+
+    One network serves every scan: it sees the object and its change, never patterns.
+
+    **Example:** `ptychonyx train-solver --backend pytorch --epochs 50 -o run`
+    """
+    from ptychonyx.runtime.files import OutputFolder
+    from ptychonyx.training.config.solver import load_solver_config
+    from ptychonyx.training.distributed.workers import Workers
+    from ptychonyx.training.run import outputs_of_run
+    from ptychonyx.training.solver.train import train_solver as run
+
+    from .training_progress import show_training
+
+    folder = OutputFolder(output, is_emptied=overwrite)
+    check_files([config, init_from], folder, *outputs_of_run(output))
+    flags = {
+        "backend": backend,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "num_processes": num_processes,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    chosen = load_solver_config(config, _with_settings(flags, set_ or []))
+    with stop_on_signal() as stopped, show_training(stopped, Workers()) as watcher:
+        result = run(chosen, output, init_from=init_from, overwrite=overwrite, watcher=watcher)
+    _say_result(result, output)
+
+
 def _say_result(result: TrainingResult, output: Path) -> None:
     say(
         f"Trained with {result.backend}: best epoch {result.best_epoch} of {result.epochs}, "
