@@ -60,6 +60,10 @@ def reconstruct(
     patterns: Patterns = None,
     pattern_axis: Axis = None,
     plot: Plot = None,
+    skip_proof: Annotated[
+        bool,
+        typer.Option("--skip-proof", help="Do not compute the test in the model file first."),
+    ] = False,
 ) -> None:
     """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
 
@@ -76,7 +80,8 @@ def reconstruct(
     recipe = Recipe().changed(options | solving)
     more = {"start": start, "probe": probe, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
-    refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
+    used = options | ({"skip_proof": True} if skip_proof else {})
+    refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
     read = [path for path in (model, start, probe) if path is not None]
     written = [path for path in (output, plot) if path is not None]
     refuse_destroying_inputs([*read, *scan_files(scan, patterns)], written=written)
@@ -84,7 +89,7 @@ def reconstruct(
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
     choices = (quantity, position_origin, patterns, pattern_axis)
-    loaded, network, recipe = _open(scan, model, recipe, choices)
+    loaded, network, recipe = _open(scan, model, recipe, choices, check_proof=not skip_proof)
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
             loaded,
@@ -115,6 +120,8 @@ def _open(
     model: Path | None,
     recipe: Recipe,
     choices: tuple[str | None, str | None, Path | None, str | None],
+    *,
+    check_proof: bool,
 ) -> tuple[Scan, Model | None, Recipe]:
     """Load scan and model at the same time; also return the recipe as it was tuned for the model."""
     if model is None:
@@ -126,7 +133,7 @@ def _open(
 
     tuned = recipe.network.tuned(open_model_file(model).digest)
     with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(Model, model, provider=tuned.provider)
+        starting = starter.submit(Model, model, provider=tuned.provider, check_proof=check_proof)
         loaded = load_asked(scan, *choices)
         return loaded, starting.result(), replace(recipe, network=tuned)
 

@@ -35,9 +35,10 @@ def inspect(
     from ptychonyx.runtime.formats import files_of, is_result, load_product
 
     if file.suffix == ".onnx":
-        from ptychonyx.runtime.model.model_file import load_manifest
+        from ptychonyx.runtime.model.model_file import open_model_file
 
-        print_table(file.name, describe_model(load_manifest(file)))
+        model = open_model_file(file)
+        print_table(file.name, {**describe_model(model.manifest), "sha256": model.digest})
         return
     if plot is not None:
         refuse_destroying_inputs(scan_files(file, patterns), written=[plot])

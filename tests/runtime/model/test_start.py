@@ -194,7 +194,8 @@ def test_openvino_that_is_not_installed_names_its_wheel(model_path: ModelPath) -
 
 
 def broken_graph(model: Any) -> bytes:
-    model.graph.node[1].input[0] = "nowhere"
+    half = next(tensor for tensor in model.graph.initializer if tensor.name == "half")
+    half.CopyFrom(onnx.numpy_helper.from_array(np.array(1, np.int64), "half"))  # float * int64
     return model.SerializeToString()
 
 
