@@ -245,3 +245,18 @@ def test_predictions_at_once_share_the_cores(model_path: ModelPath) -> None:
     shared, alone, asked = watched.tried
     assert 1 <= shared <= max(1, num_cores() - 1)
     assert (alone, asked) == (1, 3)
+
+
+def test_a_session_reads_the_checked_graph_and_in_no_other_format(model_path: ModelPath) -> None:
+    class Watched(Failing):
+        def InferenceSession(
+            self, data: bytes, *, providers: Any, sess_options: Any, **options: Any
+        ) -> Any:
+            self.tried.append(sess_options.get_session_config_entry("session.load_model_format"))
+            self.tried.append(data)
+            return object()
+
+    watched, file = Watched(), open_model_file(model_path())
+    start_session(watched, file, "cpu")
+    assert watched.tried == ["ONNX", file.to_session()]
+    assert watched.tried[1] != model_path().read_bytes()

@@ -11,7 +11,12 @@ from model_files import ModelPath, TinyModel
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.graph import parse_onnx, write_onnx
-from ptychonyx.runtime.model.graph.protobuf import bytes_field, number_field, varint
+from ptychonyx.runtime.model.graph.protobuf import (
+    bytes_field,
+    number_field,
+    split_message,
+    varint,
+)
 from ptychonyx.runtime.model.model_file import open_model_file
 from ptychonyx.runtime.model.session import Model
 
@@ -85,9 +90,8 @@ def append(message: bytes, path: tuple[int, ...], extra: bytes) -> bytes:
     """Put bytes behind the fields of a message that lies in the fields of `path`, the last of each."""
     if not path:
         return message + extra
-    from ptychonyx.runtime.model.graph.protobuf import split_message
-
-    pieces, number = [], path[0]
+    pieces: list[bytes | memoryview] = []
+    number = path[0]
     fields = split_message(memoryview(message))
     for each, values in fields.items():
         for place, value in enumerate(values):

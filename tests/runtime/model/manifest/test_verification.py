@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,8 @@ def test_a_proof_that_any_network_passes_is_refused(
     spoil: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> None:
     proof = tiny_manifest().verification
-    vain = dataclasses.replace(proof, **{field: spoil(getattr(proof, field))})
+    changes: dict[str, Any] = {field: spoil(getattr(proof, field))}
+    vain = dataclasses.replace(proof, **changes)
     document = json.loads(tiny_manifest().to_json()) | {"verification": vain.to_values()}
     with pytest.raises(
         ManifestError, match=rf"`verification.{field}`.* (constant|alike) in sample"
