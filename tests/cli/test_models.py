@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from model_files import ModelPath
+from model_files import ModelPath, TinyManifest
 from solver_files import SolverPath
 from typer.testing import CliRunner
 
@@ -46,3 +48,28 @@ def test_a_solver_is_no_model_of_patches(solver_path: SolverPath, tmp_path: Path
     assert isinstance(result.exception, ManifestError)
     assert "`solver`" in str(result.exception)
     assert not (tmp_path / "product.h5").exists()
+
+
+def test_inspect_prints_the_sha256_of_a_model(
+    solver_path: SolverPath, model_path: ModelPath
+) -> None:
+    for path in (solver_path(), model_path()):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in invoke("inspect", path)
+
+
+def test_reconstruct_refuses_a_wrong_model_unless_its_proof_is_skipped(
+    model_path: ModelPath, tiny_manifest: TinyManifest, tmp_path: Path
+) -> None:
+    proof = tiny_manifest().verification
+    other = replace(proof, object_patches=proof.object_patches * np.float32(1.01))
+    model, scan = model_path(verification=other), tmp_path / "scan.npz"
+    corners_px = np.indices((6, 6)).reshape(2, -1).T.astype(np.float64)
+    patterns = np.random.default_rng(0).integers(1, 9, (36, 8, 8), dtype=np.uint16)
+    save_scan(Scan(patterns, "counts", corners_px), scan)
+    given = ["reconstruct", scan, "--quantity", "counts", "-m", model, "-o", tmp_path / "p.h5"]
+    result = CliRunner().invoke(app, [*map(str, given)])
+    assert isinstance(result.exception, ManifestError)
+    assert "does not compute here what its network computed" in str(result.exception)
+    assert not (tmp_path / "p.h5").exists()
+    invoke(*given, "--skip-proof")
+    assert (tmp_path / "p.h5").exists()

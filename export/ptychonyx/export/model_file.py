@@ -40,13 +40,14 @@ def model_output(output: Path) -> Output:
 def open_before_writing(model: onnx.ModelProto, output: Path, kind: type[Opened]) -> Opened:
     """Open a model on the CPU as it will be opened from its file, before that file exists.
 
-    The session reads a temporary file beside `output`, which is deleted at once. `kind` is `Model` or
+    Its proof is not computed: the caller does that, and may write the difference into the file. The
+    session reads a temporary file beside `output`, which is deleted at once. `kind` is `Model` or
     `SolverModel`.
     """
     with temporary_folder(output) as folder:
         temporary = folder / output.name
         write_model(model, temporary)
-        return kind(temporary, provider="cpu")
+        return kind(temporary, provider="cpu", check_proof=False)
 
 
 def write_model(model: onnx.ModelProto, output: Path) -> None:

@@ -14,7 +14,7 @@ from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.comparison.region import spread_indexes, without_common_phase
 from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest
-from ptychonyx.runtime.model.manifest.verification import Verification
+from ptychonyx.runtime.model.manifest.verification import HIGHEST_TOLERANCES, Verification
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
@@ -200,7 +200,14 @@ def _check(
 
 def _proof(derived: Model) -> Verification:
     """Return the parent's proof with the difference that the derived model has from it."""
+    precision = derived.manifest.precision
     proof, largest = derived.manifest.verification, derived.verify().largest_difference
     # twice as much is allowed, since other machines round other sums
-    tolerance = max(2 * largest, proof.tolerance)
+    tolerance = min(max(2 * largest, proof.tolerance), HIGHEST_TOLERANCES[precision])
+    if largest > tolerance:
+        raise PrecisionLossError(
+            f"In {precision} the test patches of the model differ by {largest:.1e} from those of the "
+            f"float32 model; at most {tolerance:g} are allowed. Calibrate with the scan the model "
+            "was trained on, or choose float16; no model file was written."
+        )
     return dataclasses.replace(proof, largest_difference=largest, tolerance=tolerance)

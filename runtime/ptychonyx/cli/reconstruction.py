@@ -67,6 +67,10 @@ def reconstruct(
     patterns: Patterns = None,
     pattern_axis: Axis = None,
     plot: Plot = None,
+    skip_proof: Annotated[
+        bool,
+        typer.Option("--skip-proof", help="Do not compute the test in the model file first."),
+    ] = False,
 ) -> None:
     """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
 
@@ -82,13 +86,14 @@ def reconstruct(
     recipe = Recipe().changed(options | solving)
     more = {"start": start, "probe": probe, "solver": solver, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
-    refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
+    used = options | ({"skip_proof": True} if skip_proof else {})
+    refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
     read = [model, start, probe, solver, *scan_files(scan, patterns)]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
     choices = (quantity, position_origin, patterns, pattern_axis)
-    loaded, network, recipe = _open(scan, model, recipe, choices)
+    loaded, network, recipe = _open(scan, model, recipe, choices, check_proof=not skip_proof)
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
             loaded,
@@ -119,6 +124,8 @@ def _open(
     model: Path | None,
     recipe: Recipe,
     choices: tuple[str | None, str | None, Path | None, str | None],
+    *,
+    check_proof: bool,
 ) -> tuple[Scan, Model | None, Recipe]:
     """Load scan and model at the same time; also return the recipe as it was tuned for the model."""
     if model is None:
@@ -130,7 +137,7 @@ def _open(
 
     tuned = recipe.network.tuned(open_model_file(model).digest)
     with ThreadPoolExecutor(1) as starter:
-        starting = starter.submit(Model, model, provider=tuned.provider)
+        starting = starter.submit(Model, model, provider=tuned.provider, check_proof=check_proof)
         loaded = load_asked(scan, *choices)
         return loaded, starting.result(), replace(recipe, network=tuned)
 

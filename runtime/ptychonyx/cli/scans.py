@@ -35,9 +35,10 @@ def inspect(
 
     check_files([file] if file.suffix.lower() == ".onnx" else scan_files(file, patterns), plot=plot)
     if file.suffix.lower() == ".onnx":
-        from ptychonyx.runtime.model.model_file import load_manifest
+        from ptychonyx.runtime.model.model_file import open_model_file
 
-        print_table(file.name, describe_model(load_manifest(file)))
+        model = open_model_file(file)
+        print_table(file.name, {**describe_model(model.manifest), "sha256": model.digest})
         return
     if is_result(file):
         print_table(file.name, describe_product(load_product(file)))

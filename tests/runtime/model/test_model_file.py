@@ -31,7 +31,7 @@ def test_a_model_file_is_its_bytes_its_manifest_and_its_digest(
 ) -> None:
     path = model_path()
     file = open_model_file(str(path))
-    assert (file.path, file.data) == (path, path.read_bytes())
+    assert file.path == path
     assert file.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file.manifest.to_json() == tiny_manifest().to_json()
     assert load_manifest(path).to_json() == file.manifest.to_json()
@@ -141,9 +141,9 @@ BAD_MODELS = [
     (lambda model: b"version https://git-lfs.github.com/spec/v1\n", "not an ONNX file"),
     (external_initialiser, "another file"),
     (external_data_without_location_flag, "another file"),
-    (external_attribute, "`hidden` in another file"),
-    (external_in_subgraph, "`hidden` in another file"),
-    (oversized, r"`huge` with shape \[1048576, 1048576\]"),
+    (external_attribute, r"operator Constant \(`unused`\) is none of those"),
+    (external_in_subgraph, r"operator If \(`unused`\) has a graph of its own"),
+    (oversized, r"`huge` has shape \[1048576, 1048576\], but 0 bytes"),
     (negative_size, "`odd`"),
     (foreign_node, r"outside the ONNX standard \(com.example\)"),
     (foreign_opset, r"outside the ONNX standard \(com.microsoft\)"),

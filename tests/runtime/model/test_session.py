@@ -14,6 +14,7 @@ from model_files import ModelPath, TinyModel
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ManifestError
+from ptychonyx.runtime.model.kinds import open_model
 from ptychonyx.runtime.model.model_file import load_manifest
 from ptychonyx.runtime.model.session import PREDICTIONS_AT_ONCE, Model
 
@@ -88,7 +89,7 @@ def test_verify_passes_and_notices_a_changed_weight(
     half.CopyFrom(onnx.numpy_helper.from_array(np.array(0.5001, np.float32), "half"))
     path = tmp_path / "changed.onnx"
     path.write_bytes(changed.SerializeToString())
-    bad = Model(path, provider="cpu").verify()
+    bad = Model(path, provider="cpu", check_proof=False).verify()
     assert not bad.passed
     assert 1e-5 < bad.largest_difference < 1e-3
 
@@ -99,7 +100,7 @@ def test_verify_fails_when_the_network_gives_nan(tiny_model: TinyModel, tmp_path
     half.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "half"))
     path = tmp_path / "nan.onnx"
     path.write_bytes(model.SerializeToString())
-    assert not Model(path, provider="cpu").verify().passed
+    assert not Model(path, provider="cpu", check_proof=False).verify().passed
 
 
 def test_graph_that_breaks_its_promise_at_run_time(tiny_model: TinyModel, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_graph_that_breaks_its_promise_at_run_time(tiny_model: TinyModel, tmp_pa
     path = tmp_path / "liar.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ManifestError, match=r"shape \(3, 1, 3, 3, 2\).*promises"):
-        Model(path, provider="cpu").predict(patterns(), 1.0)
+        Model(path, provider="cpu", check_proof=False).predict(patterns(), 1.0)
 
 
 def test_unknown_provider_lists_what_there_is(model_path: ModelPath) -> None:
@@ -153,3 +154,33 @@ def test_importing_the_module_imports_no_onnxruntime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def wrong_model(tiny_model: TinyModel, path: Path) -> Path:
+    """Write a model whose imaginary part is a little too large."""
+    model = tiny_model()
+    half = next(tensor for tensor in model.graph.initializer if tensor.name == "half")
+    half.CopyFrom(onnx.numpy_helper.from_array(np.array(0.5001, np.float32), "half"))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_file_that_does_not_compute_what_it_promises_is_not_opened(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    path = wrong_model(tiny_model, tmp_path / "wrong.onnx")
+    with pytest.raises(ManifestError, match=r"does not compute here .*on cpu .*1e-05 are allowed"):
+        Model(path, provider="cpu")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ManifestError, match=rf"changed since, which its sha256 tells \({digest}"):
+        Model(path, provider="cpu")
+
+
+def test_the_proof_is_computed_on_opening_unless_told_not_to(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    path = wrong_model(tiny_model, tmp_path / "wrong.onnx")
+    assert Model(path, provider="cpu", check_proof=False).predict(patterns(), 1.0).shape[0] == 3
+    with pytest.raises(ManifestError, match="does not compute here"):
+        open_model(path, provider="cpu")
+    assert not open_model(path, provider="cpu", check_proof=False).verify().passed

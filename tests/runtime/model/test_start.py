@@ -197,7 +197,8 @@ def test_openvino_that_is_not_installed_names_its_wheel(model_path: ModelPath) -
 
 
 def broken_graph(model: Any) -> bytes:
-    model.graph.node[1].input[0] = "nowhere"
+    half = next(tensor for tensor in model.graph.initializer if tensor.name == "half")
+    half.CopyFrom(onnx.numpy_helper.from_array(np.array(1, np.int64), "half"))  # float * int64
     return model.SerializeToString()
 
 
@@ -301,3 +302,18 @@ def run_apart(code: str, *, chosen: str | None = None, **variables: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def test_a_session_reads_the_checked_graph_and_in_no_other_format(model_path: ModelPath) -> None:
+    class Watched(Failing):
+        def InferenceSession(
+            self, data: bytes, *, providers: Any, sess_options: Any, **options: Any
+        ) -> Any:
+            self.tried.append(sess_options.get_session_config_entry("session.load_model_format"))
+            self.tried.append(data)
+            return object()
+
+    watched, file = Watched(), open_model_file(model_path())
+    start_session(watched, file, "cpu")
+    assert watched.tried == ["ONNX", file.to_session()]
+    assert watched.tried[1] != model_path().read_bytes()

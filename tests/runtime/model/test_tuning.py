@@ -119,3 +119,37 @@ def test_turns_fill_the_time_and_tell_how_much_has_passed() -> None:
     assert sum(times[0]) > 0.1
     assert shares == sorted(shares)
     assert 0 < shares[-1] <= 1
+
+
+ENTRY = {"provider": "cpu", "num_threads": 2, "batch_size": 16, "patterns_per_s": 5.0}
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"a": 3},
+        {"a": {"MACHINE": []}},
+        {"a": {"MACHINE": {"cpu": "fast"}}},
+        {"a": {"MACHINE": {"cpu": {"provider": "cpu"}}}},
+        *(
+            {"a": {"MACHINE": {"cpu": ENTRY | {field: value}}}}
+            for field, value in (
+                ("provider", "rm -rf"),
+                ("num_threads", 0),
+                ("batch_size", "16"),
+                ("batch_size", 10**400),
+                ("patterns_per_s", None),
+                ("patterns_per_s", 10**400),
+            )
+        ),
+    ],
+)
+def test_an_entry_of_another_shape_is_as_good_as_none(
+    cache: Path, known: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptychonyx.runtime.model.tuning._machine", lambda: "MACHINE")
+    cache.mkdir()
+    (cache / "benchmarks.json").write_text(json.dumps(known))
+    assert recall("a") is None
+    remember("a", [measured("cpu", 16, 100.0)])
+    assert recall("a") == Setting("cpu", 2, 16)

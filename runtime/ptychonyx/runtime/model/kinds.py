@@ -18,7 +18,7 @@ MODEL_OF: dict[type[ModelFacts], type[Model] | type[SolverModel]] = {
 """Class of a manifest -> the class that runs its model."""
 
 
-def open_model(path: str | Path, *, provider: str = "auto") -> AnyModel:
+def open_model(path: str | Path, *, provider: str = "auto", check_proof: bool = True) -> AnyModel:
     """Open a model file of any kind, for single predictions.
 
     Parameters
@@ -26,6 +26,7 @@ def open_model(path: str | Path, *, provider: str = "auto") -> AnyModel:
     path : path
         A model file (.onnx).
     provider : str
+    check_proof : bool
         As for `Model`.
 
     Returns
@@ -39,4 +40,4 @@ def open_model(path: str | Path, *, provider: str = "auto") -> AnyModel:
         As `Model` raises them.
     """
     model = MODEL_OF[type(load_manifest(path))]
-    return model(path, provider=provider, predictions_at_once=1)
+    return model(path, provider=provider, predictions_at_once=1, check_proof=check_proof)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ManifestError
+from .graph import (
+    FLOAT32,
+    OnnxError,
+    OnnxFile,
+    Shape,
+    Value,
+    check_safe,
+    check_sizes,
+    parse_onnx,
+    write_onnx,
+)
 from .manifest import METADATA_KEY, AnyManifest, ModelFacts, read_manifest
-from .onnx_file import FLOAT32, OnnxError, OnnxFile, Shape, Value, check_safe, parse_onnx
+from .providers import DYNAMIC_SIDES
 
-MAX_NUM_BYTES = 2**31 - 1
-"""A protobuf message cannot be larger."""
+MAX_NUM_BYTES = 192 * 2**20
+"""The largest network that the settings of a training can make is about as large."""
 CHECKPOINT_BACKENDS = {
     ".ckpt": "pytorch",
     ".pt": "pytorch",
@@ -38,8 +51,8 @@ class ModelFile:
     ----------
     path : Path
         Where it was read from.
-    data : bytes
-        The whole file.
+    onnx : OnnxFile
+        What was read of the file, and checked.
     manifest : Manifest or SolverManifest
         What the file says about itself.
     digest : str
@@ -47,9 +60,17 @@ class ModelFile:
     """
 
     path: Path
-    data: bytes
+    onnx: OnnxFile
     manifest: AnyManifest
     digest: str
+
+    def to_session(self) -> bytes:
+        """Return the bytes that a session may read: the graph as it was checked, written again.
+
+        A session reads them with another parser than the one that checked the file. What only that
+        parser would have seen in the file is not in them.
+        """
+        return write_onnx(self.onnx)
 
 
 def open_model_file(path: str | Path) -> ModelFile:
@@ -76,7 +97,8 @@ file (.onnx).
     """
     path = Path(path)
     data = _read_bytes(path)
-    return ModelFile(path, data, check_model(data, str(path)), hashlib.sha256(data).hexdigest())
+    onnx, manifest = check_model(data, str(path))
+    return ModelFile(path, onnx, manifest, hashlib.sha256(data).hexdigest())
 
 
 def load_manifest(path: str | Path) -> AnyManifest:
@@ -95,8 +117,8 @@ def load_manifest(path: str | Path) -> AnyManifest:
     return open_model_file(path).manifest
 
 
-def check_model(data: bytes, source: str) -> AnyManifest:
-    """Return the manifest of a model, once its graph was found safe and as promised.
+def check_model(data: bytes, source: str) -> tuple[OnnxFile, AnyManifest]:
+    """Return graph and manifest of a model, once the graph was found safe and as promised.
 
     Parameters
     ----------
@@ -119,27 +141,48 @@ def check_model(data: bytes, source: str) -> AnyManifest:
 ONNX file, or is damaged or cut short (a field ends beyond the data). Copy it again, or make a \
 model file with `ptychonyx export RUN -o model.onnx`.
     """
-    try:
+    with _unusable(source):
         file = parse_onnx(data)
         check_safe(file)
-    except OnnxError as error:
-        raise ManifestError(
-            f"{source} cannot be used as a model file: {error}. Copy it again, or make a model "
-            "file with `ptychonyx export RUN -o model.onnx`."
-        ) from error
-    text = file.metadata.get(METADATA_KEY)
-    if text is None:
+    document = file.metadata.get(METADATA_KEY)
+    if document is None:
         raise ManifestError(
             f"{source} is an ONNX file without a `{METADATA_KEY}` manifest, so nothing says "
             "how to scale its input or what it was trained on; make a model file with "
             "`ptychonyx export RUN -o model.onnx`."
         )
     try:
-        manifest = read_manifest(text)
+        manifest = read_manifest(document)
     except ManifestError as error:
         raise ManifestError(f"{source}: {error}") from error
     _check_graph(file, manifest, source)
-    return manifest
+    with _unusable(source):
+        check_sizes(file, _largest_inputs(manifest))
+    return file, manifest
+
+
+@contextmanager
+def _unusable(source: str) -> Iterator[None]:
+    """Turn what is wrong with a graph into an error that names the file."""
+    try:
+        yield
+    except OnnxError as error:
+        raise ManifestError(
+            f"{source} cannot be used as a model file: {error}. Copy it again, or make a model "
+            "file with `ptychonyx export RUN -o model.onnx`."
+        ) from error
+
+
+def _largest_inputs(manifest: ModelFacts) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the inputs with the usual largest length of each dynamic side."""
+    step = manifest.multiple_px
+
+    def length(side: int | str) -> int:
+        if isinstance(side, int):
+            return side
+        return -(-DYNAMIC_SIDES[side][-1] // step) * step
+
+    return {name: tuple(map(length, shape)) for name, shape in manifest.inputs.items()}
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -135,6 +135,25 @@ class OpenedModel(ABC, Generic[Facts]):
         """Execution providers of the session, in onnxruntime's names; the one at work first."""
         return tuple(self._session.get_providers())
 
+    def require_proof(self) -> None:
+        """Refuse to go on with a file that does not compute here what its network computed.
+
+        Raises
+        ------
+        ManifestError
+            Says by how much the stored test differs, and what that can mean.
+        """
+        result = self.verify()
+        if not result.passed:
+            raise ManifestError(
+                f"{self.path} does not compute here what its network computed when the file was "
+                f"made: on {result.provider} its stored test differs by "
+                f"{result.largest_difference:.1e}, and {result.tolerance:.0e} are allowed. Either "
+                "the file was changed since, which its sha256 tells "
+                f"({self.digest}; compare it with its maker's), or this execution provider "
+                "computes wrongly, which another `provider` tells. Do not use the result."
+            )
+
     def verify(self) -> VerificationResult:
         """Compute the file's own test inputs and compare with what the native network gave.
 

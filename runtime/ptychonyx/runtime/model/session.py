@@ -38,6 +38,9 @@ class Model(OpenedModel[Manifest]):
         the CPU, two predictions on half of the cores each are faster than one on all, whose
         threads wait for each other. Give 1 to make single predictions as fast as they can be. The
         values do not depend on it.
+    check_proof : bool
+        Whether the file's own test patterns are computed at once, and a file refused that differs
+        from what its network computed. It takes as long as two samples.
 
     Attributes
     ----------
@@ -53,7 +56,8 @@ class Model(OpenedModel[Manifest]):
     Raises
     ------
     ManifestError
-        If the file is not a model file of patches, or not one that can be trusted.
+        If the file is not a model file of patches, not one that can be trusted, or does not compute
+        what it promises.
     ProviderError
         If `provider` was asked for by name and does not start; says why.
     ValueError
@@ -69,6 +73,7 @@ class Model(OpenedModel[Manifest]):
         provider: str = "auto",
         num_threads: int | None = None,
         predictions_at_once: int = PREDICTIONS_AT_ONCE,
+        check_proof: bool = True,
     ) -> None:
         super().__init__(
             path,
@@ -79,6 +84,8 @@ class Model(OpenedModel[Manifest]):
         )
         device = PROVIDERS[self.provider].device
         self._bound = None if device is None else BoundSession(self._ort, self._session, device)
+        if check_proof:
+            self.require_proof()
 
     def predict(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.complex64]:
         """Compute the object patches of a batch of patterns.

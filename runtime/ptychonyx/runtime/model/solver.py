@@ -28,6 +28,9 @@ class SolverModel(OpenedModel[SolverManifest]):
         one for each further prediction at the same time.
     predictions_at_once : int
         Number of threads that will call `change` at the same time, as for parts of a large canvas.
+    check_proof : bool
+        Whether the file's own test is computed at once, and a file refused that differs from what
+        its network computed. It takes as long as the changes of two small canvases.
 
     Attributes
     ----------
@@ -43,7 +46,8 @@ class SolverModel(OpenedModel[SolverManifest]):
     Raises
     ------
     ManifestError
-        If the file is not a model file of a solver, or not one that can be trusted.
+        If the file is not a model file of a solver, not one that can be trusted, or does not compute
+        what it promises.
     ProviderError
         If `provider` was asked for by name and does not start; says why.
     ValueError
@@ -59,6 +63,7 @@ class SolverModel(OpenedModel[SolverManifest]):
         provider: str = "auto",
         num_threads: int | None = None,
         predictions_at_once: int = 1,
+        check_proof: bool = True,
     ) -> None:
         super().__init__(
             path,
@@ -67,6 +72,8 @@ class SolverModel(OpenedModel[SolverManifest]):
             num_threads=num_threads,
             predictions_at_once=predictions_at_once,
         )
+        if check_proof:
+            self.require_proof()
 
     def change(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the change of an object.

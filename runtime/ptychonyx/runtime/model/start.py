@@ -146,9 +146,10 @@ def start_session(
     """
     traits = ModelTraits(file.digest, file.manifest.precision, file.manifest.inputs)
     reasons: list[str] = []
+    data = file.to_session()
     for name in AUTO if provider == "auto" else (provider,):
         threads = num_threads or _num_threads(predictions_at_once if name == "cpu" else 1)
-        session, reason = _session_or_reason(ort, file.data, name, threads, traits, driver)
+        session, reason = _session_or_reason(ort, data, name, threads, traits, driver)
         if session is not None:
             _tell(name, reasons, driver)
             return name, session
@@ -217,6 +218,8 @@ def _session(
 def _session_options(ort: ModuleType, num_threads: int | None) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what matters comes as an exception
+    # else a file with the letters ORTM in its fifth byte is read as another format than was checked
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # Threads that spin between two runs take up to 45 % from reading and stitching beside them.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if num_threads is not None:

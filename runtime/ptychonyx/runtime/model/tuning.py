@@ -17,6 +17,7 @@ from ..errors import ProviderError
 from ..files import cache_folder, write_text
 from .binding import BATCH_SIZES
 from .cores import num_cores
+from .manifest.checks import POSITIVE, one_of, whole
 from .providers import PROVIDERS
 from .session import Model
 from .start import import_onnxruntime
@@ -234,7 +235,8 @@ def remember(digest: str, measured: Sequence[Measurement]) -> Path:
     """
     path = cache_folder() / FILE_NAME
     known = _read(path)
-    of_machine = known.setdefault(digest, {}).setdefault(_machine(), {})
+    of_machine = _part(known, digest, _machine())
+    known[digest] = {**_part(known, digest), _machine(): of_machine}
     for name in {each.setting.provider for each in measured}:
         winner = best([each for each in measured if each.setting.provider == name])
         of_machine[name] = asdict(winner.setting) | {"patterns_per_s": winner.patterns_per_s}
@@ -253,11 +255,15 @@ def recall(digest: str, provider: str = "auto") -> Setting | None:
     provider : str
         "auto" for the fastest of all.
     """
-    of_machine = _read(cache_folder() / FILE_NAME).get(digest, {}).get(_machine(), {})
-    names = [name for name in of_machine if provider in ("auto", name)]
-    if not names:
+    of_machine = _part(_read(cache_folder() / FILE_NAME), digest, _machine())
+    entries = [
+        entry
+        for name, entry in of_machine.items()
+        if provider in ("auto", name) and _is_entry(name, entry)
+    ]
+    if not entries:
         return None
-    found = of_machine[max(names, key=lambda name: of_machine[name]["patterns_per_s"])]
+    found = max(entries, key=lambda entry: entry["patterns_per_s"])
     return Setting(found["provider"], found["num_threads"], found["batch_size"])
 
 
@@ -271,7 +277,11 @@ def _start(
         for num in useful:
             try:
                 models[name, num] = Model(
-                    path, provider=name, num_threads=num, predictions_at_once=1
+                    path,
+                    provider=name,
+                    num_threads=num,
+                    predictions_at_once=1,
+                    check_proof=False,
                 )
             except ProviderError:
                 if providers is not None:
@@ -322,6 +332,29 @@ def _read(path: Path) -> dict[str, Any]:
     """Return what is remembered; a damaged file is as good as none."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def _part(known: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return what lies under some keys; what is no object there is as good as nothing."""
+    for key in keys:
+        part = known.get(key)
+        known = part if isinstance(part, dict) else {}
+    return known
+
+
+ENTRY_RULES = {
+    "provider": one_of(*PROVIDERS),
+    "num_threads": whole(1, 2**16),
+    "batch_size": whole(1, 2**20),
+    "patterns_per_s": POSITIVE,
+}
+
+
+def _is_entry(name: str, entry: object) -> bool:
+    """Tell whether an entry is one that `remember` wrote for a provider."""
+    if not isinstance(entry, dict) or entry.get("provider") != name:
+        return False
+    return all(rule.holds(entry.get(field)) for field, rule in ENTRY_RULES.items())

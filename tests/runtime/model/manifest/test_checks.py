@@ -10,6 +10,7 @@ import pytest
 
 from ptychonyx.runtime.model.manifest.checks import (
     JSON_OBJECT,
+    LONGEST_SHOWN,
     POSITIVE,
     FieldError,
     Rule,
@@ -17,6 +18,7 @@ from ptychonyx.runtime.model.manifest.checks import (
     check_fields,
     one_of,
     or_none,
+    shown,
     text,
     whole,
 )
@@ -85,3 +87,16 @@ def test_arrays_are_checked_for_shape_dtype_and_finite_numbers() -> None:
     ):
         with pytest.raises(FieldError, match=match):
             check_array("a", wrong, shape, np.float32)
+
+
+def test_of_a_long_value_only_what_is_shown_is_looked_at() -> None:
+    class Long(str):
+        def __repr__(self) -> str:
+            raise AssertionError("this would take as long as the text")
+
+    for value in (Long("x" * 1000), {"a": Long("x" * 1000)}, [Long("x" * 1000)] * 1000):
+        assert len(shown(value)) == LONGEST_SHOWN
+    deep: object = 0
+    for _ in range(500):
+        deep = [deep]
+    assert shown(deep) == "[[['...']]]"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.manifest import Manifest, read_manifest
+from ptychonyx.runtime.model.manifest.facts import MAX_DOCUMENT, MAX_WITHOUT_ARRAYS
 from ptychonyx.runtime.model.manifest.patches import RULES
 
 
@@ -155,3 +156,73 @@ def test_every_field_but_the_probe_has_a_rule() -> None:
     fields = {field.name for field in dataclasses.fields(Manifest)}
     assert fields - RULES.keys() == {"probe"}
     assert RULES.keys() <= fields
+
+
+HUGE = 10**400
+"""A number that JSON and Python write, and that no float can hold."""
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "trained_scale",
+        "pixel_size_m",
+        "probe_energy_eV",
+        "max_distance_px",
+        "opset",
+        "num_operations",
+    ],
+)
+def test_numbers_that_no_float_holds_are_refused(tiny_manifest: TinyManifest, field: str) -> None:
+    document = json.loads(tiny_manifest().to_json()) | {field: HUGE}
+    with pytest.raises(ManifestError, match=f"`{field}` of the manifest is 1000"):
+        read_manifest(json.dumps(document))
+
+
+@pytest.mark.parametrize("field", ["scale", "tolerance", "largest_difference"])
+def test_numbers_of_a_proof_that_no_float_holds_are_refused(
+    tiny_manifest: TinyManifest, field: str
+) -> None:
+    document = json.loads(tiny_manifest().to_json())
+    document["verification"][field] = HUGE
+    with pytest.raises(ManifestError, match=f"`verification.{field}`"):
+        read_manifest(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", "half \ud83d"), ("training_summary", {"scan": "\ud83d"})]
+)
+def test_text_that_cannot_be_printed_is_refused(
+    tiny_manifest: TinyManifest, field: str, value: object
+) -> None:
+    document = json.loads(tiny_manifest().to_json()) | {field: value}
+    with pytest.raises(ManifestError, match=f"`{field}`"):
+        read_manifest(json.dumps(document))
+
+
+def test_a_long_manifest_is_refused_before_it_is_parsed(
+    tiny_manifest: TinyManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tiny_manifest().to_json()
+    monkeypatch.setattr(json, "loads", None)  # parsing would fail
+    many = document.replace('"epochs":3', '"epochs":[' + "[]," * (MAX_WITHOUT_ARRAYS // 3) + "[]]")
+    with pytest.raises(ManifestError, match=r"part without arrays has \d+ characters, but 1048576"):
+        read_manifest(many)
+    with pytest.raises(ManifestError, match=f"document has {MAX_DOCUMENT + 1} characters"):
+        read_manifest("x" * (MAX_DOCUMENT + 1))
+
+
+def test_the_largest_manifest_of_ours_is_read(tiny_manifest: TinyManifest) -> None:
+    """Groups of 4 patterns of 256×256 and 10 modes of the probe: 11 million characters."""
+    probe = random_probe(num_modes=10, side=256)
+    manifest = tiny_manifest(window_px=256, patch_px=128, num_channels=4, probe=probe)
+    document = manifest.to_json()
+    assert len(document) > 10 * MAX_WITHOUT_ARRAYS
+    again = read_manifest(document.encode())
+    assert isinstance(again, Manifest)
+    np.testing.assert_array_equal(again.probe, probe)
+
+
+def test_a_manifest_that_is_not_text_is_refused() -> None:
+    with pytest.raises(ManifestError, match="not text"):
+        read_manifest(b'{"name": "\xff"}')

@@ -75,3 +75,10 @@ def test_test_features_never_change() -> None:
     assert 0.99 < features.max() < 1
     digest = hashlib.sha256(features.astype("<f4").tobytes()).hexdigest()
     assert digest == "26fc5e9eb476793c85531b0c2c99dff2098b2fbbc875fc0f9e8fe998c15cd62c"
+
+
+def test_constant_changes_are_refused() -> None:
+    for factor in (0.0, 1e-5):
+        vain = tuple(1 + each * np.float32(factor) for each in proof().changes)
+        with pytest.raises(FieldError, match=r"`verification.changes` is constant in sample 0"):
+            proof(changes=vain).check(stride_px=STRIDE_PX)

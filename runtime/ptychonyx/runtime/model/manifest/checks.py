@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 10
+"""Most parts of a list or an object that a message can show."""
 LONGEST_SHOWN = 80
 """Longest value, in characters, that an error message repeats whole."""
 
@@ -139,14 +141,14 @@ def shown(value: object) -> str:
     >>> shown("inch"), len(shown("x" * 1000))
     ("'inch'", 80)
     """
-    text = repr(value)
+    text = repr(_short(value))
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def text(longest: int) -> Rule:
     """Return the rule of a text that is not empty and has at most `longest` characters."""
     return Rule(
-        lambda value: isinstance(value, str) and 0 < len(value) <= longest,
+        lambda value: isinstance(value, str) and 0 < len(value) <= longest and _is_unicode(value),
         f"text of 1 to {longest} characters",
     )
 
@@ -182,15 +184,41 @@ def or_none(rule: Rule) -> Rule:
     return Rule(lambda value: value is None or rule.holds(value), f"{rule.needed}, or null")
 
 
+def _short(value: object, depth: int = 0) -> object:
+    """Return the first few parts of a value: no more of it would be shown."""
+    if isinstance(value, str):
+        return value[:LONGEST_SHOWN]
+    if isinstance(value, list | dict) and depth == 3:
+        return "..."
+    if isinstance(value, list):
+        return [_short(each, depth + 1) for each in value[:FEW]]
+    if isinstance(value, dict):
+        first = list(value.items())[:FEW]
+        return {_short(key): _short(each, depth + 1) for key, each in first}
+    return value
+
+
+def _is_unicode(value: str) -> bool:
+    """Tell whether a text can be printed: JSON can also write halves of characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    """Tell whether a value is a positive number that a float can hold, as not every integer can."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value <= sys.float_info.max
 
 
 def _is_json_object(value: object) -> bool:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         return False
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError):
         return False
     return True

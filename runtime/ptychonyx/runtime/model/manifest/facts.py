@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,15 @@ BACKENDS = ("tensorflow", "pytorch")
 PRECISIONS = ("float32", "float16", "bfloat16", "int8")
 FIRST_KIND = "patches"
 """Kind of a manifest that names none: there was no other before schema 1.2."""
+
+MAX_DOCUMENT = 48 * 2**20
+"""Longest manifest that is read. With patterns of 512×512 in groups of 4 and 10 modes of the probe, ours
+has 45 million characters."""
+MAX_WITHOUT_ARRAYS = 2**20
+"""Longest rest of it beside the arrays: ours has a few thousand characters."""
+_ARRAYS = re.compile(r'"float32":\s*"[A-Za-z0-9+/]*+={0,2}"')
+"""The arrays: what JSON makes of them is as long as their text, whereas any other text can become
+objects of 20 times its size."""
 
 MAX_TEXT = 10_000
 """Bound on what is believed: memory is reserved from these numbers."""
@@ -108,6 +118,7 @@ class ModelFacts(ABC):
         with manifest_errors():
             check_fields(self, self.rules())
             self.check_sizes()
+            self.verification.check_tolerance(self.precision)
 
     @property
     @abstractmethod
@@ -118,6 +129,11 @@ class ModelFacts(ABC):
     @abstractmethod
     def outputs(self) -> Shapes:
         """Outputs of the graph, in order; each is float32."""
+
+    @property
+    def multiple_px(self) -> int:
+        """What the dynamic sides of an input must be multiples of."""
+        return 1
 
     @classmethod
     @abstractmethod
@@ -202,21 +218,46 @@ def manifest_errors() -> Iterator[None]:
         ) from error
 
 
-def load_document(document: str) -> tuple[str, dict[str, Any]]:
+def load_document(document: str | bytes | memoryview) -> tuple[str, dict[str, Any]]:
     """Return the kind and the values of a manifest of a version that is known.
 
     Raises
     ------
     ManifestError
-        If it is not JSON, or of a newer major version.
+        If it is too long or not JSON, or of a newer major version.
     """
-    values = _load_json(document)
+    values = _load_json(_text_of(document))
     with manifest_errors():
         _check_schema_version(values.get("schema_version"))
         kind = values.get("kind", FIRST_KIND)
         if not TEXT.holds(kind):
             raise FieldError("kind", shown(kind), TEXT.needed)
     return kind, values
+
+
+def _text_of(document: str | bytes | memoryview) -> str:
+    """Return a manifest as text, once it was found short enough to be read as JSON."""
+    _check_length("document", len(document), MAX_DOCUMENT)
+    try:
+        text = document if isinstance(document, str) else str(document, "utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"The manifest is not text ({error}); export the model again with `ptychonyx export`."
+        ) from error
+    _check_length(
+        "part without arrays",
+        len(text) - sum(found.end() - found.start() for found in _ARRAYS.finditer(text)),
+        MAX_WITHOUT_ARRAYS,
+    )
+    return text
+
+
+def _check_length(what: str, length: int, longest: int) -> None:
+    if length > longest:
+        raise ManifestError(
+            f"The manifest's {what} has {length} characters, but {longest} are the most that are "
+            "read; export the model again with `ptychonyx export`."
+        )
 
 
 def _load_json(document: str) -> dict[str, Any]:

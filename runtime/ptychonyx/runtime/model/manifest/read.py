@@ -14,7 +14,7 @@ KINDS: dict[str, type[Manifest] | type[SolverManifest]] = {
 """Kind of model -> the class of its manifest."""
 
 
-def read_manifest(document: str) -> AnyManifest:
+def read_manifest(document: str | bytes | memoryview) -> AnyManifest:
     """Read a manifest from its JSON document; keys that a newer minor version added are ignored.
 
     Raises

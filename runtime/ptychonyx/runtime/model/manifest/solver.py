@@ -61,6 +61,11 @@ class SolverManifest(ModelFacts):
         """Output of the graph: real and imaginary part of the change."""
         return {CHANGE: (1, NUM_CHANGE, "height", "width")}
 
+    @property
+    def multiple_px(self) -> int:
+        """What height and width must be multiples of."""
+        return self.stride_px
+
     @classmethod
     def rules(cls) -> Mapping[str, Rule]:
         """Return the rule of each field."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import FieldError, check_array, shown, values_of
-from .verification import Proof, decode_array, encode_array
+from .verification import LEAST_RESPONSE, Proof, check_varies, decode_array, encode_array
 
 NUM_CHANGE = 2
 """Images of a change: its real and its imaginary part."""
@@ -40,7 +40,7 @@ class SolverVerification(Proof):
         return [draw_test_features(num_features, change.shape[1:]) for change in self.changes]
 
     def check(self, *, stride_px: int) -> None:
-        """Refuse changes whose sizes do not fit, and numbers that are not positive.
+        """Refuse changes whose sizes do not fit, or that are constant, and numbers that are not positive.
 
         Raises
         ------
@@ -61,6 +61,7 @@ class SolverVerification(Proof):
                     f"(2, height, width) of at least {MIN_SIZE_PX}, multiples of {stride_px}",
                 )
             check_array("verification.changes", change, (NUM_CHANGE, *size), np.float32)
+        check_varies("verification.changes", self.changes, LEAST_RESPONSE)
         self.check_numbers()
 
     def to_values(self) -> dict[str, Any]:

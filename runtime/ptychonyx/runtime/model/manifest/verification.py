@@ -7,6 +7,7 @@ import binascii
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,16 @@ TOLERANCES = {
     "openvino": 1e-4,
 }
 """Largest difference allowed from the native network, by execution provider, in float32."""
+HIGHEST_TOLERANCES = {
+    "float32": TOLERANCES["cpu"],
+    # Seen were 8e-4, 6e-3 and 0.08; a file states twice of what was seen when it was made.
+    "float16": 0.01,
+    "bfloat16": 0.05,
+    "int8": 0.3,
+}
+"""Largest tolerance that a file may state, by its precision: it cannot allow itself any difference."""
+LEAST_RESPONSE = 5 * TOLERANCES["cpu"]
+"""Least by which the test output must vary: that of an untrained network varies by 1e-4."""
 _NEEDED = '{"shape": [...], "float32": base64 of as many little-endian numbers}'
 
 
@@ -50,6 +61,19 @@ class Proof(ABC):
     @abstractmethod
     def to_values(self) -> dict[str, Any]:
         """Return it as JSON values."""
+
+    def check_tolerance(self, precision: str) -> None:
+        """Refuse a tolerance that a model of this precision does not need.
+
+        Raises
+        ------
+        FieldError
+            Names the largest that is allowed.
+        """
+        highest = HIGHEST_TOLERANCES[precision]
+        if self.tolerance > highest:
+            needed = f"at most {highest:g} in {precision}"
+            raise FieldError("verification.tolerance", f"{self.tolerance:g}", needed)
 
     def check_numbers(self) -> None:
         """Refuse a tolerance that is not positive, and a difference that is negative.
@@ -83,7 +107,9 @@ class Verification(Proof):
     object_patches: NDArray[np.float32]
 
     def check(self, *, num_channels: int, window_px: int, patch_px: int) -> None:
-        """Refuse arrays that do not go with C, N and M, and numbers that are not positive.
+        """Refuse arrays that do not go with C, N and M, or prove nothing, and wrong numbers.
+
+        Patterns of zeros, equal ones, or those whose patches are all alike prove nothing.
 
         Raises
         ------
@@ -97,6 +123,8 @@ class Verification(Proof):
         ):
             check_array(f"verification.{name}", getattr(self, name), shape, np.float32)
         check("verification.scale", self.scale, POSITIVE)
+        check_varies("verification.amplitude", tuple(self.amplitude), 0.0)
+        check_varies("verification.object_patches", tuple(self.object_patches), LEAST_RESPONSE)
         self.check_numbers()
 
     def to_values(self) -> dict[str, Any]:
@@ -130,6 +158,49 @@ class Verification(Proof):
                 f"verification.{name}", known[name], longest_side=longest_side
             )
         return cls(**known)
+
+
+def check_varies(name: str, samples: Sequence[NDArray[np.float32]], least: float) -> None:
+    """Refuse samples of a proof that are constant, or equal to each other: they prove nothing.
+
+    Parameters
+    ----------
+    name : str
+        Field that they come from.
+    samples : sequence of float32 array
+        Those of one shape are compared.
+    least : float
+        They must vary, and differ, by more.
+
+    Raises
+    ------
+    FieldError
+        Says what is wrong with which sample.
+
+    Examples
+    --------
+    >>> check_varies("probe", [np.arange(3.0), np.arange(3.0)], 0.1)
+    Traceback (most recent call last):
+    ...
+    ptychonyx.runtime.model.manifest.checks.FieldError: `probe` is alike in samples 0 and 1 (they \
+differ by 0 at most), expected samples that differ by more than 0.1.
+    """
+    for index, sample in enumerate(samples):
+        spread = float(np.ptp(sample))
+        if not spread > least:
+            raise FieldError(
+                name,
+                f"constant in sample {index} (its numbers differ by {spread:g} at most)",
+                f"numbers that differ by more than {least:g}",
+            )
+    first, second = samples
+    largest = np.inf if first.shape != second.shape else float(np.abs(first - second).max())
+    if not largest > least:
+        raise FieldError(
+            name,
+            f"alike in samples 0 and 1 (they differ by {largest:g} at most)",
+            f"samples that differ by more than {least:g}",
+        )
 
 
 def encode_array(array: NDArray[np.float32]) -> dict[str, Any]:

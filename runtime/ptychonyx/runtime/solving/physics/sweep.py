@@ -37,6 +37,9 @@ NOISE_PATTERNS = 64
 """Patterns that decide the first step."""
 DENOMINATOR_FLOOR = 0.5
 """β: weakly lit pixels move as if they had this share of the beam's largest intensity."""
+PARALLEL_FLOOR = 0.02
+"""The same for all patterns at once, as a share of the brightest pixel's light: no step of theirs can
+go too far, so that dim pixels may move, too."""
 BATCHES_PER_PASS = 16
 CHUNK = 16
 """Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
@@ -176,7 +179,7 @@ def sweep(
             sums.add(chunk, windows, change)
             misfit += change.misfit
         counts += float(problem.measured.counts[batch].sum())
-        object_ += np.float32(step) * sums.object_step()
+        object_ += np.float32(step) * sums.object_step(is_parallel=is_parallel)
         if refine_probe:
             beam = make_beam(beam.modes + np.float32(step) * sums.probe_step())
         if should_stop is not None and should_stop():
@@ -232,8 +235,10 @@ class _Sums:
             self._probe += change.probe
             self._transmission += np.square(np.abs(windows)).sum(axis=0)
 
-    def object_step(self) -> Complex:
+    def object_step(self, *, is_parallel: bool) -> Complex:
         floor = DENOMINATOR_FLOOR * float(self._beam.intensity.max())
+        if is_parallel:
+            floor = PARALLEL_FLOOR * float(self._light.max())
         np.maximum(self._light, floor, out=self._light)
         np.reciprocal(self._light, out=self._light)
         self._object *= self._light

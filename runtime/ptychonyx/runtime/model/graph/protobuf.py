@@ -1,8 +1,10 @@
 """The wire format of protobuf: messages, their fields, and numbers of variable length.
 
 A message is a row of fields. Each starts with a key (field number and wire type), followed by a
-number, or by a length and that many bytes: text, packed numbers or another message. Reading that
-takes no package besides Python, and needs no description of the messages.
+number, or by a length and that many bytes: text, packed numbers or another message. Reading and
+writing that takes no package besides Python, and needs no description of the messages.
+
+Readers differ in what they make of numbers that no writer would write. All of those are refused.
 """
 
 from __future__ import annotations
@@ -16,21 +18,32 @@ VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
 """Wire types. The two of groups (3 and 4) are not written any more, and are refused."""
 
 
+MAX_KEY = 2**32
+"""Keys are below this: some readers cut longer ones to 32 bits, and see another field."""
+MAX_FIELDS = 30_000
+"""Most fields of a message that are read, where the kind of message does not need fewer."""
+MAX_NUMBER = 2**64
+"""Numbers are below this."""
+
+
 class WireError(ValueError):
     """The bytes are not a protobuf message of the expected kind."""
 
 
-def split_message(data: memoryview) -> Message:
+def split_message(data: memoryview, *, most: int = MAX_FIELDS) -> Message:
     r"""Split the bytes of a message into its fields, without a copy.
 
     Parameters
     ----------
     data : memoryview of bytes
+    most : int
+        Most fields that such a message has.
 
     Raises
     ------
     WireError
-        If a field ends beyond the data, or is of no known wire type.
+        If there are more fields, a field ends beyond the data, is of no known wire type, has a number
+        that no field can have, or a number is written in more bytes than it needs.
 
     Examples
     --------
@@ -39,10 +52,15 @@ def split_message(data: memoryview) -> Message:
     (150, 'hi')
     """
     fields: dict[int, list[int | memoryview]] = {}
-    position = 0
+    position = num_fields = 0
     while position < len(data):
+        num_fields += 1
+        if num_fields > most:
+            raise WireError(f"a message has more than {most} fields")
         key, position = _varint(data, position)
         number, wire_type = key >> 3, key & 7
+        if key >= MAX_KEY or number == 0:
+            raise WireError(f"there is no field number {number}")
         value: int | memoryview
         if wire_type == VARINT:
             value, position = _varint(data, position)
@@ -87,8 +105,14 @@ def integer(message: Message, number: int) -> int:
     return _signed(values[-1]) if values else 0
 
 
-def integers(message: Message, number: int) -> tuple[int, ...]:
-    """Return all signed numbers of a field, whether written one by one or packed together."""
+def integers(message: Message, number: int, *, most: int) -> tuple[int, ...]:
+    """Return all signed numbers of a field, whether written one by one or packed together.
+
+    Raises
+    ------
+    WireError
+        If there are more than `most`.
+    """
     found: list[int] = []
     for part in message.get(number, []):
         if isinstance(part, int):
@@ -98,6 +122,8 @@ def integers(message: Message, number: int) -> tuple[int, ...]:
         while position < len(part):
             value, position = _varint(part, position)
             found.append(_signed(value))
+            if len(found) > most:
+                raise WireError(f"field {number} has more than {most} numbers")
     return tuple(found)
 
 
@@ -119,9 +145,50 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, position
+            if value >= MAX_NUMBER or (byte == 0 and shift > 0):
+                break
+            return value, position
     raise WireError(f"a number is too long at byte {position}")
 
 
 def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
+
+
+def varint(value: int) -> bytes:
+    """Return a number as it is written: 7 bits a byte, the lowest first.
+
+    Examples
+    --------
+    >>> varint(150).hex(), len(varint(-1))
+    ('9601', 10)
+    """
+    value %= MAX_NUMBER
+    written = bytearray()
+    while value >= 0x80:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
+
+
+def number_field(number: int, value: int) -> bytes:
+    """Return a field that holds a number."""
+    return varint(number << 3 | VARINT) + varint(value)
+
+
+def float_field(number: int, value: bytes) -> bytes:
+    """Return a field that holds a float32, given as its 4 bytes."""
+    return varint(number << 3 | FIXED_32) + value
+
+
+def bytes_field(number: int, *pieces: bytes | memoryview) -> list[bytes | memoryview]:
+    r"""Return the pieces of a field that holds bytes, text or a message; nothing is copied.
+
+    Examples
+    --------
+    >>> b"".join(bytes_field(2, b"h", b"i"))
+    b'\x12\x02hi'
+    """
+    length = sum(len(piece) for piece in pieces)
+    return [varint(number << 3 | LENGTH_DELIMITED) + varint(length), *pieces]
