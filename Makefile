@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-# Every file is checked against lock.txt; nothing is built but this package, by what lock.txt brought.
+# Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
 
 .PHONY: help demo test slow lint models bench quality lock sbom clean
@@ -20,13 +20,15 @@ help:
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
 	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
 
-$(STAMP): pyproject.toml lock.txt lock-torch-cuda.txt
+$(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
+		echo "pip finds no build of torch for CPUs ($(VENV)/no-torch-cpu): taking the index's"
 	$(INSTALL) --require-hashes -r lock.txt
-	@# where pip finds no build of torch for CPUs, it takes one for CUDA, which needs more
-	if $(BIN)/python -m pip show torch | grep -q '^Requires:.*nvidia'; then \
+	@# the index's build for Linux is for CUDA, and needs more
+	if $(BIN)/python -m pip show torch | grep '^Requires:.*nvidia'; then \
 		$(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
 	$(INSTALL) --no-build-isolation -e .
 	touch $@

@@ -5,7 +5,9 @@
 
 `lock.txt` is the home of all versions. A line that ends with `extra == "cpu"` is for the lock alone:
 pip skips it, since of the three wheels that bring onnxruntime only one may be installed. The other
-locks are smaller environments with the same versions; packages of CUDA are in them alone.
+locks are smaller environments with the same versions; packages of CUDA are in them alone. So is the
+build of torch for CPUs, which is not in the package index: pip would take the index's, whose hash it
+knows before it downloads.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "lock.txt"
+TORCH_CPU = ROOT / "lock-torch-cpu.txt"
 TORCH_CUDA = ROOT / "lock-torch-cuda.txt"
 TESTED = ("--extra", "all", "--group", "dev")
 """What `make test` needs, in the words of uv."""
@@ -149,8 +152,18 @@ def constraints(lock: Path) -> str:
     )
 
 
+def as_lines(packages: Packages) -> list[str]:
+    """Return packages as lines of a lock, in the order of their names."""
+    lines = []
+    for _, each in sorted(packages.items()):
+        line = f"{each.name}=={each.version}" + (f" ; {each.marker}" if each.marker else "")
+        hashes = [f"    --hash=sha256:{digest}" for digest in sorted(each.hashes)]
+        lines.append(" \\\n".join([line, *hashes]))
+    return lines
+
+
 def write_lock(path: Path, title: str, packages: Packages, *, also: str = "") -> None:
-    """Write a lock, its packages in the order of their names.
+    """Write a lock.
 
     Parameters
     ----------
@@ -163,11 +176,7 @@ def write_lock(path: Path, title: str, packages: Packages, *, also: str = "") ->
     """
     lines = [f"# {line}" for line in (title + HOW.format(path.name)).splitlines()]
     lines += [f"-r {also}"] if also else []
-    for _, each in sorted(packages.items()):
-        line = f"{each.name}=={each.version}" + (f" ; {each.marker}" if each.marker else "")
-        hashes = [f"    --hash=sha256:{digest}" for digest in sorted(each.hashes)]
-        lines.append(" \\\n".join([line, *hashes]))
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join([*lines, *as_lines(packages)]) + "\n")
 
 
 def resolve(
@@ -191,7 +200,7 @@ def resolve(
     with tempfile.TemporaryDirectory() as folder:
         out, pins, needs = (Path(folder, name) for name in ("out.txt", "pins.txt", "needs.in"))
         if known.is_file():
-            out.write_text(known.read_text())
+            out.write_text("\n".join(as_lines(read_lock(known.read_text()))))
         pins.write_text("".join(f"{each.name}=={each.version}\n" for each in fixed.values()))
         needs.write_text(more)
         sources = ("pyproject.toml", str(needs))
@@ -201,18 +210,23 @@ def resolve(
         return read_lock(out.read_text())
 
 
-def with_build_found_here(package: Locked) -> Locked:
-    """Allow also the wheel that pip finds on this machine.
+def build_for_cpus(torch: Locked) -> dict[str, Locked]:
+    """Return the build of torch for CPUs, if pip finds one on this machine or it was locked before.
 
-    Builds of torch for CPUs are not in the package index, but where pip is configured to look too.
+    Hashes that were locked before, for other Pythons, are kept.
     """
     asked = (
         *("-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet"),
-        *("--report", "-", f"{package.name}=={package.version}"),
+        *("--report", "-", f"torch=={torch.version}"),
     )
-    report = subprocess.run([sys.executable, *asked], check=True, capture_output=True, text=True)
-    archive = json.loads(report.stdout)["install"][0]["download_info"]["archive_info"]
-    return replace(package, hashes=tuple(sorted({*package.hashes, archive["hashes"]["sha256"]})))
+    report = subprocess.run((sys.executable, *asked), check=True, capture_output=True, text=True)
+    (found,) = json.loads(report.stdout)["install"]
+    version = f"{torch.version}+cpu"
+    known = read_lock(TORCH_CPU.read_text()).get("torch") if TORCH_CPU.is_file() else None
+    hashes = set(known.hashes) if known is not None and known.version == version else set()
+    if found["metadata"]["version"] == version:
+        hashes.add(found["download_info"]["archive_info"]["hashes"]["sha256"])
+    return {"torch": Locked("torch", version, "", tuple(hashes))} if hashes else {}
 
 
 def lock_tested(upgrade: Sequence[str]) -> tuple[dict[str, Locked], dict[str, Locked]]:
@@ -220,7 +234,6 @@ def lock_tested(upgrade: Sequence[str]) -> tuple[dict[str, Locked], dict[str, Lo
     whole = resolve(TESTED, known=LOCK, upgrade=upgrade, fixed={})
     cuda = {name: each for name, each in whole.items() if _CUDA.match(name)}
     locked = {name: each for name, each in whole.items() if name not in cuda}
-    locked["torch"] = with_build_found_here(locked["torch"])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extra in project["optional-dependencies"]:
         words = ("--extra", extra)
@@ -235,6 +248,7 @@ def write_locks(upgrade: Sequence[str]) -> None:
     """Write all locks anew."""
     locked, cuda = lock_tested(upgrade)
     write_lock(LOCK, "What is tested, and with `extra ==` what pip skips here.", locked)
+    write_lock(TORCH_CPU, "PyTorch, as built for CPUs.", build_for_cpus(locked["torch"]))
     write_lock(TORCH_CUDA, "What builds of torch for CUDA need beside lock.txt.", cuda)
     for each in ENVIRONMENTS:
         has_torch = "pytorch" in each.extras
