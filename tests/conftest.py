@@ -11,6 +11,7 @@ import pytest
 from model_files import model_path as model_path
 from model_files import tiny_manifest as tiny_manifest
 from model_files import tiny_model as tiny_model
+from solver_files import solver_path as solver_path
 
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan

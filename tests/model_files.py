@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest
-from ptychonyx.runtime.model.verification import Verification
+from ptychonyx.runtime.model.manifest.verification import Verification
 
 FACTOR = 1 + 0.5j
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,61 @@ CASES = {
 }
 
 
+IMPOSSIBLE = {
+    "product that is a folder": (f"{RECONSTRUCT} -o {{input}}", "must end in"),
+    "product that is a folder with an ending": (f"{RECONSTRUCT} -o {{f.h5}}", "is a folder"),
+    "product that is a pipe": (f"{RECONSTRUCT} -o {{p.h5}}", "no regular file"),
+    "product nowhere": (f"{RECONSTRUCT} -o {{no/where.h5}}", "There is no folder"),
+    "picture of unknown ending": (f"{RECONSTRUCT} -o {{n.h5}} --plot {{n.xyz}}", "must end in one"),
+    "picture without ending": (f"{RECONSTRUCT} -o {{n.h5}} --plot {{n}}", "must end in one of"),
+    "picture that is a folder": (f"{RECONSTRUCT} -o {{n.h5}} --plot {{f.png}}", "is a folder"),
+    "inspect's picture": ("inspect {scan.npz} --quantity counts --plot {n.xyz}", "must end in"),
+    "model's picture": ("inspect {model.onnx} --plot {n.xyz}", "must end in one of"),
+    "compare's picture": ("compare {scan.npz} {input} --plot {n.xyz}", "must end in one of"),
+    "simulated scan of unknown ending": ("simulate -o {n.xyz}", "tells no format"),
+    "simulated scan that is a folder": ("simulate -o {f.npz} --overwrite", "is a folder"),
+    "simulated folder that is a file": (
+        "simulate -o {scan.npz} --format ptychodus --overwrite",
+        "which is a file",
+    ),
+    "folder's output that is a file": (
+        "reconstruct-folder -i {input} -o {scan.npz}",
+        "which is a file",
+    ),
+    "folder's product that is a folder": ("reconstruct-folder -i {input} -o {g}", "is a folder"),
+    "events that are a folder": (
+        "reconstruct-folder -i {input} -o {out} --events {input}",
+        "is a folder",
+    ),
+    "fleet into a file": ("reconstruct-many {scan.npz} -o {model.onnx}", "is a file"),
+    "run that is a file": ("train {scan.npz} -o {model.onnx}", "is a file"),
+    "export of unknown ending": ("export {run} -o {n.pt}", "must end in .onnx"),
+    "export that is a folder": ("export {run} -o {f.onnx}", "is a folder"),
+    "derived that is a folder": (
+        "derive {model.onnx} -o {f.onnx} --precision int8 --calibration {scan.npz}",
+        "is a folder",
+    ),
+    "weights that a resumed run replaces": (
+        "train {scan.npz} -o {run} --init-from {run/weights.safetensors}",
+        "would be destroyed",
+    ),
+}
+PIPES = (
+    "compare {pipe.npy} {scan.npz}",
+    "compare {scan.npz} {pipe.npy}",
+    "reconstruct {scan.npz} --quantity counts --probe {pipe.npy} -o {n.h5}",
+    "compare {pipe} {scan.npz}",
+    "compare {scan.npz} {pipe}",
+    "inspect {pipe}",
+    "inspect {pipe.onnx}",
+    "verify {pipe.onnx}",
+    "reconstruct {pipe} -o {n.h5}",
+    "reconstruct {scan.npz} --quantity counts -m {pipe.onnx} -o {n.h5}",
+    "reconstruct {scan.npz} --quantity counts --probe {pipe} -o {n.h5}",
+    "reconstruct {scan.npz} --quantity counts --start {pipe.h5} -o {n.h5}",
+)
+
+
 @pytest.fixture
 def folder(small_scan: Scan, model_path: Callable[..., Path], tmp_path: Path) -> Path:
     save_scan(small_scan, tmp_path / "scan.npz")
@@ -175,6 +231,52 @@ def test_an_output_that_is_an_input_is_refused(name: str, folder: Path) -> None:
         part in message for part in ("destroyed", "named twice", "exists already", "deleted")
     )
     assert digests(folder) == before
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_output_that_cannot_be_is_refused_before_any_work(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("f.h5", "f.png", "f.npz", "f.onnx", "g/product.h5"):
+        (folder / each).mkdir(parents=True)
+    os.mkfifo(folder / "p.h5")
+    before = sorted(folder.rglob("*"))
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("work began")
+
+    monkeypatch.setattr("ptychonyx.runtime.formats.load_scan", work)
+    monkeypatch.setattr("ptychonyx.runtime.simulation.scan.simulate_scan", work)
+    words, message = IMPOSSIBLE[name]
+    result = CliRunner().invoke(app, words.replace("{", f"{folder}/").replace("}", "").split())
+    assert isinstance(result.exception, ValueError), (result.output, result.exception)
+    assert message in str(result.exception)
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", PIPES)
+def test_a_pipe_is_refused_and_nobody_waits(words: str, folder: Path) -> None:
+    for each in ("pipe", "pipe.npy", "pipe.onnx", "pipe.h5"):
+        os.mkfifo(folder / each)
+    result = CliRunner().invoke(app, words.replace("{", f"{folder}/").replace("}", "").split())
+    assert isinstance(result.exception, ValueError), (result.output, result.exception)
+    assert "pipe" in str(result.exception)
+
+
+def test_what_lies_beside_the_inputs_of_a_folder_is_no_input(folder: Path) -> None:
+    """Products and events in the input folder are outputs, and are replaced."""
+    words = f"reconstruct-folder -i {folder}/input -o {folder}/input/out --passes 2"
+    (folder / "input" / "model.onnx").unlink()
+    for _ in range(2):
+        more = ["--events", f"{folder}/input/events.ndjson"]
+        result = CliRunner().invoke(app, [*words.split(), *more], catch_exceptions=False)
+        assert result.exit_code == 0
+
+
+def test_a_model_file_in_its_run_folder_is_no_input(folder: Path) -> None:
+    (folder / "run" / "model.onnx").touch()
+    result = CliRunner().invoke(app, ["export", f"{folder}/run", "-o", f"{folder}/run/model.onnx"])
+    assert "destroyed" not in str(result.exception)
 
 
 def test_what_was_reconstructed_before_is_replaced(folder: Path) -> None:

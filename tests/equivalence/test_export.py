@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ptychonyx.export import ExportMismatchError, export_run
 from ptychonyx.export.graph.assemble import with_manifest
 from ptychonyx.export.proof import native_patches
-from ptychonyx.export.run import write_proven
+from ptychonyx.export.proven import write_proven
+from ptychonyx.runtime.model.manifest import Manifest
 from ptychonyx.runtime.model.model_file import load_manifest
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
@@ -158,6 +159,7 @@ def test_same_run_exports_to_the_same_bytes(name: str, tmp_path: Path, exported:
 def test_a_differing_model_is_not_written(tmp_path: Path, exported: Export) -> None:
     path = exported("cnn 64", "pytorch")
     manifest = load_manifest(path)
+    assert isinstance(manifest, Manifest)
     proof = manifest.verification
     altered = dataclasses.replace(proof, object_patches=proof.object_patches * np.float32(1.001))
     manifest = dataclasses.replace(manifest, verification=altered)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.runtime import load_manifest, load_scan
+from ptychonyx.runtime import Manifest, load_manifest, load_scan
 from ptychonyx.runtime.scan import Scan
 
 from .conftest import Environment, standard_folder
@@ -56,6 +56,7 @@ def test_export_train_infer(
     # the frameworks' environment may hold both wheels of onnxruntime, which is complained about
     assert [line for line in complaints(result) if "installed together" not in line] == []
     manifest = load_manifest(tmp_path / "model.onnx")
+    assert isinstance(manifest, Manifest)
     assert (manifest.backend, manifest.window_px) == (backend, 32)
     given, exported = load_scan(small_folder), load_scan(tmp_path / "exported.h5")
     np.testing.assert_allclose(exported.corners_px, given.corners_px, atol=1e-6)
@@ -138,7 +139,9 @@ def test_stock_batch_training_leaves_a_model(
     )
     words = ("-b", "train", "-i", tmp_path / "input", "-o", tmp_path / "output")
     environment.call("python", "-m", "ptychodus", *words, variables=variables)
-    assert load_manifest(tmp_path / "output" / "model.onnx").window_px == 32
+    manifest = load_manifest(tmp_path / "output" / "model.onnx")
+    assert isinstance(manifest, Manifest)
+    assert manifest.window_px == 32
 
 
 def test_ptychodus_opens_the_exported_data(

@@ -4,5 +4,7 @@ from .errors import ExportMismatchError as ExportMismatchError
 from .errors import PrecisionLossError as PrecisionLossError
 from .precision import DerivedReport as DerivedReport
 from .precision import derive_model as derive_model
-from .run import ExportReport as ExportReport
+from .proven import ExportReport as ExportReport
 from .run import export_run as export_run
+from .solver import SolverFacts as SolverFacts
+from .solver import export_solver as export_solver

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest
-from ptychonyx.runtime.model.verification import Verification
+from ptychonyx.runtime.model.manifest.verification import Verification
 from ptychonyx.training.config.config import PTYCHOPINN_ONLY, TrainingConfig, architecture_of
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights, digest_weights
@@ -70,7 +70,7 @@ class RunContents:
         return self.config.patch_px or self.architecture.window_px // 2
 
 
-def read_run(run: Run) -> RunContents:
+def read_run(run: Run[TrainingConfig]) -> RunContents:
     """Read what an export needs from a run folder; each file is read once.
 
     Raises

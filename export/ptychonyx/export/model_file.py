@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 
-from ptychonyx.runtime.files import write_atomically
+from ptychonyx.runtime.files import Output, check_outputs, temporary_folder, write_atomically
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.model.solver import SolverModel
+
+Opened = TypeVar("Opened", bound=Model | SolverModel)
 
 
 def check_output(output: Path) -> None:
@@ -17,7 +20,7 @@ def check_output(output: Path) -> None:
     Raises
     ------
     ValueError
-        If the name does not end in .onnx, or the folder does not exist.
+        If the name does not end in .onnx, the folder does not exist, or nothing can be written there.
 
     Examples
     --------
@@ -26,21 +29,24 @@ def check_output(output: Path) -> None:
     ...
     ValueError: The model file is model.pt; its name must end in .onnx.
     """
-    if output.suffix != ".onnx":
-        raise ValueError(f"The model file is {output}; its name must end in .onnx.")
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for the model file; make it first.")
+    check_outputs([], [model_output(output)])
 
 
-def open_before_writing(model: onnx.ModelProto, output: Path) -> Model:
+def model_output(output: Path) -> Output:
+    """Return a model file as `check_outputs` takes it."""
+    return Output(output, (".onnx",), what="model file")
+
+
+def open_before_writing(model: onnx.ModelProto, output: Path, kind: type[Opened]) -> Opened:
     """Open a model on the CPU as it will be opened from its file, before that file exists.
 
-    The session reads a temporary file beside `output`, which is deleted at once.
+    The session reads a temporary file beside `output`, which is deleted at once. `kind` is `Model` or
+    `SolverModel`.
     """
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        temporary = Path(folder) / output.name
+    with temporary_folder(output) as folder:
+        temporary = folder / output.name
         write_model(model, temporary)
-        return Model(temporary, provider="cpu")
+        return kind(temporary, provider="cpu")
 
 
 def write_model(model: onnx.ModelProto, output: Path) -> None:

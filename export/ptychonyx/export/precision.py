@@ -14,8 +14,8 @@ from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.comparison.region import spread_indexes, without_common_phase
 from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest
+from ptychonyx.runtime.model.manifest.verification import Verification
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.model.verification import Verification
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
@@ -120,7 +120,7 @@ def derive_model(
         parent_digest=parent.digest,
         derivation=derivation,
     )
-    candidate = open_before_writing(with_manifest(model, manifest), output)
+    candidate = open_before_writing(with_manifest(model, manifest), output, Model)
     measured = _difference(reconstruct(calibration, candidate, WITHOUT_RESIDUAL), before)
     _check(measured, precision, lowest_phase_pearson, highest_complex_nrmse)
     proven = dataclasses.replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.model.verification import TOLERANCES, Verification
+from ptychonyx.runtime.model.manifest.verification import TOLERANCES, Verification
 from ptychonyx.training.backends import load_backend
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import onnx
 import torch
 
+from ptychonyx.runtime.model.manifest import CHANGE, FEATURES
 from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.solver import SolverArchitecture
 from ptychonyx.training.network.weights import Weights
-from ptychonyx.training.pytorch.network import build_network, set_weights
+from ptychonyx.training.pytorch import network as patches
+from ptychonyx.training.pytorch import solver
 
 from .graph.assemble import BARE_INPUT, BARE_OUTPUTS, OPSET
 
@@ -19,27 +23,54 @@ FRAMEWORK_VERSION = torch.__version__
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network as an ONNX graph.
+    """Export the bare network of patches as an ONNX graph.
 
     Returns
     -------
     ModelProto
         `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
     """
-    network = build_network(architecture)
-    set_weights(network, weights)
+    network = patches.build_network(architecture)
+    patches.set_weights(network, weights)
     window_px = architecture.window_px
     example = torch.zeros(2, architecture.num_features, window_px, window_px)
+    sides = {0: torch.export.Dim("batch", min=1)}
+    return _to_onnx(network, example, BARE_INPUT, BARE_OUTPUTS, sides)
+
+
+def export_solver_graph(architecture: SolverArchitecture, weights: Weights) -> onnx.ModelProto:
+    """Export the bare network of the solver as an ONNX graph.
+
+    Returns
+    -------
+    ModelProto
+        `features` (1, features, H, W) in, `change` (1, 2, H, W) out.
+    """
+    network = solver.build_solver(architecture)
+    solver.set_weights(network, weights)
+    stride = architecture.stride
+    example = torch.zeros(1, architecture.num_features, 2 * stride, 3 * stride)
+    sides = {axis: stride * torch.export.Dim(name) for axis, name in ((2, "rows"), (3, "columns"))}
+    return _to_onnx(network, example, FEATURES, (CHANGE,), sides)
+
+
+def _to_onnx(
+    network: torch.nn.Module,
+    example: torch.Tensor,
+    input_name: str,
+    output_names: tuple[str, ...],
+    dynamic_sides: dict[int, Any],
+) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates its own internals
         program = torch.onnx.export(
             network.eval(),
             (example,),
             dynamo=True,
-            dynamic_shapes={BARE_INPUT: {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes=(dynamic_sides,),
             opset_version=OPSET,
-            input_names=[BARE_INPUT],
-            output_names=list(BARE_OUTPUTS),
+            input_names=[input_name],
+            output_names=list(output_names),
             external_data=False,
             verbose=False,
         )

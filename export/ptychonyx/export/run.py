@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import onnx
-
-from ptychonyx.runtime.model.manifest import OUTPUT_NAME, Manifest
+from ptychonyx.runtime.solving.network.features import FEATURE_VERSION
 from ptychonyx.training.backends import require_backend
-from ptychonyx.training.run import open_run
+from ptychonyx.training.config.config import TrainingConfig
+from ptychonyx.training.config.solver import SolverConfig, solver_architecture_of
+from ptychonyx.training.run import Run, digest_file, open_run
+from ptychonyx.training.simulated.pool import LAST_PASSES
 
-from .errors import ExportMismatchError
-from .graph.assemble import assemble, with_manifest
+from .graph.assemble import assemble
 from .manifest import fill_manifest, read_run
-from .model_file import check_output, open_before_writing, write_model
+from .model_file import check_output
 from .proof import make_proof
-
-LICENSE = "not stated"
-"""License of a model that was exported without one."""
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """An exported model file, and its difference from the native network.
-
-    Attributes
-    ----------
-    path : Path
-    num_bytes : int
-    largest_difference, tolerance : float
-        Largest difference of a real or imaginary part of the test patches, and the largest allowed.
-    """
-
-    path: Path
-    num_bytes: int
-    largest_difference: float
-    tolerance: float
+from .proven import LICENSE, ExportReport, write_proven
+from .solver import SolverFacts, export_solver
 
 
 def export_run(
@@ -70,39 +49,49 @@ def export_run(
     """
     output = Path(output)
     check_output(output)
-    folder = open_run(Path(run_folder))
+    run = open_run(Path(run_folder))
+    require_backend(run.config.backend)
+    named = name or output.stem
+    if isinstance(run.config, SolverConfig):
+        return _export_solver(Run(run.path, run.config), output, named, license)
+    return _export_patches(Run(run.path, run.config), output, named, license)
+
+
+def _export_patches(
+    folder: Run[TrainingConfig], output: Path, name: str, license: str
+) -> ExportReport:
     backend = folder.config.backend
-    require_backend(backend)
     exporter = import_module(f"ptychonyx.export.{backend}")
     run = read_run(folder)
     proof = make_proof(
         backend, run.architecture, run.weights, run.probe, scale=run.scale, patch_px=run.patch_px
     )
-    manifest = fill_manifest(run, proof, exporter, name=name or output.stem, license=license)
+    manifest = fill_manifest(run, proof, exporter, name=name, license=license)
     bare = exporter.export_graph(run.architecture, run.weights)
     return write_proven(assemble(bare, manifest, run.weights), manifest, output)
 
 
-def write_proven(model: onnx.ModelProto, manifest: Manifest, output: Path) -> ExportReport:
-    """Write a model file if the model computes what the proof in its manifest says.
-
-    Parameters
-    ----------
-    model : ModelProto
-        The whole model.
-    manifest : Manifest
-        The manifest of `model`; the file's manifest also holds the difference that was found.
-    output : Path
-        The model file.
-
-    Raises
-    ------
-    ExportMismatchError
-        If the model computes something else; nothing is written.
-    """
-    result = open_before_writing(model, output).verify()
-    if not result.passed:
-        raise ExportMismatchError(OUTPUT_NAME, result.largest_difference, result.tolerance)
-    proof = dataclasses.replace(manifest.verification, largest_difference=result.largest_difference)
-    write_model(with_manifest(model, dataclasses.replace(manifest, verification=proof)), output)
-    return ExportReport(output, output.stat().st_size, result.largest_difference, result.tolerance)
+def _export_solver(run: Run[SolverConfig], output: Path, name: str, license: str) -> ExportReport:
+    provenance = run.provenance()
+    known = ("epochs", "best_epoch", "best_validation_loss")
+    facts = SolverFacts(
+        created=provenance.get("finished", provenance["started"]),
+        feature_version=FEATURE_VERSION,
+        trained_passes=max(LAST_PASSES),
+        scores={},
+        training_summary={
+            "steps_per_epoch": run.config.steps_per_epoch,
+            "batch_size": run.config.batch_size,
+            **{key: provenance[key] for key in known if key in provenance},
+        },
+        provenance_digest=digest_file(run.provenance_file),
+    )
+    return export_solver(
+        run.config.backend,
+        solver_architecture_of(run.config),
+        run.best_weights(),
+        facts,
+        output,
+        name=name,
+        license=license,
+    )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import onnx
 import tensorflow as tf
 import tf2onnx
 
+from ptychonyx.runtime.model.manifest import CHANGE, FEATURES
 from ptychonyx.training.network.architecture import Architecture
+from ptychonyx.training.network.solver import SolverArchitecture
 from ptychonyx.training.network.weights import Weights
-from ptychonyx.training.tensorflow.network import build_network, set_weights
+from ptychonyx.training.tensorflow import network as patches
+from ptychonyx.training.tensorflow import solver
 
 from .graph.assemble import BARE_INPUT, BARE_OUTPUTS, OPSET
 
@@ -37,20 +42,43 @@ class _Upsample(keras.layers.Layer):
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Export the bare network as an ONNX graph.
+    """Export the bare network of patches as an ONNX graph.
 
     Returns
     -------
     ModelProto
         `features` (batch, features, N, N) in, `modulus` and `phase` (batch, C, N, N) out.
     """
-    network = build_network(architecture, upsample=_Upsample)
-    set_weights(network, weights)
+    network = patches.build_network(architecture, upsample=_Upsample)
+    patches.set_weights(network, weights)
     shape = (None, architecture.num_features, architecture.window_px, architecture.window_px)
+    return _to_onnx(
+        lambda features: dict(zip(BARE_OUTPUTS, network(features), strict=True)), BARE_INPUT, shape
+    )
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name=BARE_INPUT)])
-    def run(features: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(zip(BARE_OUTPUTS, network(features), strict=True))
 
-    model, _ = tf2onnx.convert.from_function(run, input_signature=run.input_signature, opset=OPSET)
+def export_solver_graph(architecture: SolverArchitecture, weights: Weights) -> onnx.ModelProto:
+    """Export the bare network of the solver as an ONNX graph.
+
+    Returns
+    -------
+    ModelProto
+        `features` (1, features, H, W) in, `change` (1, 2, H, W) out.
+    """
+    network = solver.build_solver(architecture, upsample=_Upsample)
+    solver.set_weights(network, weights)
+    # With sizes that are known, tf2onnx gives each `Resize` its factor; with open ones, a size that is
+    # computed by 11 nodes. No other node depends on the size.
+    shape = (1, architecture.num_features, 2 * architecture.stride, 3 * architecture.stride)
+    return _to_onnx(lambda features: {CHANGE: network(features)}, FEATURES, shape)
+
+
+def _to_onnx(
+    run: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    input_name: str,
+    shape: tuple[int | None, ...],
+) -> onnx.ModelProto:
+    signature = [tf.TensorSpec(shape, tf.float32, name=input_name)]
+    traced = tf.function(run, input_signature=signature)
+    model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     return model

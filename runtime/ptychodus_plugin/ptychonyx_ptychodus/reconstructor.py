@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from ptychodus.api.reconstruct import (
     TrainOutput,
 )
 
+from ptychonyx.runtime.files import write_atomically
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.model.start import may_use_gpu
@@ -113,7 +113,8 @@ class OnnxReconstructor(TrainableReconstructor):
 
     def save_model(self, file_path: Path) -> None:
         """Copy the loaded model; Ptychodus ships it with remote runs."""
-        shutil.copyfile(self._loaded_model().path, file_path)
+        data = self._loaded_model().path.read_bytes()
+        write_atomically(file_path, lambda file: file.write(data))  # it may be the file itself
 
     def get_training_data_file_filter(self) -> str:
         """Return the filter of the file dialogue."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import TrainOutput
 
-from ptychonyx.runtime.formats import ptychodus_training
+from ptychonyx.runtime.files import Output, check_outputs
+from ptychonyx.runtime.formats import files_of, ptychodus_training
 from ptychonyx.runtime.formats.ptychodus_scan import PATTERNS, PRODUCT
 from ptychonyx.training.backends import require_backend
 from ptychonyx.training.config.config import load_config
@@ -51,6 +52,11 @@ def train(
     """
     check_installed(options.backend)
     scans = find_scans(input_path)
+    names = (MODEL, LOG, OWN_CONFIG)
+    check_outputs(
+        [file for scan in scans for file in files_of(scan)],
+        [Output(output_path / name, is_folder_made=True) for name in names],
+    )
     output_path.mkdir(parents=True, exist_ok=True)
     run, log = output_path / RUN, output_path / LOG
     _logger.info("Training on %d scans with %s; log: %s", len(scans), options.backend, log)

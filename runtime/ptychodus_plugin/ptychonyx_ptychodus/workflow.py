@@ -6,7 +6,10 @@ from pathlib import Path
 
 from ptychodus.api.workflow import FileBasedWorkflow, WorkflowAPI
 
-from .reconstructor import OnnxReconstructor
+from ptychonyx.runtime.files import check_outputs
+from ptychonyx.runtime.formats import product_output
+
+from .reconstructor import PRODUCT, OnnxReconstructor
 
 ALGORITHM = "ptychonyx_onnx"
 INPUT, OUTPUT, MODEL, DIFFRACTION = "input", "output", "model.onnx", "diffraction.h5"
@@ -46,11 +49,15 @@ class InferenceWorkflow(FileBasedWorkflow):
                 "its log says why."
             )
         folder = file_path.parent
+        output = folder.with_name(OUTPUT)
+        check_outputs(
+            [file_path, folder / DIFFRACTION, folder / MODEL],
+            [product_output(output / PRODUCT, is_folder_made=True)],
+        )
         if (folder / MODEL).is_file():
             self.reconstructor.load_model_from_file(folder / MODEL)
         diffraction = api.load_assembled_diffraction_data(folder / DIFFRACTION)
         product = api.load_product(file_path, file_type="HDF5", diffraction=diffraction)
-        output = folder.with_name(OUTPUT)
         output.mkdir(exist_ok=True)
         self.reconstructor.publish_into(output)
-        product.reconstruct_local(algorithm=ALGORITHM, output_product_file=output / "product.h5")
+        product.reconstruct_local(algorithm=ALGORITHM, output_product_file=output / PRODUCT)

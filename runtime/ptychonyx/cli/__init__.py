@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import logging
-from collections.abc import Callable
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+from .interrupts import end_on_second_interrupt, interrupts_end_at_once
+from .streams import secure_streams
 
-from .models import benchmark, derive, export, verify
-from .options import reconstruction_options, verbosity, with_options
-from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
-from .scans import compare, inspect, simulate
-from .solving_options import solving_options
-from .terminal import INTERRUPTED, fail
-from .training import cluster_options, train, training_settings
-
-
-class _Command(TyperCommand):
-    """A command whose help shows no type behind flags, which take no value."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        return _without_flag_types(super().get_params(ctx))
-
-
-class _Group(TyperGroup):
-    """The same for the options that stand before a command."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        return _without_flag_types(super().get_params(ctx))
-
-
-def _without_flag_types(parameters: list[Any]) -> list[Any]:
-    for parameter in parameters:
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""
-    return parameters
-
-
-app = typer.Typer(
-    cls=_Group,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Reconstruct ptychographic scans by physics or by networks; train and export these.\n\n"
-    "**Example:** `ptychonyx reconstruct scan.npz -o product.h5`",
-)
-
-
-def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the options of networks and those of passes."""
-    with_network = with_options(command, reconstruction_options, "options")
-    return with_options(with_network, solving_options, "solving")
-
-
-COMMANDS = (
-    inspect,
-    simulate,
-    with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
-    export,
-    derive,
-    verify,
-    benchmark,
-    _of_both_ways(reconstruct),
-    _of_both_ways(reconstruct_folder),
-    _of_both_ways(reconstruct_many),
-    compare,
-)
-for command in COMMANDS:
-    app.command(cls=_Command)(with_options(command, verbosity))
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"ptychonyx {importlib.metadata.version('ptychonyx')}")
-        raise typer.Exit
-
-
-@app.callback()
-def start(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
-    ] = False,
-) -> None:
-    """Give the options that stand before a command a place."""
+PUBLIC = ("COMMANDS", "app")
+"""What `commands` makes, for those who run commands within a process."""
 
 
 def main() -> None:
     """Run the command line: exit code 0 success, 1 failure, 2 wrong use, 130 interrupted."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        app(standalone_mode=True)
-    except (ValueError, ImportError) as error:
-        fail(error, 2)
-    except KeyboardInterrupt:
-        fail("Interrupted.", INTERRUPTED)
-    except (RuntimeError, OSError, MemoryError) as error:
-        from ptychonyx.runtime.errors import TrainingInterruptedError
+    with interrupts_end_at_once():  # nothing has begun that could be kept
+        secure_streams()
+        from .commands import run
+    end_on_second_interrupt()
+    run()
 
-        interrupted = isinstance(error, TrainingInterruptedError)
-        fail(error, INTERRUPTED if interrupted else 1)
+
+def __getattr__(name: str) -> Any:
+    """Import the commands when they are asked for, and not before `main` is ready for Ctrl-C."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.commands"), name)

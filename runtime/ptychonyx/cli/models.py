@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import words
-from .options import Axis, Origin, Provider, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Provider, Quantity, check_files, load_asked, scan_files
 from .terminal import print_columns, progress_bar, say
 
 Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
@@ -26,11 +26,11 @@ def export(
 
     **Example:** `ptychonyx export run -o model.onnx`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-
-    refuse_destroying_inputs([run], written=[output])
     with _export_needed():
         from ptychonyx.export import export_run
+        from ptychonyx.export.model_file import model_output
+        from ptychonyx.training.run import files_of_run
+    check_files(files_of_run(run), model_output(output))
     report = export_run(run, output, name=name, license=license)
     say(
         f"Wrote {report.path} ({report.num_bytes / 1e6:.1f} MB); differs from the native network by "
@@ -57,11 +57,10 @@ def derive(
 
     **Example:** `ptychonyx derive model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-
-    refuse_destroying_inputs([model, *scan_files(calibration)], written=[output])
     with _export_needed():
         from ptychonyx.export import derive_model
+        from ptychonyx.export.model_file import model_output
+    check_files([model, *scan_files(calibration)], model_output(output))
     derived = derive_model(
         model,
         output,
@@ -96,9 +95,9 @@ def verify(
 
     **Example:** `ptychonyx verify model.onnx`
     """
-    from ptychonyx.runtime.model.session import Model
+    from ptychonyx.runtime.model.kinds import open_model
 
-    result = Model(model, provider=provider.value, predictions_at_once=1).verify()
+    result = open_model(model, provider=provider.value).verify()
     say(
         f"{model}: {'the same' if result.passed else 'NOT the same'} as the native network on "
         f"{result.provider}: difference {result.largest_difference:.1e}, allowed {result.tolerance:.0e}."
@@ -140,6 +139,7 @@ def benchmark(
             seconds_each=seconds,
             progress=lambda share: show(round(100 * share)),
         )
+    path = remember(digest, measured)  # before anything is printed, which may fail
     print_columns(
         f"{model.name} on this machine",
         ("provider", "threads", "batch", "patterns/s", "% of peak", "p50 ms", "p99 ms"),
@@ -157,7 +157,6 @@ def benchmark(
         ],
     )
     winner = best(measured).setting
-    path = remember(digest, measured)
     say(
         f"Best: {winner.provider}, {winner.num_threads} threads, batch {winner.batch_size}; kept in "
         f"{path} for `ptychonyx reconstruct --batch-size auto`. 100 % are what a matrix product of "

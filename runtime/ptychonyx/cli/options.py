@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -15,6 +15,7 @@ import typer
 from . import words
 
 if TYPE_CHECKING:
+    from ptychonyx.runtime.files import Output, OutputFolder
     from ptychonyx.runtime.scan import Scan
 
 ScanPath = Annotated[
@@ -35,7 +36,9 @@ Axis = Annotated[
 Patterns = Annotated[
     Path | None, typer.Option(exists=True, help="diffraction.h5, if it is not beside the product.")
 ]
-Plot = Annotated[Path | None, typer.Option(help="Also draw a picture (.png, .pdf, .svg).")]
+Plot = Annotated[
+    Path | None, typer.Option(help="Also draw a picture (.png, .pdf, .svg, .jpg, .tif).")
+]
 Provider = Annotated[words.Provider, typer.Option(help="Execution provider.")]
 
 
@@ -158,6 +161,31 @@ def load_asked(
         option = "--quantity" if isinstance(error, QuantityError) else "--pattern-axis"
         ways = (f"\n  ptychonyx {command} {path} {option} {word}" for word in error.CHOICES)
         raise ScanError(f"{error} Choose one of these:{''.join(ways)}") from None
+
+
+def check_files(
+    read: Iterable[Path | None],
+    *written: Output | OutputFolder,
+    plot: Path | None = None,
+) -> None:
+    """Refuse outputs of a command that cannot be, before it does anything; see `check_outputs`.
+
+    Parameters
+    ----------
+    read : iterable of path or None
+        Every file that the command was given or finds; None was not given.
+    written : Output or OutputFolder
+    plot : path or None
+        Its picture.
+    """
+    from ptychonyx.runtime.files import check_outputs
+
+    outputs = list(written)
+    if plot is not None:
+        from ptychonyx.runtime.plot import picture_output
+
+        outputs.append(picture_output(plot))
+    check_outputs([path for path in read if path is not None], outputs)
 
 
 def scan_files(path: Path, patterns: Path | None = None) -> list[Path]:

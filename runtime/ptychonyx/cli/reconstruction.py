@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,12 +16,13 @@ from .options import (
     Plot,
     Quantity,
     ScanPath,
+    check_files,
     load_asked,
     scan_files,
 )
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
-from .terminal import INTERRUPTED, progress_bar, say, stop_on_signal
+from .terminal import INTERRUPTED, complain, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +68,7 @@ def reconstruct(
     **With a model:** `ptychonyx reconstruct scan.npz --model model.onnx --refine 5 -o product.h5`
     """
     from ptychonyx.runtime import load_probe, load_product, save_product
-    from ptychonyx.runtime.files import refuse_destroying_inputs
-    from ptychonyx.runtime.formats import check_product_path
+    from ptychonyx.runtime.formats import product_output
     from ptychonyx.runtime.reconstruction.recipe import Recipe
     from ptychonyx.runtime.reconstruction.run import follow
 
@@ -77,10 +76,8 @@ def reconstruct(
     more = {"start": start, "probe": probe, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     refuse_unused(options, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [path for path in (model, start, probe) if path is not None]
-    written = [path for path in (output, plot) if path is not None]
-    refuse_destroying_inputs([*read, *scan_files(scan, patterns)], written=written)
-    check_product_path(output)
+    read = [model, start, probe, *scan_files(scan, patterns)]
+    check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
     choices = (quantity, position_origin, patterns, pattern_axis)
@@ -98,14 +95,14 @@ def reconstruct(
             should_stop=lambda: bool(stopped),
         )
         save_product(product, output)
-    if plot is not None:
-        _plot(product, plot)
     say_what_came_out(
         product,
         output,
         provider=None if network is None else network.provider,
         is_probe_kept=recipe.solving.keep_probe_scale,
     )
+    if plot is not None:
+        _plot(product, plot)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
 
@@ -167,13 +164,17 @@ def reconstruct_folder(
 
     **Example:** `ptychonyx reconstruct-folder -i input -o output --events events.ndjson`
     """
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats.ptychodus_scan import PRODUCT
-    from ptychonyx.runtime.reconstruction.folder import has_model, open_events, recipe_of
+    from ptychonyx.runtime.reconstruction.folder import (
+        check_event_file,
+        has_model,
+        open_events,
+        recipe_of,
+    )
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
     if event_file is not None:
-        refuse_destroying_inputs([input_folder], written=[event_file, output_folder / PRODUCT])
+        check_event_file(event_file, input_folder, output_folder)
     with stop_on_signal() as stopped, open_events(event_file) as events:
         recipe = recipe_of(input_folder).changed(options | solving)
         refuse_unused(
@@ -250,7 +251,7 @@ def reconstruct_many(
             should_stop=lambda: bool(stopped),
         )
     for record in fleet.failed:
-        sys.stderr.write(f"{record.scan}: {record.reason}\n")
+        complain(f"{record.scan}: {record.reason}")
     say(
         f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
         f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import words
-from .options import Axis, Origin, Patterns, Plot, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
 from .terminal import as_text, print_table, say
 
 if TYPE_CHECKING:
@@ -31,26 +31,24 @@ def inspect(
     **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
     """
     from ptychonyx.runtime.describe import describe_model, describe_product, describe_scan
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import files_of, is_result, load_product
 
-    if file.suffix == ".onnx":
+    check_files([file] if file.suffix.lower() == ".onnx" else scan_files(file, patterns), plot=plot)
+    if file.suffix.lower() == ".onnx":
         from ptychonyx.runtime.model.model_file import load_manifest
 
         print_table(file.name, describe_model(load_manifest(file)))
         return
-    if plot is not None:
-        refuse_destroying_inputs(scan_files(file, patterns), written=[plot])
     if is_result(file):
         print_table(file.name, describe_product(load_product(file)))
         if files_of(file) == [file] and patterns is None and plot is None:
             return
     scan = load_asked(file, quantity, position_origin, patterns, pattern_axis)
-    print_table(file.name, describe_scan(scan))
     if plot is not None:
         from ptychonyx.runtime.plot import plot_scan
 
         plot_scan(scan, plot)
+    print_table(file.name, describe_scan(scan))
 
 
 def simulate(
@@ -85,12 +83,14 @@ def simulate(
     """
     import numpy as np
 
-    from ptychonyx.runtime.formats import files_of, save_scan
+    from ptychonyx.runtime.formats import save_scan, scan_outputs
     from ptychonyx.runtime.simulation.scan import SimulationOptions
     from ptychonyx.runtime.simulation.scan import simulate_scan as run
 
-    existing = () if overwrite else files_of(output)
-    if existing:
+    outputs = scan_outputs(output, format)
+    check_files([], *outputs)
+    existing = [each.path for each in outputs if each.path.exists()]
+    if existing and not overwrite:
         raise ValueError(
             f"{existing[0]} exists already; give another name, or `--overwrite` to replace it."
         )
@@ -135,13 +135,11 @@ def compare(
     import json
 
     from ptychonyx.runtime import compare_objects
-    from ptychonyx.runtime.files import refuse_destroying_inputs
     from ptychonyx.runtime.formats import load_object
     from ptychonyx.runtime.scaling import counts_per_pattern
 
-    if plot is not None:
-        read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
-        refuse_destroying_inputs(read, written=[plot])
+    read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
+    check_files(read, plot=plot)
     first, second = load_object(a), load_object(b)
     residuals = (first.residual, second.residual)
     if scan is not None:
@@ -158,6 +156,10 @@ def compare(
         region=region,
         pixel_size_m=second.pixel_size_m or first.pixel_size_m,
     )
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_comparison
+
+        plot_comparison(result, plot, names=(a.name, b.name))
     values = result.metrics()
     values |= dict(zip(("residual", "reference_residual"), residuals, strict=True))
     if json_:
@@ -166,10 +168,6 @@ def compare(
         print_table(
             f"{a.name} against {b.name}", {key: as_text(value) for key, value in values.items()}
         )
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_comparison
-
-        plot_comparison(result, plot, names=(a.name, b.name))
 
 
 def _residual(scan: Scan, counts: float, path: Path, placed: PlacedObject) -> float | None:

@@ -1,28 +1,34 @@
-"""How commands speak and end: lines, tables, signals, exit codes."""
+"""How commands speak and end: lines, tables, progress bars, exit codes."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-import typer
+from .interrupts import INTERRUPTED as INTERRUPTED
+from .interrupts import stop_on_signal as stop_on_signal
+from .streams import Unfailing, printable, write_line
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C or SIGTERM."""
+    from rich.text import Text
 
 
 def say(line: str) -> None:
-    """Print what was done to stdout, unless only errors are wanted."""
+    """Print what was done to stdout, unless only errors are wanted.
+
+    It is done by then, so a full disk or a reader that is gone changes nothing.
+    """
     if logging.getLogger("ptychonyx").isEnabledFor(logging.WARNING):
-        typer.echo(line)
+        write_line(line, sys.stdout)
+
+
+def complain(line: object) -> None:
+    """Print what failed to stderr."""
+    write_line(line, sys.stderr)
 
 
 def print_table(title: str, values: dict[str, str]) -> None:
@@ -30,9 +36,9 @@ def print_table(title: str, values: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, show_header=False)
+    table = Table(title=_cell(title), show_header=False)
     for key, value in values.items():
-        table.add_row(key, value)
+        table.add_row(_cell(key), _cell(value))
     Console().print(table)
 
 
@@ -41,12 +47,19 @@ def print_columns(title: str, names: Sequence[str], rows: Sequence[Sequence[str]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=_cell(title))
     for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(_cell(name), justify="right" if index else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_cell, row))
     Console().print(table)
+
+
+def _cell(text: str) -> Text:
+    """Return text that rich prints as it is, whatever brackets are in it."""
+    from rich.text import Text
+
+    return Text(printable(text))
 
 
 def as_text(value: object) -> str:
@@ -101,34 +114,10 @@ def error_console() -> Console:
     """Return the console of progress bars: stderr, so that results can be piped."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(file=Unfailing(sys.stderr))  # type: ignore[arg-type]
 
 
 def fail(error: object, code: int) -> NoReturn:
     """Print an error to stderr and end with an exit code."""
-    typer.echo(error, err=True)
+    complain(error)
     sys.exit(code)
-
-
-@contextmanager
-def stop_on_signal(*more: int) -> Iterator[list[int]]:
-    """Yield a list of the signals by which the user or the system asked to stop, empty at first.
-
-    These are SIGINT, SIGTERM and `more`. The second signal is not caught: it ends the process at once.
-    """
-    stopped: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, *more)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

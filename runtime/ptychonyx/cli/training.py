@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import words
-from .options import Axis, Origin, Quantity, load_asked, scan_files
+from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
 from .terminal import say, stop_on_signal
 
 if TYPE_CHECKING:
@@ -96,19 +96,20 @@ def train(
     """
     from ptychonyx.runtime import load_probe
     from ptychonyx.runtime.errors import TrainingInterruptedError
-    from ptychonyx.runtime.files import refuse_destroying_inputs
+    from ptychonyx.runtime.files import OutputFolder
     from ptychonyx.training import load_config
     from ptychonyx.training import train as run
     from ptychonyx.training.distributed.launch import launch
     from ptychonyx.training.distributed.slurm import REQUEUE, requeue
     from ptychonyx.training.distributed.workers import find_workers
     from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
+    from ptychonyx.training.run import outputs_of_run
 
     from .training_progress import show_training
 
     read = [file for path in scans for file in scan_files(path)]
-    read += [path for path in (config, probe, init_from) if path is not None]
-    refuse_destroying_inputs(read, emptied=[output] if overwrite else [])
+    folder = OutputFolder(output, is_emptied=overwrite)
+    check_files([*read, config, probe, init_from], folder, *outputs_of_run(output))
     chosen = load_config(config, settings)
     workers = find_workers(chosen.backend, environment=os.environ, **cluster)
     if workers is None:

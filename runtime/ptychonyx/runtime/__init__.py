@@ -17,6 +17,7 @@ from .formats import load_scan as load_scan
 from .formats import save_product as save_product
 from .formats import save_scan as save_scan
 from .model.manifest import Manifest as Manifest
+from .model.manifest import SolverManifest as SolverManifest
 from .model.model_file import load_manifest as load_manifest
 from .model.session import Model as Model
 from .product import Product as Product
@@ -28,6 +29,7 @@ from .scan import Scan as Scan
 
 if TYPE_CHECKING:
     from .fleet.fleet import reconstruct_many as reconstruct_many
+    from .model.solver import SolverModel as SolverModel
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
     from .solving.halves import solve_halves as solve_halves
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _DEFERRED = {
     "reconstruct_many": ".fleet.fleet",
+    "SolverModel": ".model.solver",
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
     "SolvingOptions": ".solving.options",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .model.manifest import Manifest
+from .model.manifest import AnyManifest, Manifest, ModelFacts, SolverManifest
 from .product import Product
 from .scaling import counts_per_pattern, probe_in_counts, scale_from_counts
 from .scan import Scan
@@ -111,37 +114,65 @@ def describe_product(product: Product) -> dict[str, str]:
     return rows
 
 
-def describe_model(manifest: Manifest) -> dict[str, str]:
-    """Describe a model in a few rows.
+def describe_model(manifest: AnyManifest) -> dict[str, str]:
+    """Describe a model of any kind in a few rows.
 
     Returns
     -------
     dict
         Name and text of each row, in the order to print them.
     """
-    options = ", ".join(f"{key} {value}" for key, value in manifest.architecture_options.items())
     proof = manifest.verification
     rows = {
         "name": manifest.name,
+        "kind": f"{manifest.KIND}: {manifest.PURPOSE}",
         "backend": f"{manifest.backend} {manifest.framework_version}",
         "exporter": f"{manifest.exporter} {manifest.exporter_version}, opset {manifest.opset}",
-        "network": f"{manifest.architecture} ({options}), {manifest.precision}",
-        "input": f"{manifest.num_channels} × {manifest.window_px}×{manifest.window_px} "
-        f"{manifest.input_quantity}",
-        "output": f"{manifest.patch_px}×{manifest.patch_px} object patches",
-        "scaling": manifest.scaling_rule,
-        "object": manifest.object_convention,
-        "probe": "none" if manifest.probe is None else f"{len(manifest.probe)} mode(s)",
-        "training": ", ".join(f"{key} {value}" for key, value in manifest.training_summary.items()),
+        "network": f"{manifest.architecture} ({_listed(manifest.architecture_options)}), "
+        f"{manifest.precision}",
+        **ROWS_OF_KIND[type(manifest)](manifest),
+        "training": _listed(manifest.training_summary),
         "verified": f"difference {proof.largest_difference:.1e}, allowed {proof.tolerance:.0e}",
         "license": manifest.license,
         "created": manifest.created,
     }
     if manifest.parent_digest is not None:
-        measured = (manifest.derivation or {}).items()
         rows["derived from"] = manifest.parent_digest
-        rows["measured"] = ", ".join(f"{key} {value}" for key, value in measured)
+    if isinstance(manifest, Manifest) and manifest.derivation is not None:
+        rows["measured"] = _listed(manifest.derivation)
     return rows
+
+
+def _patches_rows(manifest: Manifest) -> dict[str, str]:
+    side = manifest.window_px
+    return {
+        "input": f"{manifest.num_channels} × {side}×{side} {manifest.input_quantity}",
+        "output": f"{manifest.patch_px}×{manifest.patch_px} object patches",
+        "scaling": manifest.scaling_rule,
+        "object": manifest.object_convention,
+        "probe": "none" if manifest.probe is None else f"{len(manifest.probe)} mode(s)",
+    }
+
+
+def _solver_rows(manifest: SolverManifest) -> dict[str, str]:
+    return {
+        "input": f"{manifest.num_features} features, version {manifest.feature_version}, on a canvas "
+        f"of multiples of {manifest.stride_px} px",
+        "output": "change of the object",
+        "trained for": f"up to {manifest.trained_passes} passes",
+        "scores": _listed(manifest.scores),
+    }
+
+
+ROWS_OF_KIND: dict[type[ModelFacts], Callable[[Any], dict[str, str]]] = {
+    Manifest: _patches_rows,
+    SolverManifest: _solver_rows,
+}
+"""Class of a manifest -> the rows that only its kind has."""
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def _extent(scan: Scan) -> str:

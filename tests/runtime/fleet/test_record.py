@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -52,6 +53,62 @@ def test_a_damaged_record_is_none(order: Order, caplog: pytest.LogCaptureFixture
     (order.folder / "records" / "scan.json").write_text('{"name": "scan"')
     assert finished_record(order.folder, "scan", order.fingerprint) is None
     assert "its scan is reconstructed again" in caplog.text
+
+
+@pytest.mark.parametrize("data", [b"garbage", None])
+def test_a_product_that_was_changed_is_made_again(
+    data: bytes | None, order: Order, caplog: pytest.LogCaptureFixture
+) -> None:
+    reconstruct_scan(order)
+    product = product_path(order.folder, order.name)
+    written = product.read_bytes()
+    status = product.stat()
+    product.write_bytes(data or written[:-1] + bytes([written[-1] ^ 1]))
+    os.utime(product, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert finished_record(order.folder, order.name, order.fingerprint) is None
+    assert "is not what was written there" in caplog.text
+    again = reconstruct_scan(order)
+    assert finished_record(order.folder, order.name, order.fingerprint) == again
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "../escaped"},
+        {"name": "/etc/escaped"},
+        {"name": "other"},
+        {"name": ["scan"]},
+        {"scan": 7},
+        {"status": "ready"},
+        {"status": "failed"},
+        {"fingerprint": "all"},
+        {"num_patterns": "many"},
+        {"num_patterns": -1},
+        {"num_parts": True},
+        {"object_shape": ["a", "b"]},
+        {"object_shape": [4]},
+        {"object_shape": 4},
+        {"coverage": "0.5"},
+        {"coverage": float("nan")},
+        {"disagreement": "none"},
+        {"residual": [0.1]},
+        {"passes": "two"},
+        {"work_s": None},
+        {"worker": 1},
+        {"thumbnail": "https://elsewhere/picture.png"},
+        {"product_digest": None},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_record_that_others_wrote_is_none(changes: dict[str, object], order: Order) -> None:
+    reconstruct_scan(order)
+    path = order.folder / "records" / "scan.json"
+    values = json.loads(path.read_text())
+    assert names_in(order.folder) == {str(order.scan): "scan"}
+    path.write_text(json.dumps(values | changes))
+    assert finished_record(order.folder, "scan", order.fingerprint) is None
+    assert names_in(order.folder) == {} or changes == {"status": "failed"}
 
 
 def test_all_files_of_a_ptychodus_folder_count(small_scan: Scan, tmp_path: Path) -> None:

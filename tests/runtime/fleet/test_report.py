@@ -46,6 +46,12 @@ def test_the_page_shows_names_as_they_are_and_loads_nothing(tmp_path: Path) -> N
     assert page.index("&lt;bad&gt;") < page.index("good")
 
 
+def test_a_name_that_is_no_text_has_its_line_and_its_link(tmp_path: Path) -> None:
+    write_report([Record("n\udcff", "/a/n\udcff.npz", "done", {})], tmp_path, model_name=None)
+    page = report_paths(tmp_path)[1].read_text()
+    assert '<a href="n%FF.h5">n\\udcff</a>' in page
+
+
 def test_a_thumbnail_is_cut_to_what_is_known_and_small() -> None:
     import base64
     import io

@@ -179,7 +179,7 @@ def test_what_was_there_stays_if_writing_fails(
     def fail(*args: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ptychonyx.runtime.files.os.replace", fail)
+    monkeypatch.setattr("ptychonyx.runtime.files.writing.os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
         save_product(make_product(name="second"), path)
     assert path.read_bytes() == before
@@ -201,7 +201,7 @@ def test_a_product_that_cannot_be_written_leaves_nothing(
     def fail(*args: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("ptychonyx.runtime.files.os.fsync", fail)
+    monkeypatch.setattr("ptychonyx.runtime.files.writing.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         save_product(make_product(), tmp_path / "product.h5")
     assert list(tmp_path.iterdir()) == []

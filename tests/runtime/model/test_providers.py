@@ -10,7 +10,7 @@ import pytest
 
 from ptychonyx.runtime.model.providers import AUTO, PROVIDERS, ModelTraits
 
-TRAITS = ModelTraits("0123", "float32", (1, 8, 8))
+TRAITS = ModelTraits("0123", "float32", {"amplitude": ("batch", 1, 8, 8), "scale": (1,)})
 
 
 def test_the_table_refers_to_itself() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import logging
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -244,3 +247,57 @@ def test_predictions_at_once_share_the_cores(model_path: ModelPath) -> None:
     shared, alone, asked = watched.tried
     assert 1 <= shared <= max(1, num_cores() - 1)
     assert (alone, asked) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "ptychonyx.runtime.model.start",
+        pytest.param(
+            "ptychonyx.export.graph.precision",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("onnx") is None, reason="export needs onnx"
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_onnxruntime_is_imported_without_telemetry_unless_the_user_wants_it(
+    imported: str, chosen: str | None
+) -> None:
+    code = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'onnxruntime':\n"
+        "            print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"import {imported}\n"
+        "from ptychonyx.runtime.model.start import import_onnxruntime\n"
+        "import_onnxruntime()\n"
+    )
+    assert run_apart(code, chosen=chosen) == f"{chosen or 1}\n"
+
+
+def test_a_session_leaves_no_identity_of_the_device(model_path: ModelPath, tmp_path: Path) -> None:
+    code = (
+        "from ptychonyx.runtime.model.session import Model\n"
+        f"print(Model({str(model_path())!r}, provider='cpu').verify().passed)\n"
+    )
+    assert run_apart(code, HOME=str(tmp_path), XDG_CACHE_HOME="") == "True\n"
+    assert list(tmp_path.rglob("*Microsoft*")) == []
+
+
+def run_apart(code: str, *, chosen: str | None = None, **variables: str) -> str:
+    """Run code in a process of its own, which has the variable `chosen` or none."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY",)}
+    if chosen is not None:
+        environment["ORT_DISABLE_TELEMETRY"] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path), **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

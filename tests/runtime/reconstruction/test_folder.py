@@ -130,7 +130,8 @@ def test_the_input_is_never_overwritten(folder: Path) -> None:
 
 def test_an_event_file_that_cannot_be_made_is_code_2(folder: Path) -> None:
     text = run(folder, "--events", folder / "no" / "where", code=2)
-    assert "cannot be made" in text
+    assert "There is no folder" in text
+    assert "make it first" in text
 
 
 def test_an_unknown_setting_is_a_warning(folder: Path) -> None:

@@ -116,13 +116,15 @@ def test_a_large_scan_is_tried_in_its_middle(scan: Scan, monkeypatch: pytest.Mon
     trials: list[tuple[Problem, State]] = []
     best_number = stopping.best_number
 
-    def spy(held_back: stopping.HeldBack, state: State, *others: Any, **options: Any) -> int:
+    def spy(
+        held_back: stopping.HeldBack, state: State, *others: Any, **options: Any
+    ) -> stopping.Bearable:
         trials.append((held_back.problem, state))
         return best_number(held_back, state, *others, **options)
 
-    monkeypatch.setattr("ptychonyx.runtime.solving.solve.TRIAL_PATTERNS", 10)
-    monkeypatch.setattr("ptychonyx.runtime.solving.solve.MAX_PASSES", 3)
-    monkeypatch.setattr("ptychonyx.runtime.solving.solve.best_number", spy)
+    monkeypatch.setattr("ptychonyx.runtime.solving.plan.TRIAL_PATTERNS", 10)
+    monkeypatch.setattr("ptychonyx.runtime.solving.plan.MAX_PASSES", 3)
+    monkeypatch.setattr("ptychonyx.runtime.solving.plan.best_number", spy)
     product = solve(scan, start=as_product(scan))
     assert product.num_patterns_used == 36
     assert product.metadata["passes"] in (1, 2, 3)

@@ -168,7 +168,7 @@ def passes_until(
         max_passes=max_passes,
         progress=lambda number, residual: made.append(number),
         should_stop=lambda: stop_after is not None and len(made) >= stop_after,
-    )
+    ).number
     return number, made
 
 
@@ -206,6 +206,6 @@ def test_noise_ends_the_passes_and_light_lets_them_go_on(pool: ThreadPoolExecuto
             max_passes=15,
             progress=lambda number, residual: None,
             should_stop=lambda: False,
-        )
+        ).number
         numbers.append(number)
     assert numbers[0] < 8 < numbers[1]

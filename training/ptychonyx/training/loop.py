@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic
 
 from ptychonyx.runtime.errors import TrainingInterruptedError
 
 from . import policy
 from .distributed.workers import Workers
-from .run import Best, EpochRow, Run
+from .run import Best, Config, EpochRow, Run
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Watcher:
     should_stop: Callable[[], bool] = lambda: False
 
 
-class Epochs:
+class Epochs(Generic[Config]):
     """The epochs of one run: a backend says when one begins, has a batch, and ends.
 
     Attributes
@@ -66,7 +67,9 @@ class Epochs:
     ...         )
     """
 
-    def __init__(self, run: Run, watcher: Watcher, workers: Workers, num_samples: int) -> None:
+    def __init__(
+        self, run: Run[Config], watcher: Watcher, workers: Workers, num_samples: int
+    ) -> None:
         self.run, self.watcher, self.workers = run, watcher, workers
         self.num_samples = num_samples
         self.progress = policy.start(run.config, None)
@@ -176,7 +179,7 @@ class Epochs:
         self.watcher.on_epoch(row)
 
 
-def interrupted(run: Run, progress: policy.Progress) -> TrainingInterruptedError:
+def interrupted(run: Run[Any], progress: policy.Progress) -> TrainingInterruptedError:
     """Return the error that ends a run between two batches: what is kept and how to go on."""
     return TrainingInterruptedError(
         f"Training stopped in epoch {progress.epoch + 1}; {run.path} keeps {progress.epoch} whole "
@@ -184,7 +187,7 @@ def interrupted(run: Run, progress: policy.Progress) -> TrainingInterruptedError
     )
 
 
-def check_agreement(run: Run, workers: Workers, epoch: int, sum_of_epochs: float) -> None:
+def check_agreement(run: Run[Any], workers: Workers, epoch: int, sum_of_epochs: float) -> None:
     """Make sure that all processes found the run in the same epoch.
 
     Raises

@@ -14,19 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychonyx.runtime.files import write_atomically, write_json, write_text
+from ptychonyx.runtime.files import Output, write_atomically, write_json, write_text
 
 from .config.any import RunConfig
+from .config.config import TrainingConfig
 from .config.kinds import read_config
+from .config.solver import SolverConfig
 from .network.weights import WEIGHTS_FILE, Weights, load_weights, save_weights
 from .policy import Progress
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE, PROVENANCE_FILE = "config.yaml", "provenance.json"
+HISTORY_FILE, PROBE_FILE = "history.csv", "probe.npy"
+REPLACED_FILES = (PROVENANCE_FILE, HISTORY_FILE, WEIGHTS_FILE, PROBE_FILE)
+"""Files of a run folder that are written again while a run is resumed."""
 PACKAGES = ("ptychonyx", "numpy", "tensorflow", "keras", "torch", "lightning")
 
 
@@ -61,22 +66,25 @@ class Best(NamedTuple):
     probe: NDArray[np.complex64] | None
 
 
+Config = TypeVar("Config", bound=RunConfig)
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[Config]):
     """A run folder.
 
     Attributes
     ----------
     path : Path
         The folder.
-    config : RunConfig
+    config : TrainingConfig or SolverConfig
         The configuration it was started with.
     is_written : bool
         Whether this process writes it; of several that train together, only the first one does.
     """
 
     path: Path
-    config: RunConfig
+    config: Config
     is_written: bool = True
 
     @property
@@ -87,12 +95,12 @@ class Run:
     @property
     def provenance_file(self) -> Path:
         """Scans, versions and dates, as JSON."""
-        return self.path / "provenance.json"
+        return self.path / PROVENANCE_FILE
 
     @property
     def history_file(self) -> Path:
         """One row of losses for each epoch, as CSV."""
-        return self.path / "history.csv"
+        return self.path / HISTORY_FILE
 
     @property
     def weights_file(self) -> Path:
@@ -102,7 +110,7 @@ class Run:
     @property
     def probe_file(self) -> Path:
         """The probe of the first scan."""
-        return self.path / "probe.npy"
+        return self.path / PROBE_FILE
 
     @property
     def checkpoints(self) -> Path:
@@ -199,7 +207,23 @@ class Run:
         write_text(self.history_file, lines.getvalue())
 
 
-def open_run(path: Path) -> Run:
+def files_of_run(path: Path) -> list[Path]:
+    """Return the files of a run folder that its export reads.
+
+    Examples
+    --------
+    >>> [file.name for file in files_of_run(Path("run"))]
+    ['config.yaml', 'provenance.json', 'history.csv', 'weights.safetensors', 'probe.npy']
+    """
+    return [path / CONFIG_FILE, *(path / name for name in REPLACED_FILES)]
+
+
+def outputs_of_run(path: Path) -> list[Output]:
+    """Return the files that a run which is started or resumed replaces, for `check_outputs`."""
+    return [Output(path / name, is_folder_made=True) for name in REPLACED_FILES]
+
+
+def open_run(path: Path) -> Run[TrainingConfig | SolverConfig]:
     """Open the folder of an existing run.
 
     Raises
@@ -224,12 +248,12 @@ def open_run(path: Path) -> Run:
 
 def start_run(
     path: Path,
-    config: RunConfig,
+    config: Config,
     *,
     inputs: Sequence[Mapping[str, Any]],
     probe: NDArray[np.complex64] | None,
     overwrite: bool,
-) -> Run:
+) -> Run[Config]:
     """Make a run folder, or take up an unfinished one of the same configuration and inputs.
 
     Raises
@@ -245,8 +269,9 @@ def start_run(
     if path.exists() and any(path.iterdir()):
         if not run.config_file.exists():
             raise ValueError(f"{path} is not empty and not a run folder; give another folder.")
-        shutil.rmtree(path)
-    run.checkpoints.mkdir(parents=True)
+        shutil.rmtree(path.resolve())  # the folder itself: of a link, rmtree removes nothing
+    run.path.resolve().mkdir(parents=True, exist_ok=True)
+    run.checkpoints.mkdir()
     if probe is not None:
         save_array(probe, run.probe_file)
     write_json(run.provenance_file, _provenance(config, inputs))
@@ -254,21 +279,21 @@ def start_run(
     return run
 
 
-def _resume(path: Path, config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> Run:
+def _resume(path: Path, config: Config, inputs: Sequence[Mapping[str, Any]]) -> Run[Config]:
     run = open_run(path)
     provenance = run.provenance()
     advice = "give another folder, or --overwrite to start anew"
     if "finished" in provenance:
         raise ValueError(f"{path} holds a finished run; {advice}.")
     if run.config.digest() != config.digest():
-        old, new = dataclasses.asdict(run.config), dataclasses.asdict(config)
+        old, new = run.config.values(), config.values()
         name = next(name for name in old if old[name] != new[name])
         raise ValueError(
             f"{path} holds an unfinished run with `{name}` = {old[name]!r}, now {new[name]!r}; {advice}."
         )
     if _identity(provenance["inputs"]) != _identity(inputs):
         raise ValueError(f"{path} holds an unfinished run on other scans or probes; {advice}.")
-    return run
+    return Run(path, config)
 
 
 def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Any]]:

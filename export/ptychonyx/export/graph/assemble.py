@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ptychonyx.runtime.model.manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAME, Manifest
+from ptychonyx.runtime.model.manifest import (
+    INPUT_NAMES,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    Manifest,
+    ModelFacts,
+    SolverManifest,
+)
 from ptychonyx.training.network.weights import Weights
 
 from .backprojection import backprojection_nodes
+from .plain import plain
 from .reduce import reduce_operations
 
 OPSET = 18
@@ -44,30 +54,56 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
     ModelProto
         Checked by `onnx.checker`.
     """
-    window_px, patch_px = manifest.window_px, manifest.patch_px
     front, front_constants = backprojection_nodes(SCALED, BARE_INPUT, weights)
     graph = canonical(
         reduce_operations(
             canonical(bare.graph),
             num_channels=manifest.num_channels,
-            window_px=window_px,
-            patch_px=patch_px,
+            window_px=manifest.window_px,
+            patch_px=manifest.patch_px,
         )
     )
+    nodes = [
+        helper.make_node("Mul", [INPUT, SCALE], [SCALED if front else BARE_INPUT]),
+        *front,
+        *graph.node,
+        *_tail(),
+    ]
+    return _model(nodes, [*front_constants, *graph.initializer, _last_axis()], manifest)
+
+
+def assemble_solver(bare: onnx.ModelProto, manifest: SolverManifest) -> onnx.ModelProto:
+    """Turn the bare network of a solver into a model file.
+
+    The graph is the network alone, written plainly and with canonical names, so that equal weights
+    give the same bytes from either backend.
+
+    Parameters
+    ----------
+    bare : ModelProto
+        `features` (1, features, H, W) in, `change` (1, 2, H, W) out.
+    manifest : SolverManifest
+        Is written into the model.
+
+    Returns
+    -------
+    ModelProto
+        Checked by `onnx.checker`.
+    """
+    graph = canonical(plain(bare.graph, OPSET), [*manifest.outputs])
+    return _model([*graph.node], [*graph.initializer], manifest)
+
+
+def _model(
+    nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], manifest: ModelFacts
+) -> onnx.ModelProto:
+    """Return the model of a graph with the inputs and outputs that a manifest promises."""
     whole = helper.make_graph(
-        [
-            helper.make_node("Mul", [INPUT, SCALE], [SCALED if front else BARE_INPUT]),
-            *front,
-            *graph.node,
-            *_tail(),
-        ],
+        nodes,
         "ptychonyx",
-        [
-            _value(INPUT, ["batch", manifest.num_channels, window_px, window_px]),
-            _value(SCALE, [1]),
-        ],
-        [_value(OUTPUT_NAME, ["batch", manifest.num_channels, patch_px, patch_px, 2])],
-        initializer=[*front_constants, *graph.initializer, _last_axis()],
+        [_value(name, shape) for name, shape in manifest.inputs.items()],
+        [_value(name, shape) for name, shape in manifest.outputs.items()],
+        initializer=constants,
     )
     model = helper.make_model(
         whole,
@@ -81,13 +117,13 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
     return with_manifest(model, manifest)
 
 
-def with_manifest(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+def with_manifest(model: onnx.ModelProto, manifest: ModelFacts) -> onnx.ModelProto:
     """Return a copy of a model that carries another manifest; its graph stays as it is."""
     described = onnx.ModelProto()
     described.CopyFrom(model)
     described.producer_version = manifest.exporter_version
     described.doc_string = (
-        f"{manifest.name}: diffraction amplitude to complex object patches. "
+        f"{manifest.name}: {manifest.PURPOSE}. "
         f"Trained with {manifest.backend}. Metadata `{METADATA_KEY}` holds the manifest."
     )
     helper.set_model_props(described, {METADATA_KEY: manifest.to_json()})
@@ -114,7 +150,7 @@ def with_graph(model: onnx.ModelProto, graph: onnx.GraphProto) -> onnx.ModelProt
     return changed
 
 
-def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
+def canonical(graph: onnx.GraphProto, outputs: Sequence[str] = BARE_OUTPUTS) -> onnx.GraphProto:
     """Rename and reorder a bare graph so that equal networks give equal graphs.
 
     Nodes come in the order in which a depth-first walk from the outputs reaches them, and tensors
@@ -122,10 +158,10 @@ def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
     bare input and outputs keep their names.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    names = {name: name for name in ("", BARE_INPUT, *BARE_OUTPUTS)}
+    names = {name: name for name in ("", BARE_INPUT, *outputs)}
     used: list[onnx.TensorProto] = []
     nodes = []
-    for index, node in enumerate(_ordered(graph)):
+    for index, node in enumerate(_ordered(graph, outputs)):
         for source in node.input:
             if source in constants and source not in names:
                 names[source] = f"constant_{len(used)}"
@@ -137,7 +173,7 @@ def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
     return helper.make_graph(nodes, "bare", [], [], initializer=used)
 
 
-def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+def _ordered(graph: onnx.GraphProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
     """Return the nodes that the outputs depend on, each behind those that it reads."""
     producers = {name: node for node in graph.node for name in node.output}
     ordered: list[onnx.NodeProto] = []
@@ -152,7 +188,7 @@ def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             visit(source)
         ordered.append(node)
 
-    for output in BARE_OUTPUTS:
+    for output in outputs:
         visit(output)
     return ordered
 
@@ -185,5 +221,5 @@ def _last_axis() -> onnx.TensorProto:
     return numpy_helper.from_array(np.array([-1], dtype=np.int64), "last_axis")
 
 
-def _value(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+def _value(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

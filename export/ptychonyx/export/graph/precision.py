@@ -16,7 +16,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import (
+
+from ptychonyx.runtime.model.start import import_onnxruntime
+
+import_onnxruntime()  # comes first, since it forbids telemetry
+from onnxruntime.quantization import (  # noqa: E402
     CalibrationDataReader,
     CalibrationMethod,
     QuantFormat,

@@ -8,15 +8,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
-from ..files import refuse_destroying_inputs
-from ..formats import files_of
+from ..files import Output, OutputFolder, check_outputs
+from ..formats import files_of, product_output
 from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
@@ -24,6 +23,7 @@ from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
 from ..solving.options import DEFAULT_SOLVING, SolvingOptions
+from .connection import LOCAL, connected
 from .record import (
     RECORDS,
     Record,
@@ -31,6 +31,7 @@ from .record import (
     finished_record,
     names_in,
     product_path,
+    record_path,
     remove_leftovers,
     unique_names,
 )
@@ -48,10 +49,10 @@ from .tasks import (
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from distributed.deploy import Cluster
 
 _logger = logging.getLogger(__name__)
 
-LOCAL = "local"
 WAIT_S = 0.2
 """Seconds between two questions whether to stop."""
 DO_NOT_DECIDE = ("provider", "batch_size")
@@ -92,7 +93,7 @@ def reconstruct_many(
     model: Path | None,
     folder: Path,
     *,
-    dask: str = LOCAL,
+    dask: str | Cluster = LOCAL,
     num_workers: int | None = None,
     quantity: str | None = None,
     position_origin: str | None = None,
@@ -118,8 +119,9 @@ def reconstruct_many(
         Model file. None: scans are solved by passes.
     folder : path
         Gets `NAME.h5` for each scan, records, `report.html` and `report.json`; made if missing.
-    dask : str
-        Address of a scheduler, or "local": workers are started here, and stopped in the end.
+    dask : str or Dask cluster
+        Address of a scheduler, a cluster that was started (with its certificates, if it has some),
+        or "local": workers are started here, and stopped in the end.
     num_workers : int, optional
         Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
@@ -181,7 +183,7 @@ def reconstruct_many(
     report(num_skipped, len(orders))
     todo = [order for order in orders if order.name not in done]
     if todo:
-        with _connected(dask, num_workers, connect_s) as client:
+        with connected(dask, num_workers, connect_s) as client:
             for record in _results(client, todo, should_stop or (lambda: False)):
                 done[record.name] = record
                 report(len(done), len(orders))
@@ -196,6 +198,7 @@ def reconstruct_many(
 
 def _need_dask() -> None:
     try:
+        import cryptography  # noqa: F401
         import distributed  # noqa: F401
         import PIL  # noqa: F401
     except ModuleNotFoundError as error:
@@ -204,7 +207,7 @@ def _need_dask() -> None:
         ) from error
 
 
-def _check(split_patterns: int, dask: str, num_workers: int | None) -> None:
+def _check(split_patterns: int, dask: str | Cluster, num_workers: int | None) -> None:
     """Refuse what cannot work with any scan."""
     if split_patterns < 1:
         raise ValueError(f"`split_patterns` is {split_patterns}; give 1 or more.")
@@ -231,13 +234,17 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
     folder = common.folder
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
-    refuse_destroying_inputs(
-        [
-            *([] if common.model is None else [common.model]),
-            *(file for path in paths for file in files_of(path)),
-        ],
-        written=[*(product_path(folder, name) for name in names.values()), *report_paths(folder)],
-    )
+    read = [file for path in paths for file in files_of(path)]
+    outputs: list[Output | OutputFolder] = [
+        OutputFolder(folder),
+        *(
+            product_output(product_path(folder, name), is_folder_made=True)
+            for name in names.values()
+        ),
+        *(Output(record_path(folder, name), is_folder_made=True) for name in names.values()),
+        *(Output(path, is_folder_made=True) for path in report_paths(folder)),
+    ]
+    check_outputs([*read, *([] if common.model is None else [common.model])], outputs)
     choices = _choices(common)
     return [
         replace(
@@ -270,46 +277,6 @@ def _choices(order: Order) -> dict[str, Any]:
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:
     found = (finished_record(order.folder, order.name, order.fingerprint) for order in orders)
     return {record.name: record for record in found if record is not None}
-
-
-@contextmanager
-def _connected(dask: str, num_workers: int | None, connect_s: float) -> Iterator[Client]:
-    from distributed import Client, LocalCluster
-
-    with ExitStack() as stack:
-        stack.enter_context(_only_warnings())
-        where: Any = dask
-        if dask == LOCAL:
-            where = stack.enter_context(
-                LocalCluster(
-                    n_workers=num_workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    preload="ptychonyx.runtime.fleet.preload",
-                    dashboard_address=":0",  # else a second fleet would complain of its port
-                    silence_logs=logging.CRITICAL,  # of the workers; what fails is in the report
-                )
-            )
-        try:
-            client = Client(where, timeout=connect_s, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise RuntimeError(
-                f"No Dask scheduler answers at {dask} ({error}); start one with `dask scheduler` "
-                "and workers with `dask worker ADDRESS`, or take the local ones."
-            ) from error
-        yield stack.enter_context(client)
-
-
-@contextmanager
-def _only_warnings() -> Iterator[None]:
-    """Let Dask tell of workers that died, but not of every step it takes."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _results(

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files import write_text
+from ..files import digest_of, write_text
 from ..formats import files_of
 
 _logger = logging.getLogger(__name__)
 
 RECORDS = "records"
 """Folder, in that of the products, with one JSON file for each finished scan."""
+STATUSES = ("done", "failed", "waiting")
+PICTURE_START = "data:image/png;base64,"
+"""A page with this picture loads nothing from elsewhere."""
 
 Fingerprint = dict[str, Any]
 
@@ -62,6 +66,8 @@ class Record:
         Host and process that wrote the product.
     thumbnail : str
         A small picture of the object, as a `data:` address.
+    product_digest : str
+        sha256 of the product file; "" if there is none.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Record:
     work_s: float = 0.0
     worker: str = ""
     thumbnail: str = ""
+    product_digest: str = ""
 
 
 def fingerprint_of(scan: Path, model_digest: str | None, choices: dict[str, Any]) -> Fingerprint:
@@ -105,16 +112,26 @@ def product_path(folder: Path, name: str) -> Path:
 
 def write_record(record: Record, folder: Path) -> None:
     """Write a record beside its product, whole or not at all."""
-    write_text(_path_of(folder, record.name), json.dumps(asdict(record), allow_nan=False))
+    write_text(record_path(folder, record.name), json.dumps(asdict(record), allow_nan=False))
 
 
 def finished_record(folder: Path, name: str, fingerprint: Fingerprint) -> Record | None:
-    """Return the record of a scan whose product is there and still the same, or None."""
-    path = _path_of(folder, name)
-    if not path.is_file() or not product_path(folder, name).is_file():
+    """Return the record of a scan whose product is there and still the same, or None.
+
+    The whole product is read to find out.
+    """
+    path, product = record_path(folder, name), product_path(folder, name)
+    if not path.is_file() or not product.is_file():
         return None
     record = _read(path)
-    return record if record is not None and record.fingerprint == fingerprint else None
+    if record is None or record.status != "done" or record.fingerprint != fingerprint:
+        return None
+    if digest_of(product) != record.product_digest:
+        _logger.warning(
+            "%s is not what was written there; its scan is reconstructed again.", product
+        )
+        return None
+    return record
 
 
 def names_in(folder: Path) -> dict[str, str]:
@@ -173,7 +190,8 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _path_of(folder: Path, name: str) -> Path:
+def record_path(folder: Path, name: str) -> Path:
+    """Return where the record of a scan is written."""
     return folder / RECORDS / f"{name}.json"
 
 
@@ -181,7 +199,60 @@ def _read(path: Path) -> Record | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         record = Record(**values | {"object_shape": tuple(values["object_shape"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        _check(record, path.stem)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         _logger.warning("%s is no record (%s); its scan is reconstructed again.", path, error)
         return None
     return record
+
+
+def _check(record: Record, name: str) -> None:
+    """Refuse a record that others wrote or changed: its name and words end in paths and in a page."""
+    if record.name != name:  # that of a file, which is one part of a path
+        raise ValueError(f"its name is {record.name!r}, expected {name!r}")
+    if record.status not in STATUSES:
+        raise ValueError(f"its status is {record.status!r}, expected one of {', '.join(STATUSES)}")
+    if not isinstance(record.fingerprint, dict) or len(record.object_shape) != 2:
+        raise ValueError("`fingerprint` or `object_shape` has another shape")
+    kinds: dict[Kind, tuple[str, ...]] = {
+        _is_text: ("scan", "product_digest", "reason", "method", "probe_source", "worker"),
+        _is_picture: ("thumbnail",),
+        _is_count: ("num_patterns", "num_parts"),
+        _is_number: ("coverage", "work_s"),
+        _is_number_or_none: ("disagreement", "residual"),
+        _is_count_or_none: ("passes",),
+    }
+    for is_kind, fields in kinds.items():
+        for field in fields:
+            value = getattr(record, field)
+            if not is_kind(value):
+                raise ValueError(f"`{field}` is {str(value)[:40]!r}, which does not fit")
+    if not all(_is_count(side) for side in record.object_shape):
+        raise ValueError(f"`object_shape` is {record.object_shape}, expected two whole numbers")
+
+
+Kind = Callable[[object], bool]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_picture(value: object) -> bool:
+    return isinstance(value, str) and (not value or value.startswith(PICTURE_START))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_number_or_none(value: object) -> bool:
+    return value is None or _is_number(value)
+
+
+def _is_count_or_none(value: object) -> bool:
+    return value is None or _is_count(value)

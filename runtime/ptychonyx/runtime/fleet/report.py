@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..comparison.region import clipped_limits, known_box, without_common_phase
 from ..files import write_text
-from .record import Record, product_path
+from .record import PICTURE_START, Record, product_path
 
 THUMBNAIL_PX = 80
 _TEMPLATE = Path(__file__).with_suffix(".html")
@@ -59,7 +61,7 @@ def thumbnail(object_: NDArray[np.complex64], known: NDArray[np.bool_]) -> str:
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return PICTURE_START + base64.b64encode(file.getvalue()).decode()
 
 
 def write_report(records: Sequence[Record], folder: Path, *, model_name: str | None) -> None:
@@ -86,9 +88,9 @@ def write_report(records: Sequence[Record], folder: Path, *, model_name: str | N
     }
     scans = [_as_json(record) for record in by_status]
     text = json.dumps({**values, "scans": scans}, indent=1, allow_nan=False)
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        _TEMPLATE.read_text(encoding="utf-8")
-    )
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["address"] = _address
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(**values, records=by_status)
     json_path, html_path = report_paths(folder)
     write_text(json_path, text)
@@ -98,6 +100,11 @@ def write_report(records: Sequence[Record], folder: Path, *, model_name: str | N
 def report_paths(folder: Path) -> tuple[Path, Path]:
     """Return the paths of report.json and report.html in a folder of products."""
     return folder / "report.json", folder / "report.html"
+
+
+def _address(name: str) -> str:
+    """Return the address of a file beside the page, also of one whose name is no text."""
+    return quote(os.fsencode(name))
 
 
 def _as_json(record: Record) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
 from ..model.session import Model
@@ -225,7 +226,8 @@ def _finish(
 ) -> Record:
     """Write the product, then its record: a record without a product does not exist."""
     assert product.coverage is not None
-    save_product(product, product_path(order.folder, order.name))
+    path = product_path(order.folder, order.name)
+    save_product(product, path)
     known = product.coverage > 0
     residual, passes = (product.metadata.get(name) for name in ("residual", "passes"))
     record = Record(
@@ -233,6 +235,7 @@ def _finish(
         scan=str(order.scan),
         status="done",
         fingerprint=order.fingerprint,
+        product_digest=digest_of(path),
         num_patterns=len(product.corners_px),
         num_parts=num_parts,
         object_shape=product.object_.shape,

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files import Output, check_outputs
 from ..scan import Quantity, Scan
 from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
+from .linked_files import linked_files
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
 from .ptychodus_product import check_product_path as check_product_path
 from .ptychodus_product import load_product as load_product
+from .ptychodus_product import product_output as product_output
 from .ptychodus_product import save_product as save_product
 from .storage.npz import Npz
 
@@ -166,7 +169,8 @@ def load_scan(
     reader = _reader_for(path)
     _check_choices(reader, path, options)
     scan = reader.read_scan(path, options)
-    return replace(scan, name=scan.name or path.stem, source=str(path))
+    name = (scan.name or path.stem).encode(errors="backslashreplace").decode()
+    return replace(scan, name=name, source=str(path))  # no file format takes bytes that are no text
 
 
 def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> None:
@@ -198,18 +202,40 @@ def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> Non
 folder), or give `format`: ptychopinn, ptychodus, ptychodus-training.
     """
     path = Path(path)
+    check_outputs([], scan_outputs(path, format))
+    WRITERS[_format_for(path, format)](scan, path)
+
+
+def scan_outputs(path: Path, format: str | None = None) -> list[Output]:
+    """Return the files that `save_scan` writes, as `check_outputs` takes them.
+
+    Raises
+    ------
+    ValueError
+        For another format or ending.
+
+    Examples
+    --------
+    >>> [output.path.as_posix() for output in scan_outputs(Path("scan"))]
+    ['scan/diffraction.h5', 'scan/product.h5']
+    """
+    if _format_for(path, format) != "ptychodus":
+        return [Output(path, what="scan")]
+    names = (ptychodus_scan.PATTERNS, ptychodus_scan.PRODUCT)
+    return [Output(path / name, is_folder_made=True, what="scan") for name in names]
+
+
+def _format_for(path: Path, format: str | None) -> str:
     by_ending = {".npz": "ptychopinn", "": "ptychodus"}
     by_ending |= dict.fromkeys(HDF5_SUFFIXES, "ptychodus-training")
     name = format or by_ending.get(path.suffix.lower())
-    if name not in WRITERS:
+    if name is None or name not in WRITERS:
         what = f"`format` is {format!r}" if format else f"The scan's name {path} tells no format"
         raise ValueError(
             f"{what}; end it in .npz, .h5 or nothing (a folder), or give `format`: "
             f"{', '.join(WRITERS)}."
         )
-    if name != "ptychodus" and not path.parent.is_dir():  # which makes its folder itself
-        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
-    WRITERS[name](scan, path)
+    return name
 
 
 def load_object(path: str | Path) -> PlacedObject:
@@ -281,6 +307,8 @@ def is_result(path: Path) -> bool:
 def files_of(path: Path) -> list[Path]:
     """Return every file that loading a scan may read: of Ptychodus' formats, both halves.
 
+    Files to which an HDF5 file links are among them.
+
     Files that do not exist are left out, and of an unreadable file only itself is named.
 
     Examples
@@ -292,12 +320,19 @@ def files_of(path: Path) -> list[Path]:
         candidates = _reader_for(path).files_of(path)
     except ScanError:  # loading it says why
         candidates = (path,)
-    return sorted(file for file in candidates if file.is_file())
+    own = [file for file in candidates if file.is_file()]
+    linked = [each for file in own if _is_hdf5(file) for each in linked_files(file)]
+    return sorted({*own, *linked})
 
 
 def _reader_for(path: Path) -> Reader:
     if not path.exists():
         raise ScanError(f"There is no file {path}; check the path.")
+    if not (path.is_file() or path.is_dir()):
+        raise ScanError(
+            f"{path} is a pipe or a device, but files are read at several places; write it to a file "
+            "first."
+        )
     for reader in READERS.values():
         if reader.recognises(path):
             return reader

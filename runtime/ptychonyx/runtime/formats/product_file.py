@@ -75,7 +75,13 @@ class ProductFile:
 
     def positive(self, *names: str) -> float | None:
         """Return the first number of these names that is there, or None if not positive."""
+        if self.has_own_group and self._is_zero(*names):  # our own word for it
+            return None
         return read_positive(self._fields, *names)
+
+    def _is_zero(self, *names: str) -> bool:
+        found = [name for name in names if name in self._fields]
+        return bool(found) and read_number(self._fields, found[0]) == 0
 
     def probe(self, window_px: int | None = None) -> NDArray[np.complex64] | None:
         """Return the incoherent modes (modes, N, N) of the first probe, if there is one.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..files import write_atomically
+from ..files import Output, check_outputs, write_atomically
 from ..product import Product, check_finite
 from ..scan import Frame
 from .flat_fields import OWN_GROUP, WRITERS, write_fields
@@ -126,7 +126,7 @@ def save_product(product: Product, path: str | Path) -> None:
     check_product_path(path)
     check_finite(product)
     fields = _fields_of(product)
-    write_atomically(path, lambda file: write_fields(fields, path.suffix, file))
+    write_atomically(path, lambda file: write_fields(fields, path.suffix.lower(), file))
 
 
 def check_product_path(path: Path) -> None:
@@ -135,7 +135,7 @@ def check_product_path(path: Path) -> None:
     Raises
     ------
     ValueError
-        For an unknown ending, or a folder that does not exist.
+        For an unknown ending, a folder that does not exist, or a place where nothing may be written.
 
     Examples
     --------
@@ -144,12 +144,12 @@ def check_product_path(path: Path) -> None:
     ...
     ValueError: The product is product.tif; its name must end in one of: .h5, .hdf5, .npz.
     """
-    if path.suffix not in WRITERS:
-        raise ValueError(
-            f"The product is {path}; its name must end in one of: {', '.join(WRITERS)}."
-        )
-    if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} for {path.name}; make it first.")
+    check_outputs([], [product_output(path)])
+
+
+def product_output(path: Path, *, is_folder_made: bool = False) -> Output:
+    """Return a product as `check_outputs` takes it."""
+    return Output(path, tuple(WRITERS), is_folder_made=is_folder_made, what="product")
 
 
 def _fields_of(product: Product) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ManifestError
-from .manifest import INPUT_NAMES, METADATA_KEY, OUTPUT_NAME, Manifest
+from .manifest import METADATA_KEY, AnyManifest, ModelFacts, read_manifest
 from .onnx_file import FLOAT32, OnnxError, OnnxFile, Shape, Value, check_safe, parse_onnx
 
 MAX_NUM_BYTES = 2**31 - 1
@@ -40,7 +40,7 @@ class ModelFile:
         Where it was read from.
     data : bytes
         The whole file.
-    manifest : Manifest
+    manifest : Manifest or SolverManifest
         What the file says about itself.
     digest : str
         sha256 of the file.
@@ -48,7 +48,7 @@ class ModelFile:
 
     path: Path
     data: bytes
-    manifest: Manifest
+    manifest: AnyManifest
     digest: str
 
 
@@ -79,8 +79,13 @@ file (.onnx).
     return ModelFile(path, data, check_model(data, str(path)), hashlib.sha256(data).hexdigest())
 
 
-def load_manifest(path: str | Path) -> Manifest:
+def load_manifest(path: str | Path) -> AnyManifest:
     """Read the manifest of a model file, checked as for a reconstruction.
+
+    Returns
+    -------
+    Manifest or SolverManifest
+        By the kind of the model.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def load_manifest(path: str | Path) -> Manifest:
     return open_model_file(path).manifest
 
 
-def check_model(data: bytes, source: str) -> Manifest:
+def check_model(data: bytes, source: str) -> AnyManifest:
     """Return the manifest of a model, once its graph was found safe and as promised.
 
     Parameters
@@ -130,7 +135,7 @@ model file with `ptychonyx export RUN -o model.onnx`.
             "`ptychonyx export RUN -o model.onnx`."
         )
     try:
-        manifest = Manifest.from_json(text)
+        manifest = read_manifest(text)
     except ManifestError as error:
         raise ManifestError(f"{source}: {error}") from error
     _check_graph(file, manifest, source)
@@ -148,6 +153,8 @@ def _read_bytes(path: Path) -> bytes:
         )
     if path.is_dir():
         raise ManifestError(f"{path} is a folder; give the path of a model file (.onnx).")
+    if not path.is_file():
+        raise ManifestError(f"{path} is a pipe or a device; give the path of a model file (.onnx).")
     num_bytes = path.stat().st_size
     if not 0 < num_bytes <= MAX_NUM_BYTES:
         raise ManifestError(
@@ -157,20 +164,14 @@ def _read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _check_graph(file: OnnxFile, manifest: Manifest, source: str) -> None:
+def _check_graph(file: OnnxFile, manifest: ModelFacts, source: str) -> None:
     """Refuse a graph whose inputs, outputs or opset differ from the manifest's."""
-    channels, window_px, patch_px = manifest.num_channels, manifest.window_px, manifest.patch_px
-    amplitude, scale = INPUT_NAMES
-    promised: dict[str, Shape] = {
-        amplitude: ("batch", channels, window_px, window_px),
-        scale: (1,),
-        OUTPUT_NAME: ("batch", channels, patch_px, patch_px, 2),
-    }
-    names = tuple(value.name for value in file.inputs), tuple(value.name for value in file.outputs)
-    if names != (INPUT_NAMES, (OUTPUT_NAME,)):
+    promised: dict[str, Shape] = {**manifest.inputs, **manifest.outputs}
+    inputs, outputs = ([value.name for value in values] for values in (file.inputs, file.outputs))
+    if (inputs, outputs) != ([*manifest.inputs], [*manifest.outputs]):
         raise ManifestError(
-            f"{source} has inputs {list(names[0])} and outputs {list(names[1])}; needed are "
-            f"{list(INPUT_NAMES)} and [{OUTPUT_NAME!r}]: export the model again."
+            f"{source} has inputs {inputs} and outputs {outputs}; needed are "
+            f"{[*manifest.inputs]} and {[*manifest.outputs]}: export the model again."
         )
     for value in (*file.inputs, *file.outputs):
         _check_value(value, promised[value.name], source)
@@ -183,7 +184,13 @@ def _check_graph(file: OnnxFile, manifest: Manifest, source: str) -> None:
 
 
 def _check_value(value: Value, promised: Shape, source: str) -> None:
-    sides = tuple(side if isinstance(side, int) else "batch" for side in value.shape)
+    sides = value.shape
+    if len(sides) == len(promised):
+        # what the file calls a dynamic side does not matter
+        sides = tuple(
+            name if isinstance(name, str) and not isinstance(side, int) else side
+            for side, name in zip(sides, promised, strict=True)
+        )
     if value.data_type != FLOAT32 or sides != promised:
         raise ManifestError(
             f"`{value.name}` of {source} has shape {sides} and ONNX type {value.data_type}; its "

@@ -10,9 +10,16 @@ from pathlib import Path
 
 from ..files import cache_folder
 from .binding import BATCH_SIZES
-from .manifest import INPUT_NAMES
 
 _logger = logging.getLogger(__name__)
+
+
+DYNAMIC_SIDES = {
+    "batch": (BATCH_SIZES[0], 64, BATCH_SIZES[-1]),  # 64 is a reconstruction's default
+    "height": (32, 512, 2048),
+    "width": (32, 512, 2048),
+}
+"""Dynamic side of an input -> its smallest, usual and largest length."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,13 @@ class ModelTraits:
         sha256 of the model file.
     precision : str
         Number format of the model, as in the manifest.
-    sample_shape : (int, int, int)
-        C, N and N.
+    input_shapes : mapping of str to tuple
+        Shape of each input; a dynamic side has its name in `DYNAMIC_SIDES`.
     """
 
     digest: str
     precision: str
-    sample_shape: tuple[int, int, int]
+    input_shapes: Mapping[str, tuple[int | str, ...]]
 
 
 def _no_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
@@ -116,12 +123,13 @@ TENSORRT_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16"}
 
 
 def _tensorrt_options(traits: ModelTraits, num_threads: int | None) -> Mapping[str, str]:
-    """Ask for one engine for all batch sizes, kept for the next time."""
+    """Ask for one engine for all sizes of the input, kept for the next time."""
 
-    def shapes(batch: int) -> str:
-        sides = "x".join(str(side) for side in (batch, *traits.sample_shape))
-        amplitude, scale = INPUT_NAMES
-        return f"{amplitude}:{sides},{scale}:1"
+    def shapes(index: int) -> str:
+        return ",".join(
+            f"{name}:" + "x".join(str(_length(side, index)) for side in shape)
+            for name, shape in traits.input_shapes.items()
+        )
 
     folder = str(_engine_folder(traits))
     options = {
@@ -129,13 +137,17 @@ def _tensorrt_options(traits: ModelTraits, num_threads: int | None) -> Mapping[s
         "trt_engine_cache_path": folder,
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": folder,
-        "trt_profile_min_shapes": shapes(BATCH_SIZES[0]),
-        "trt_profile_opt_shapes": shapes(64),  # a reconstruction's default
-        "trt_profile_max_shapes": shapes(BATCH_SIZES[-1]),
+        "trt_profile_min_shapes": shapes(0),
+        "trt_profile_opt_shapes": shapes(1),
+        "trt_profile_max_shapes": shapes(2),
     }
     if traits.precision in TENSORRT_PRECISIONS:
         options[f"trt_{TENSORRT_PRECISIONS[traits.precision]}_enable"] = "1"
     return options
+
+
+def _length(side: int | str, index: int) -> int:
+    return side if isinstance(side, int) else DYNAMIC_SIDES[side][index]
 
 
 def _engine_folder(traits: ModelTraits) -> Path:

@@ -1,68 +1,32 @@
-"""A model file at work: one onnxruntime session and its manifest.
-
-onnxruntime is imported when a model is opened, and not before.
-"""
+"""A model of patches at work: from diffraction amplitudes to object patches."""
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ManifestError
 from .binding import BoundSession
-from .manifest import INPUT_NAMES, OUTPUT_NAME, Manifest
-from .model_file import open_model_file
-from .providers import PROVIDERS, check_provider
-from .start import errors_of, import_onnxruntime, start_session
-from .verification import TOLERANCES
-
-_logger = logging.getLogger(__name__)
+from .manifest import INPUT_NAMES, Manifest
+from .opened import OpenedModel
+from .providers import PROVIDERS
 
 PREDICTIONS_AT_ONCE = 2
 """Predictions at the same time on the CPU, where batches follow each other, as in a reconstruction.
 With 2 cores, a pattern through `cnn`, F = 1, takes 2.48 ms, and 2.64 ms with one prediction at a
 time on both."""
-WHEELS = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-openvino",
-    "onnxruntime-directml",
-)
-"""Wheels that all install one and the same package `onnxruntime`, over each other."""
 
 
-@dataclass(frozen=True)
-class VerificationResult:
-    """Tell whether a model file computes here what its native network computed.
-
-    Attributes
-    ----------
-    largest_difference, tolerance : float
-        Largest difference from the native network's patches, and the largest allowed.
-    provider : str
-        The execution provider that computed.
-    passed : bool
-    """
-
-    largest_difference: float
-    tolerance: float
-    provider: str
-    passed: bool
-
-
-class Model:
+class Model(OpenedModel[Manifest]):
     """Open a model file and compute object patches with it.
 
     Parameters
     ----------
     path : path
-        A model file (.onnx) with a manifest.
+        A model file (.onnx) of kind `patches`.
     provider : str
         "auto" takes CUDA if it really starts, else the CPU. A provider asked for by name starts or
         is an error.
@@ -89,7 +53,7 @@ class Model:
     Raises
     ------
     ManifestError
-        If the file is not a model file, or not one that can be trusted.
+        If the file is not a model file of patches, or not one that can be trusted.
     ProviderError
         If `provider` was asked for by name and does not start; says why.
     ValueError
@@ -106,37 +70,15 @@ class Model:
         num_threads: int | None = None,
         predictions_at_once: int = PREDICTIONS_AT_ONCE,
     ) -> None:
-        check_provider(provider)
-        if num_threads is not None and num_threads < 1:
-            raise ValueError(f"`num_threads` is {num_threads}; give 1 or more, or leave it out.")
-        if predictions_at_once < 1:
-            raise ValueError(f"`predictions_at_once` is {predictions_at_once}; give 1 or more.")
-        file = open_model_file(path)
-        self.path, self.manifest, self.digest = file.path, file.manifest, file.digest
-        ort = import_onnxruntime()
-        _warn_of_mixed_wheels()
-        self._errors = errors_of(ort)
-        try:
-            self.provider, self._session = start_session(
-                ort,
-                file,
-                provider,
-                num_threads=num_threads,
-                predictions_at_once=predictions_at_once,
-            )
-        except self._errors as error:
-            raise ManifestError(
-                f"onnxruntime {ort.__version__} cannot load {path} ({error}); export it again."
-            ) from error
+        super().__init__(
+            path,
+            Manifest,
+            provider=provider,
+            num_threads=num_threads,
+            predictions_at_once=predictions_at_once,
+        )
         device = PROVIDERS[self.provider].device
-        self._bound = None if device is None else BoundSession(ort, self._session, device)
-        self.predictions_at_once = predictions_at_once if self.provider == "cpu" else 1
-        _logger.info("%s runs on %s", self.path.name, ", ".join(self.providers))
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """Execution providers of the session, in onnxruntime's names; the one at work first."""
-        return tuple(self._session.get_providers())
+        self._bound = None if device is None else BoundSession(self._ort, self._session, device)
 
     def predict(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.complex64]:
         """Compute the object patches of a batch of patterns.
@@ -164,48 +106,27 @@ class Model:
         """
         _check_input(amplitude, scale, self.manifest)
         try:
-            pairs = self._run(amplitude, scale)
+            pairs = self._predict_pairs(amplitude, scale)
         except self._errors as error:
             raise RuntimeError(
                 f"{self.path} could not be run on {len(amplitude)} samples at once ({error}); if "
                 "memory was short, give fewer."
             ) from error
         patch_px = self.manifest.patch_px
-        expected = (*amplitude.shape[:2], patch_px, patch_px, 2)
-        if pairs.shape != expected or pairs.dtype != np.float32:
-            raise ManifestError(
-                f"{self.path} gave `{OUTPUT_NAME}` as {pairs.dtype} of shape {pairs.shape}, but "
-                f"its manifest promises float32 of shape {expected}; do not use this file."
-            )
+        self._check_output(pairs, (*amplitude.shape[:2], patch_px, patch_px, 2))
         patches: NDArray[np.complex64] = pairs.view(np.complex64)[..., 0]
         return patches
 
-    def _run(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    def _predict_pairs(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
         if self._bound is not None:
             return self._bound.run(amplitude, scale)
-        values = (np.ascontiguousarray(amplitude), np.array([scale], dtype=np.float32))
-        feed = dict(zip(INPUT_NAMES, values, strict=True))
-        pairs: NDArray[np.float32] = self._session.run([OUTPUT_NAME], feed)[0]
-        return pairs
+        values = (amplitude, np.array([scale], dtype=np.float32))
+        return self._run(dict(zip(INPUT_NAMES, values, strict=True)))
 
-    def verify(self) -> VerificationResult:
-        """Compute the file's own test patterns and compare with what the native network gave.
-
-        Returns
-        -------
-        VerificationResult
-            `passed` is false if any real or imaginary part differs by more than the tolerance of
-            this provider, or is not a number.
-        """
+    def _differences(self) -> Iterator[NDArray[np.float64]]:
         proof = self.manifest.verification
         pairs = self.predict(proof.amplitude, proof.scale)[..., None].view(np.float32)
-        difference = np.abs(pairs.astype(np.float64) - proof.object_patches)
-        largest = float(difference.max())  # NaN wins a maximum, and fails the comparison below
-        tolerance = TOLERANCES[self.provider]
-        if self.manifest.precision != "float32":
-            # fewer bits differ by more; how much was measured when the file was made
-            tolerance = max(tolerance, proof.tolerance)
-        return VerificationResult(largest, tolerance, self.provider, largest <= tolerance)
+        yield np.abs(pairs.astype(np.float64) - proof.object_patches)
 
 
 def _check_input(amplitude: NDArray[np.float32], scale: float, manifest: Manifest) -> None:
@@ -229,22 +150,3 @@ def _check_input(amplitude: NDArray[np.float32], scale: float, manifest: Manifes
         )
     if not 0 < scale < math.inf:
         raise ValueError(f"`scale` is {scale}; a positive finite number is needed.")
-
-
-def _warn_of_mixed_wheels() -> None:
-    installed = [wheel for wheel in WHEELS if _is_installed(wheel)]
-    if len(installed) > 1:
-        _logger.warning(
-            "%s are installed together, but they overwrite each other's files, so it is not "
-            "known which one runs; uninstall all of them (`pip uninstall %s`), then install one.",
-            " and ".join(installed),
-            " ".join(installed),
-        )
-
-
-def _is_installed(wheel: str) -> bool:
-    try:
-        metadata.distribution(wheel)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -20,15 +21,22 @@ from .providers import AUTO, PROVIDERS, ModelTraits, Provider, check_provider, p
 
 _logger = logging.getLogger(__name__)
 
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""Environment variable that onnxruntime reads when it is imported."""
+
 
 def import_onnxruntime() -> ModuleType:
     """Return onnxruntime, which nothing imports before a model is run.
+
+    Since 1.31 its wheels for GPUs keep an identity of the device and report to their maker;
+    `ORT_DISABLE_TELEMETRY=1` forbids it, unless the user has set that variable to something else.
 
     Raises
     ------
     RuntimeError
         If it is not installed; says how to install it.
     """
+    os.environ.setdefault(NO_TELEMETRY, "1")
     try:
         ort = import_module("onnxruntime")
     except ImportError as error:
@@ -136,9 +144,7 @@ def start_session(
     ProviderError
         If a provider asked for by name does not start; says why.
     """
-    manifest = file.manifest
-    sample_shape = (manifest.num_channels, manifest.window_px, manifest.window_px)
-    traits = ModelTraits(file.digest, manifest.precision, sample_shape)
+    traits = ModelTraits(file.digest, file.manifest.precision, file.manifest.inputs)
     reasons: list[str] = []
     for name in AUTO if provider == "auto" else (provider,):
         threads = num_threads or _num_threads(predictions_at_once if name == "cpu" else 1)

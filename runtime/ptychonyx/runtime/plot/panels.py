@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..comparison.region import clipped_limits
+from ..files import Output, check_outputs, write_atomically
 
+PICTURE_ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Kinds of pictures that matplotlib writes, with what it needs itself."""
+NEEDS_MATPLOTLIB = (
+    'Pictures need matplotlib, which is not installed: pip install "ptychonyx[plot]".'
+)
 _DPI = 150
 _PANEL_IN = 3.6
 
@@ -82,13 +90,16 @@ def image_panel(
 
 
 def draw(rows: Sequence[Sequence[Panel]], path: str | PathLike[str], title: str) -> None:
-    """Draw rows of panels into one picture.
+    """Draw rows of panels into one picture, which appears whole or not at all.
 
     Raises
     ------
+    ValueError
+        For another ending than those of pictures, or a place where nothing can be written.
     RuntimeError
         If matplotlib is not installed.
     """
+    check_outputs([], [picture_output(Path(path))])
     figure_class = _figure_class()
     num_columns = max(len(row) for row in rows)
     size = (_PANEL_IN * num_columns, 0.92 * _PANEL_IN * len(rows) + 0.4)
@@ -104,17 +115,36 @@ def draw(rows: Sequence[Sequence[Panel]], path: str | PathLike[str], title: str)
                 _draw_curves(axes, panel)
             axes.tick_params(which="both", labelsize=8)
     if title:
-        figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=_DPI)
+        figure.suptitle(title, fontsize=11, parse_math=False)  # a name may hold a $
+    path = Path(path)
+    write_atomically(
+        path, lambda file: figure.savefig(file, dpi=_DPI, format=path.suffix.lower().lstrip("."))
+    )
+
+
+def picture_output(path: Path) -> Output:
+    """Return a picture as `check_outputs` takes it.
+
+    Raises
+    ------
+    RuntimeError
+        If matplotlib, which draws it, is not installed.
+
+    Examples
+    --------
+    >>> picture_output(Path("out.png")).path.name
+    'out.png'
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise RuntimeError(NEEDS_MATPLOTLIB)
+    return Output(path, PICTURE_ENDINGS, what="picture")
 
 
 def _figure_class() -> Any:
     try:
         return import_module("matplotlib.figure").Figure
     except ImportError as error:
-        raise RuntimeError(
-            'Pictures need matplotlib, which is not installed: pip install "ptychonyx[plot]".'
-        ) from error
+        raise RuntimeError(NEEDS_MATPLOTLIB) from error
 
 
 def _draw_image(figure: Any, axes: Any, image: Image) -> None:
@@ -128,7 +158,7 @@ def _draw_image(figure: Any, axes: Any, image: Image) -> None:
         interpolation="nearest",
     )
     axes.set_facecolor("0.92")
-    axes.set_title(image.title, fontsize=10)
+    axes.set_title(image.title, fontsize=10, parse_math=False)
     axes.set_xlabel(f"x ({image.axis_unit})", fontsize=9)
     axes.set_ylabel(f"y ({image.axis_unit})", fontsize=9)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)

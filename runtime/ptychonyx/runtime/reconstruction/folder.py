@@ -13,8 +13,8 @@ from time import monotonic
 from typing import IO, Any
 
 from ..errors import ScanError
-from ..files import refuse_destroying_inputs
-from ..formats import load_scan, save_product
+from ..files import Output, check_outputs, is_same_file
+from ..formats import files_of, load_scan, product_output, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
@@ -194,6 +194,26 @@ def _report_passes(events: Events) -> Callable[[int, int, float], None]:
     return report
 
 
+def check_event_file(event_file: Path, input_folder: Path, output_folder: Path) -> None:
+    """Refuse an event file that cannot be written, or would destroy what the folder mode handles.
+
+    Everything else that is wrong with the folders becomes an event in it.
+
+    Raises
+    ------
+    ValueError
+        Names the file, and what to do.
+    """
+    if is_same_file(event_file, output_folder / PRODUCT):
+        raise ValueError(
+            f"The event file {event_file} is named twice, since it is the product, too; give it "
+            "another name."
+        )
+    check_outputs(
+        _files_read(input_folder), [Output(event_file, is_stream=True, what="event file")]
+    )
+
+
 def _check_folders(input_folder: Path, output_folder: Path) -> None:
     if not input_folder.is_dir():
         raise ScanError(f"There is no folder {input_folder}; check the path.")
@@ -202,6 +222,10 @@ def _check_folders(input_folder: Path, output_folder: Path) -> None:
             raise ScanError(
                 f"{input_folder} has no {name}; {PATTERNS} and {PRODUCT} are needed: put it there."
             )
-    if output_folder.exists() and not output_folder.is_dir():
-        raise ValueError(f"{output_folder} is a file; give a folder for the product.")
-    refuse_destroying_inputs([input_folder], written=[output_folder / PRODUCT])
+    product = product_output(output_folder / PRODUCT, is_folder_made=True)
+    check_outputs(_files_read(input_folder), [product])
+
+
+def _files_read(input_folder: Path) -> list[Path]:
+    own = [input_folder / name for name in (MODEL, SETTINGS)]
+    return [*own, *files_of(input_folder)]

@@ -24,6 +24,7 @@ from ..comparison.ring_correlation import correlate_rings, half_bit_period_px
 from ..errors import OverlapError, ScanError
 from ..product import Metadata, Product
 from ..scan import Scan, some_of
+from .network.correction import Network
 from .options import DEFAULT_SOLVING, SolvingOptions
 from .solve import Progress, solve
 
@@ -39,6 +40,7 @@ def solve_halves(
     *,
     start: Product | None = None,
     probe: NDArray[np.complex64] | None = None,
+    network: Network | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Product:
@@ -58,6 +60,9 @@ def solve_halves(
         least `PASSES_FROM_VACUUM` passes.
     probe : complex64 array, shape (modes, N, N), optional
         Used instead of that of the scan.
+    network : SolverModel, optional
+        As for `solve`, for the whole scan only: what a network believes of objects would be alike in
+        both halves.
     progress : callable, optional
         Called after each pass: of the whole scan, then of one half and of the other, each counted
         from 1.
@@ -98,7 +103,13 @@ def solve_halves(
             "positions, or solve it without halves."
         )
     whole = solve(
-        scan, options, start=start, probe=probe, progress=progress, should_stop=should_stop
+        scan,
+        options,
+        start=start,
+        probe=probe,
+        network=network,
+        progress=progress,
+        should_stop=should_stop,
     )
     if not whole.complete:
         return _without(whole, "the scan was not solved to its end")

@@ -32,6 +32,8 @@ class Passer:
         Σ|P|² of the probe, which stays.
     center_px : float64 array, shape (2,)
         Where the beam's center of mass stays, relative to the window's middle.
+    is_parallel : bool
+        Whether passes are parallel, as a network needs them; see `sweep`.
     corrector : Corrector or None
         A network that corrects the object after each pass.
     """
@@ -41,6 +43,7 @@ class Passer:
     seed: int
     power: float
     center_px: NDArray[np.float64]
+    is_parallel: bool = False
     corrector: Corrector | None = None
 
     def step(
@@ -55,6 +58,7 @@ class Passer:
             rng=np.random.default_rng([self.seed, number]),
             pool=self.pool,
             refine_probe=with_probe,
+            is_parallel=self.is_parallel,
             should_stop=should_stop,
         )
         if self.corrector is not None:

@@ -34,6 +34,8 @@ class Ending:
         Of each pass.
     reason : str
         Why there were no more.
+    use_of_network : str or None
+        Whether a network corrected the object, and why; None if there was none.
     is_complete : bool
         False if the passes were interrupted.
     """
@@ -41,6 +43,7 @@ class Ending:
     state: State
     residuals: tuple[float, ...]
     reason: str
+    use_of_network: str | None
     is_complete: bool
 
 
@@ -104,7 +107,8 @@ def _on_canvas(image: NDArray[Any], placement: Placement, canvas: Canvas) -> NDA
 
 
 def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Metadata:
-    return {
+    used: Metadata = {"use_of_network": ending.use_of_network} if ending.use_of_network else {}
+    return used | {
         "method": "passes",
         "start": setting.start,
         "start_factor": setting.factor,

@@ -16,14 +16,14 @@ from .options import AUTO, SolvingOptions
 from .passes import Passer
 from .physics.exit_waves import make_beam
 from .physics.measured import Measured, read_measured
-from .physics.placement import Placement, place_windows
+from .physics.placement import Placement, beams_per_pixel, place_windows
 from .probe.freedom import center_of, with_more_modes, with_power
 from .probe.guess import guess_probe
 from .probe.modes import find_modes
 from .start import fitting_factor, object_of_product, vacuum
 
 SMALLEST_OVERLAP = 1.1
-"""Beams overlap if the power of their sum is at least so many times the sum of their powers."""
+"""Of beams per pixel: 1 if no two overlap."""
 
 
 @dataclass(frozen=True)
@@ -141,19 +141,10 @@ def _probes_of(
 
 
 def _check_overlap(placement: Placement, probe: NDArray[np.complex64]) -> None:
-    """Refuse a scan whose beams hardly overlap: nothing would tie its patterns together.
-
-    With I_j the beam's intensity at pattern j, Σ(Σ_j I_j)² / Σ_j ΣI_j² is 1 without any overlap and
-    about the number of beams at each pixel with much of it.
-    """
-    intensity = make_beam(probe).intensity
-    num = len(placement.whole_px)
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, intensity[None], np.arange(num))
-    alone = num * float(np.square(intensity, dtype=np.float64).sum())
-    if float(np.square(light, dtype=np.float64).sum()) < SMALLEST_OVERLAP * alone:
+    """Refuse a scan whose beams hardly overlap: nothing would tie its patterns together."""
+    if beams_per_pixel(placement, make_beam(probe).intensity) < SMALLEST_OVERLAP:
         raise OverlapError(
-            f"The beams of the {num} patterns hardly overlap, so nothing ties them together; "
-            "ptychography needs steps well below the beam's width. Check the unit of the positions "
-            "and the pixel size, or scan with smaller steps."
+            f"The beams of the {len(placement.whole_px)} patterns hardly overlap, so nothing ties "
+            "them together; ptychography needs steps well below the beam's width. Check the unit of "
+            "the positions and the pixel size, or scan with smaller steps."
         )

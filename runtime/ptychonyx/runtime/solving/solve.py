@@ -14,13 +14,12 @@ from ..errors import ScanError
 from ..model.cores import num_cores
 from ..product import Product, check_finite
 from ..scan import Scan
-from .options import AUTO, DEFAULT_SOLVING, MAX_PASSES, SolvingOptions
-from .part import middle_part
-from .passes import Passer
-from .physics.sweep import Problem, State, first_step_of, start_state
+from .network.correction import Network
+from .options import DEFAULT_SOLVING, SolvingOptions
+from .physics.sweep import Problem
+from .plan import make_plan, start_of
 from .result import Ending, make_product
 from .setup import Setting, set_up
-from .stopping import CLEAR_SHARE, TRIAL_PATTERNS, best_number, hold_back
 
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
@@ -32,6 +31,7 @@ def solve(
     *,
     start: Product | None = None,
     probe: NDArray[np.complex64] | None = None,
+    network: Network | None = None,
     num_threads: int | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -48,6 +48,9 @@ def solve(
     probe : complex64 array, shape (modes, N, N), optional
         Used instead of that of the scan. By default that of a `start` whose probe was refined comes
         first, then that of the scan, then that of the start; without any, one is guessed.
+    network : SolverModel, optional
+        Corrects the object after each pass, where the scan is noisy or sparse and the network
+        does not make it worse; see `plan.make_plan`.
     num_threads : int, optional
         By default as many as there are cores; the result does not depend on it.
     progress : callable, optional
@@ -81,7 +84,7 @@ def solve(
     _check(scan, options, start, probe)
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
-        ending = _run(setting, options, started_s, progress, should_stop or _never)
+        ending = _run(setting, options, network, started_s, progress, should_stop or _never)
         return make_product(scan, options, setting, ending, started_s)
 
 
@@ -119,14 +122,23 @@ def _check(
 def _run(
     setting: Setting,
     options: SolvingOptions,
+    network: Network | None,
     started_s: float,
     progress: Progress | None,
     should_stop: Callable[[], bool],
 ) -> Ending:
-    passer = setting.passer
     problem = Problem(setting.measured, setting.placement, options.noise)
-    state = _begin(problem, setting.object_, setting.probe.array)
-    most, why = _most_passes(problem, state, passer, options, progress, should_stop)
+    state = start_of(problem, setting.object_, setting.probe.array)
+    plan = make_plan(
+        problem,
+        state,
+        setting.passer,
+        options,
+        network=network,
+        progress=lambda number, residual: progress(0, number, residual) if progress else None,
+        should_stop=should_stop,
+    )
+    most, why = plan.passes, plan.reason
     budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
     while len(residuals) < most:
@@ -134,16 +146,17 @@ def _run(
             why = f"the budget of {options.budget_s:g} s is spent"
             break
         with budget.timing():
-            state = passer.step(problem, state, should_stop)
+            state = plan.passer.step(problem, state, should_stop)
         residuals.append(state.residual)
         if progress is not None:
             in_all = int(min(most, len(residuals) + budget.passes_left()))
             progress(len(residuals), max(in_all, len(residuals)), state.residual)
         if should_stop():
-            return Ending(state, tuple(residuals), "it was interrupted", is_complete=False)
+            why = "it was interrupted"
+            return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=False)
         if len(residuals) == 1:
             budget.check()
-    return Ending(state, tuple(residuals), why, is_complete=True)
+    return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=True)
 
 
 class _Budget:
@@ -178,41 +191,3 @@ class _Budget:
     def passes_left(self) -> float:
         """Return how many passes as the last one fit; infinity without a budget."""
         return (self._started_s + self._budget_s - perf_counter()) / max(self._pass_s, 1e-9)
-
-
-def _begin(problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]) -> State:
-    return start_state(object_, probe, first_step_of(problem, object_, probe))
-
-
-def _most_passes(
-    problem: Problem,
-    state: State,
-    passer: Passer,
-    options: SolvingOptions,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-) -> tuple[int, str]:
-    """Return how many passes to make at most, and why."""
-    if options.passes != AUTO:
-        return int(options.passes), "the passes asked for are done"
-    if options.budget_s is not None:
-        return MAX_PASSES, "all passes were made within the budget"
-    if state.first_step >= CLEAR_SHARE:
-        return MAX_PASSES, "photon noise is too small to be fitted, so all passes were made"
-    part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
-    trial = Problem(*part, problem.noise)
-    state = _begin(trial, state.object_[rows, columns], state.beam.modes)
-
-    def report(number: int, residual: float) -> None:
-        if progress is not None:
-            progress(0, number, residual)
-
-    number = best_number(
-        hold_back(trial, np.random.default_rng(options.seed)),
-        state,
-        lambda problem, state: passer.step(problem, state, should_stop),
-        max_passes=MAX_PASSES,
-        progress=report,
-        should_stop=should_stop,
-    )
-    return number, f"after {number} passes, pixels that were held back bear no more"

@@ -30,9 +30,6 @@ PATIENCE = 4
 """The trial ends when so many passes in a row were worse by more than `HOPELESS` standard errors,
 counted from `FIRST_PASSES` on."""
 FIRST_PASSES = 6
-CLEAR_SHARE = 0.9
-"""Where at least this share of the misfit of the start is no photon noise, noise is not fitted within
-any number of passes that is made, and no trial is needed."""
 SMALLEST_RATE = 1e-3
 TRIAL_PATTERNS = 1024
 """Largest number of patterns of a trial; a larger scan is judged by its middle."""
@@ -110,6 +107,22 @@ def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
     return HeldBack(replace(problem, measured=trial), indexes, amplitudes[indexes], tested)
 
 
+@dataclass(frozen=True)
+class Bearable:
+    """How far passes may go.
+
+    Attributes
+    ----------
+    number : int
+        Passes that the held-back pixels bear, at least 1.
+    losses : float64 array, shape (k,)
+        What was left in these pixels then, of each tested pattern.
+    """
+
+    number: int
+    losses: NDArray[np.float64]
+
+
 def best_number(
     held_back: HeldBack,
     state: State,
@@ -118,8 +131,8 @@ def best_number(
     max_passes: int,
     progress: Callable[[int, float], None],
     should_stop: Callable[[], bool],
-) -> int:
-    """Return how many passes the held-back pixels bear, at least 1.
+) -> Bearable:
+    """Return how many passes the held-back pixels bear.
 
     It is the last pass that is not clearly worse than the best one. Steps shrink from pass to pass, so
     going on costs little where the pixels do not object, and the object still gets better where few
@@ -148,7 +161,8 @@ def best_number(
         num_hopeless = num_hopeless + 1 if is_hopeless else 0
         if num_hopeless >= PATIENCE or should_stop():
             break
-    return int(np.flatnonzero(standard_errors(losses) <= CLEARLY_WORSE).max()) + 1
+    last = int(np.flatnonzero(standard_errors(losses) <= CLEARLY_WORSE).max())
+    return Bearable(last + 1, losses[last])
 
 
 def standard_errors(losses: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ptychonyx.runtime.model.manifest import NUM_CHANGE
+
 from .layers import (
     RELU,
     Convolution,
@@ -16,8 +18,6 @@ from .layers import (
     count_operations,
 )
 
-NUM_CHANGE = 2
-"""Output images: real and imaginary part of the change."""
 RESIDUAL_GAIN, LAST_GAIN = 0.3, 0.1
 """Factors on the first weights at the end of each residual block, and at the end of the network: an
 untrained network changes little, so that training starts near the physics passes alone."""
@@ -68,7 +68,7 @@ class SolverArchitecture(LayeredArchitecture):
     @property
     def stride(self) -> int:
         """Number that height and width must be multiples of."""
-        return 2 ** (len(self.widths) - 1)
+        return 1 << (len(self.widths) - 1)
 
     @property
     def summary(self) -> str:

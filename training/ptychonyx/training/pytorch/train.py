@@ -34,7 +34,9 @@ QUIET = (
 """Lightning loggers whose INFO lines describe only Lightning's own set-up."""
 
 
-def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: Weights) -> None:
+def fit(
+    epochs: Epochs[TrainingConfig], samples: Samples, architecture: Architecture, weights: Weights
+) -> None:
     """Train until the policy says that it is done, from `weights` or from where the run stands.
 
     Parameters
@@ -64,7 +66,9 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
         raise
 
 
-def _fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: Weights) -> None:
+def _fit(
+    epochs: Epochs[TrainingConfig], samples: Samples, architecture: Architecture, weights: Weights
+) -> None:
     run, workers, config = epochs.run, epochs.workers, epochs.run.config
     network = build_network(architecture, precision=config.precision)
     set_weights(network, weights)
@@ -116,7 +120,7 @@ class Recorder(Callback):
         Mean over the last validation; None if nothing was validated.
     """
 
-    def __init__(self, epochs: Epochs, best: Callable[[], Best]) -> None:
+    def __init__(self, epochs: Epochs[TrainingConfig], best: Callable[[], Best]) -> None:
         self.epochs = epochs
         self.validation_loss: float | None = None
         self._best = best

@@ -12,6 +12,8 @@ from ptychonyx.runtime import Scan
 from ptychonyx.runtime.simulation.objects import OBJECTS
 from ptychonyx.runtime.simulation.positions import POSITIONS
 from ptychonyx.runtime.simulation.scan import MARGIN_PX, diffract
+from ptychonyx.runtime.solving.network.correction import light_of
+from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.measured import read_measured
 from ptychonyx.runtime.solving.physics.placement import common_slices, place_windows
 from ptychonyx.runtime.solving.physics.sweep import Problem
@@ -19,9 +21,9 @@ from ptychonyx.runtime.solving.probe.freedom import with_power
 
 from .beams import beam_diameter_px, draw_beam
 
-CANVAS_PX = 160
+CANVAS_PX = 144
 """Side of the canvas on which every drawn scan fits, and on which a network is trained."""
-WINDOWS_PX = (32, 48, 64, 64, 64, 96)
+WINDOWS_PX = (32, 48, 64, 64, 64)
 MODE_SHARES = (0.35, 0.25, 0.25, 0.15)
 FEWEST_PATTERNS, MAX_PATTERNS = 9, 240
 LOG_COUNTS = (2.7, 6.8)
@@ -50,15 +52,12 @@ class DrawnScan:
         On the canvas of the problem's placement.
     weights : float32 array, shape (H, W)
         How much each pixel counts.
-    light : float32 array, shape (H, W)
-        Σ_j Σ_m |P_jm|².
     """
 
     problem: Problem
     probe: Complex
     truth: Complex
     weights: NDArray[np.float32]
-    light: NDArray[np.float32]
 
 
 def draw_scan(rng: np.random.Generator) -> DrawnScan:
@@ -85,11 +84,10 @@ def draw_scan(rng: np.random.Generator) -> DrawnScan:
     true_corners_px = np.maximum(corners_px + errors_px, -2) + margin_px
     patterns = diffract(object_, true_probe.astype(np.complex128), true_corners_px, rng)
     if rng.random() < 0.2:
-        patterns = patterns + rng.poisson(
-            rng.uniform(0, 0.02) * counts / window_px**2, patterns.shape
-        )
+        background = rng.uniform(0, 0.02) * counts / window_px**2
+        patterns += rng.poisson(background, patterns.shape).astype(np.uint32)
     probe = _believed(true_probe, rng) if rng.random() < 0.5 else true_probe
-    scan = Scan(patterns.astype(np.uint32), "counts", corners_px, name="drawn")
+    scan = Scan(patterns, "counts", corners_px, name="drawn")
     measured = read_measured(scan, np.arange(len(corners_px)))
     placement = place_windows(corners_px, window_px)
     truth = np.ones(placement.shape, np.complex64)
@@ -97,10 +95,9 @@ def draw_scan(rng: np.random.Generator) -> DrawnScan:
         placement.corner_px, placement.shape, (-margin_px, -margin_px), object_.shape
     )
     truth[there] = object_[here]
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, np.square(np.abs(probe)).sum(axis=0)[None], np.arange(len(corners_px)))
+    light = light_of(placement, make_beam(probe))
     centers_px = placement.whole_px + window_px // 2
-    return DrawnScan(Problem(measured, placement), probe, truth, _weights(light, centers_px), light)
+    return DrawnScan(Problem(measured, placement), probe, truth, _weights(light, centers_px))
 
 
 def draw_object(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.complex128]:

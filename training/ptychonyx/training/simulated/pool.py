@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.errors import ScanError
-from ptychonyx.runtime.solving.network.correction import corrected
-from ptychonyx.runtime.solving.network.features import NUM_FEATURES, Features, features_of
+from ptychonyx.runtime.solving.network.correction import corrected, features_after
+from ptychonyx.runtime.solving.network.features import NUM_FEATURES, Features
 from ptychonyx.runtime.solving.passes import Passer
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.sweep import State, first_step_of, start_state
@@ -81,7 +81,7 @@ class Trial:
         self.last_pass = last_pass or int(rng.choice(LAST_PASSES, p=LAST_PASS_SHARES))
         intensity = make_beam(self.scan.probe).intensity
         power = float(intensity.sum())
-        self._passer = Passer(threads, False, int(rng.integers(2**31)), power, center_of(intensity))
+        self._passer = Passer(threads, False, 0, power, center_of(intensity), is_parallel=True)
         problem = self.scan.problem
         object_ = vacuum(problem.placement, power / float(problem.measured.counts.mean()))
         first_step = first_step_of(problem, object_, self.scan.probe)
@@ -90,7 +90,7 @@ class Trial:
 
     def _pass(self) -> tuple[State, Features]:
         after = self._passer.step(self.scan.problem, self.before)
-        return after, features_of(self.before, after, self.scan.light)
+        return after, features_after(self.scan.problem, self.before, after)
 
     def advance(self, images: NDArray[np.float32]) -> bool:
         """Correct the object by (2, S, S), pass once more; tell whether there is more to do."""

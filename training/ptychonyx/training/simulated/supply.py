@@ -35,7 +35,7 @@ class Supply:
     ...     batch = supply.next_batch()
     ...     supply.correct(np.zeros_like(batch.objects))
     >>> batch.features.shape
-    (1, 16, 160, 160)
+    (1, 16, 144, 144)
     """
 
     def __init__(

@@ -106,7 +106,8 @@ def load_state(path: Path) -> LearnerState:
             f"{path} is not a checkpoint of a solver's training ({error}); take the run from a "
             "backup, or start it anew with --overwrite."
         ) from None
-    return LearnerState(parts["weight"], *(parts[name] for name in MOMENTS), num_steps)
+    first, second = (parts[name] for name in MOMENTS)
+    return LearnerState(parts["weight"], first, second, num_steps)
 
 
 def first_state(weights: Weights) -> LearnerState:

@@ -21,7 +21,7 @@ SMALLEST_OVERLAP = 1e-9
 
 
 def losses(
-    objects: NDArray[np.float64], truths: NDArray[np.float64], weights: NDArray[np.float64]
+    objects: NDArray[np.floating], truths: NDArray[np.floating], weights: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return the loss of each scan.
 

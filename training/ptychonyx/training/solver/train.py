@@ -88,7 +88,7 @@ def train_solver(
     )
 
 
-def _fit(epochs: Epochs, learner: Learner, config: SolverConfig) -> None:
+def _fit(epochs: Epochs[SolverConfig], learner: Learner, config: SolverConfig) -> None:
     def best() -> Best:
         return Best(learner.state().weights, None)
 
@@ -107,7 +107,7 @@ def _fit(epochs: Epochs, learner: Learner, config: SolverConfig) -> None:
         )
 
 
-def _learn_epoch(epochs: Epochs, learner: Learner, config: SolverConfig) -> None:
+def _learn_epoch(epochs: Epochs[SolverConfig], learner: Learner, config: SolverConfig) -> None:
     """Take the steps of an epoch; its scans depend on its number alone."""
     rate = epochs.begin_epoch()
     with Supply(

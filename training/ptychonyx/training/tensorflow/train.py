@@ -8,6 +8,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from ..config.config import TrainingConfig
 from ..data.feed import BatchPart, Feed, make_feeds
 from ..data.samples import Samples
 from ..distributed.workers import WorkerLostError
@@ -43,7 +44,9 @@ class Step(Protocol):
         """
 
 
-def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: Weights) -> None:
+def fit(
+    epochs: Epochs[TrainingConfig], samples: Samples, architecture: Architecture, weights: Weights
+) -> None:
     """Train until the policy says that it is done, from `weights` or from where the run stands.
 
     Parameters
@@ -72,7 +75,9 @@ def fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: W
         raise
 
 
-def _fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: Weights) -> None:
+def _fit(
+    epochs: Epochs[TrainingConfig], samples: Samples, architecture: Architecture, weights: Weights
+) -> None:
     run, workers, config = epochs.run, epochs.workers, epochs.run.config
     strategy = make_strategy(workers, config)
     with strategy.scope():  # of variables: only those that every process makes may be made in it
@@ -107,7 +112,7 @@ def _fit(epochs: Epochs, samples: Samples, architecture: Architecture, weights: 
         )
 
 
-def _train_epoch(step: Step, training: Feed, epochs: Epochs) -> None:
+def _train_epoch(step: Step, training: Feed, epochs: Epochs[TrainingConfig]) -> None:
     num_accumulated = epochs.run.config.accumulate_batches
     for index, parts in enumerate(training, start=1):
         loss, is_stopped = step(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ...memory import as_gigabytes, largest_bytes, machine_bytes
+from ..positive import positive_or_unknown
 
 REALS = "buif"
 WHOLE = "bui"
@@ -195,8 +196,7 @@ def read_positive(file: ArrayFile, *names: str) -> float | None:
     """Return the first number of these names that is there, or None if it is not positive."""
     for name in names:
         if name in file:
-            value = read_number(file, name)
-            return value if 0 < value < math.inf else None
+            return positive_or_unknown(read_number(file, name), name, file.path)
     return None
 
 

@@ -28,9 +28,9 @@ FEATURES = (
     "imaginary part of the object",
     "square root of the light",
     "logarithm of the photon noise",
-    "logarithm of the unit of the changes",
+    "logarithm of how much the pass changed",
     "logarithm of the residual",
-    "logarithm of the step",
+    "logarithm of the share of the first misfit that was no noise",
     "logarithm of the number of the pass",
 )
 NUM_FEATURES = len(FEATURES)
@@ -38,8 +38,10 @@ LARGEST_CHANGE = 8.0
 """Changes are cut at so many units, so that a single pixel cannot lead a network astray."""
 LARGEST_OBJECT = 4.0
 LIT = 0.2
-"""Pixels with at least this share of the brightest one's light count fully in the unit."""
-SMALLEST_UNIT = 1e-5
+"""Pixels with at least this share of the brightest one's light count fully in the unit, which is what
+the pass changed, and what photon noise alone would leave, both as root mean squares."""
+SMALLEST_UNIT = 0.01
+"""Of the object: passes that change nothing any more may still be corrected by so much at once."""
 SMALLEST_NOISE, LARGEST_NOISE = 1e-4, 1.0
 
 Complex = NDArray[np.complex64]
@@ -79,15 +81,18 @@ def features_of(before: State, after: State, light: Real) -> Features:
     >>> before = start_state(np.ones((8, 8), np.complex64), probe)
     >>> after = start_state(np.full((8, 8), 1.5, np.complex64), probe)
     >>> features = features_of(before, after, light)
-    >>> features.images.shape, features.unit, features.images[0, 0, 0]
-    ((16, 8, 8), 0.5, np.float32(1.0))
+    >>> features.images.shape, round(features.unit, 3), round(float(features.images[0, 0, 0]), 3)
+    ((16, 8, 8), 0.565, 0.885)
     """
     object_ = after.object_
     change = object_ - before.object_
     share = light / light.max()
     size = float(np.sqrt(_mean(np.square(np.abs(object_)), light)))
-    lit = np.minimum(share / np.float32(LIT), 1)
-    unit = max(float(np.sqrt(_mean(np.square(np.abs(change)), lit))), SMALLEST_UNIT * size)
+    lit, noise = np.minimum(share / np.float32(LIT), 1), _noise(light)
+    changed, noisy = (
+        float(np.sqrt(_mean(np.square(np.abs(each)), lit))) for each in (change, noise)
+    )
+    unit = changed + min(noisy, LARGEST_NOISE * size) + SMALLEST_UNIT * size
     images = np.empty((NUM_FEATURES, *object_.shape), np.float32)
     correction = np.zeros_like(change) if before.correction is None else before.correction
     changes = (change, change * share, before.last_change, correction)
@@ -95,12 +100,12 @@ def features_of(before: State, after: State, light: Real) -> Features:
         _put(images[2 * number : 2 * number + 2], image / np.float32(unit), LARGEST_CHANGE)
     _put(images[8:10], object_ / np.float32(size), LARGEST_OBJECT)
     images[10] = np.sqrt(share)
-    images[11] = _logarithm(_noise(light) / np.float32(size))
+    images[11] = _logarithm(noise / np.float32(size))
     images[12:] = np.array(
         [
-            _logarithm(unit / size),
+            _logarithm(changed / size),
             _logarithm(after.residual),
-            _logarithm(before.step),
+            _logarithm(before.first_step),
             np.log10(1.0 + before.num_passes),
         ],
         np.float32,
@@ -126,6 +131,6 @@ def _noise(light: Real) -> Real:
     return np.asarray(0.5 / np.sqrt(np.maximum(light, np.float32(1e-12))), np.float32)
 
 
-def _logarithm(value: float | Real) -> NDArray[np.float64] | Real:
+def _logarithm(value: float | Real) -> Real:
     """Return log10 of a noise, a change or a share, moved so that usual values lie about 0."""
-    return np.log10(np.clip(value, SMALLEST_NOISE, LARGEST_NOISE)) + 2
+    return np.asarray(np.log10(np.clip(value, SMALLEST_NOISE, LARGEST_NOISE)) + 2, np.float32)

@@ -90,6 +90,33 @@ def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
     return Placement((height, width), (top, left), whole_px - low, corners_px - whole_px, window_px)
 
 
+def beams_per_pixel(placement: Placement, intensity: NDArray[np.float32]) -> float:
+    """Return how many beams light a pixel: Σ(Σ_j I_j)² / Σ_j ΣI_j².
+
+    Parameters
+    ----------
+    placement : Placement
+    intensity : float32 array, shape (N, N)
+        I, of one beam.
+
+    Returns
+    -------
+    float
+        1 if no two beams overlap.
+
+    Examples
+    --------
+    >>> placement = place_windows(np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 8.0]]), 8)
+    >>> round(beams_per_pixel(placement, np.ones((8, 8), np.float32)), 3)  # two of three on each other
+    1.667
+    """
+    num = len(placement.whole_px)
+    light = np.zeros(placement.shape, np.float32)
+    placement.add(light, intensity[None], np.arange(num))
+    alone = num * float(np.square(intensity, dtype=np.float64).sum())
+    return float(np.square(light, dtype=np.float64).sum()) / alone
+
+
 Slices = tuple[slice, slice]
 
 

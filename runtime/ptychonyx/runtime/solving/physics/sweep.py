@@ -136,6 +136,7 @@ def sweep(
     rng: np.random.Generator,
     pool: ThreadPoolExecutor,
     refine_probe: bool = False,
+    is_parallel: bool = False,
     should_stop: Callable[[], bool] | None = None,
 ) -> State:
     """Pass once over all patterns.
@@ -151,6 +152,9 @@ def sweep(
         Its threads share the patterns of a batch; how many there are does not change the result.
     refine_probe : bool
         Whether the probe is corrected, too.
+    is_parallel : bool
+        Whether all patterns are one batch, whose full correction is made, without momentum: the
+        object then holds the mean of what the patterns ask for, with the least noise.
     should_stop : callable, optional
         Asked after each batch; if true, the rest of the pass is left out.
 
@@ -159,12 +163,12 @@ def sweep(
     State
         After the pass.
     """
-    object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
+    momentum, step = (0.0, 1.0) if is_parallel else (MOMENTUM, state.step)
+    object_ = state.object_ + np.float32(momentum) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
     spare: deque[Workspace] = deque()
-    step = np.float32(state.step)
-    for batch in np.array_split(order, num_batches(len(order))):
+    for batch in np.array_split(order, 1 if is_parallel else num_batches(len(order))):
         sums = _Sums(problem, beam, with_probe=refine_probe)
         for chunk, windows, change in _changes(
             problem, object_, beam, batch, pool, spare, refine_probe
@@ -172,9 +176,9 @@ def sweep(
             sums.add(chunk, windows, change)
             misfit += change.misfit
         counts += float(problem.measured.counts[batch].sum())
-        object_ += step * sums.object_step()
+        object_ += np.float32(step) * sums.object_step()
         if refine_probe:
-            beam = make_beam(beam.modes + step * sums.probe_step())
+            beam = make_beam(beam.modes + np.float32(step) * sums.probe_step())
         if should_stop is not None and should_stop():
             break
     residual = misfit / counts if counts else float("nan")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.model.checks import (
+from ptychonyx.runtime.model.manifest.checks import (
     JSON_OBJECT,
     POSITIVE,
     FieldError,

@@ -49,7 +49,7 @@ class FieldError(ValueError):
     >>> raise FieldError("epochs", "-1", "a whole number from 1")
     Traceback (most recent call last):
     ...
-    ptychonyx.runtime.model.checks.FieldError: `epochs` is -1, expected a whole number from 1.
+    ptychonyx.runtime.model.manifest.checks.FieldError: `epochs` is -1, expected a whole number from 1.
     """
 
     def __init__(self, name: str, shown: str, needed: str) -> None:
@@ -92,7 +92,7 @@ def check_fields(record: object, rules: Mapping[str, Rule]) -> None:
     >>> check_fields(SimpleNamespace(side=8, unit="inch"), rules)
     Traceback (most recent call last):
     ...
-    ptychonyx.runtime.model.checks.FieldError: `unit` is 'inch', expected one of px, m, or null.
+    ptychonyx.runtime.model.manifest.checks.FieldError: `unit` is 'inch', expected one of px, m, or null.
     """
     for name, rule in rules.items():
         check(name, getattr(record, name), rule)

@@ -10,10 +10,10 @@ import pytest
 from model_files import TinyManifest
 
 from ptychonyx.runtime.errors import ManifestError
-from ptychonyx.runtime.model.checks import FieldError
-from ptychonyx.runtime.model.manifest import Manifest
+from ptychonyx.runtime.model.manifest import read_manifest
+from ptychonyx.runtime.model.manifest.checks import FieldError
+from ptychonyx.runtime.model.manifest.verification import TOLERANCES, Verification
 from ptychonyx.runtime.model.providers import PROVIDERS
-from ptychonyx.runtime.model.verification import TOLERANCES, Verification
 
 
 def test_values_give_the_same_verification_again(tiny_manifest: TinyManifest) -> None:
@@ -45,7 +45,7 @@ def test_wrong_verification_number_is_named(
     document = json.loads(tiny_manifest().to_json())
     document["verification"][field] = value
     with pytest.raises(ManifestError, match=f"`verification.{field}`"):
-        Manifest.from_json(json.dumps(document))
+        read_manifest(json.dumps(document))
 
 
 def test_every_provider_has_a_tolerance() -> None:

@@ -1,4 +1,4 @@
-"""The proof in a model file: a test input, and the output of the native network for it."""
+"""The proof in a model file: test inputs, and the outputs of the native network for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +34,39 @@ _NEEDED = '{"shape": [...], "float32": base64 of as many little-endian numbers}'
 
 
 @dataclass(frozen=True, eq=False)
-class Verification:
-    """Keep a test input and what the native network made of it: the model file's proof.
+class Proof(ABC):
+    """Keep how far an exported model was from its native network on the file's test inputs.
+
+    Attributes
+    ----------
+    largest_difference, tolerance : float
+        Largest difference of the exported model from the native network when the file was made, and
+        the largest that was allowed.
+    """
+
+    largest_difference: float
+    tolerance: float
+
+    @abstractmethod
+    def to_values(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+
+    def check_numbers(self) -> None:
+        """Refuse a tolerance that is not positive, and a difference that is negative.
+
+        Raises
+        ------
+        FieldError
+            Names the field.
+        """
+        check("verification.tolerance", self.tolerance, POSITIVE)
+        if self.largest_difference != 0:
+            check("verification.largest_difference", self.largest_difference, POSITIVE)
+
+
+@dataclass(frozen=True, eq=False)
+class Verification(Proof):
+    """Keep test patterns and what the native network made of them: the proof of a model of patches.
 
     Attributes
     ----------
@@ -44,16 +76,11 @@ class Verification:
         Input scale that they are tested with.
     object_patches : float32 array, shape (2, C, M, M, 2)
         Real and imaginary part of the object patches that the native network computed.
-    largest_difference, tolerance : float
-        Largest difference of the exported model from them when the file was made, and the largest
-        that was allowed.
     """
 
     amplitude: NDArray[np.float32]
     scale: float
     object_patches: NDArray[np.float32]
-    largest_difference: float
-    tolerance: float
 
     def check(self, *, num_channels: int, window_px: int, patch_px: int) -> None:
         """Refuse arrays that do not go with C, N and M, and numbers that are not positive.
@@ -69,10 +96,8 @@ class Verification:
             ("object_patches", (*samples, patch_px, patch_px, 2)),
         ):
             check_array(f"verification.{name}", getattr(self, name), shape, np.float32)
-        for name in ("scale", "tolerance"):
-            check(f"verification.{name}", getattr(self, name), POSITIVE)
-        if self.largest_difference != 0:
-            check("verification.largest_difference", self.largest_difference, POSITIVE)
+        check("verification.scale", self.scale, POSITIVE)
+        self.check_numbers()
 
     def to_values(self) -> dict[str, Any]:
         """Return it as JSON values."""

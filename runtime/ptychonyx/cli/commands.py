@@ -1,0 +1,118 @@
+"""All commands, put together, and how the process ends with them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from .models import benchmark, derive, export, verify
+from .options import reconstruction_options, verbosity, with_options
+from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
+from .scans import compare, inspect, simulate
+from .solving_options import solving_options
+from .streams import flush_or_give_up, printable
+from .terminal import INTERRUPTED, fail
+from .training import cluster_options, train, training_settings
+
+
+class _Command(TyperCommand):
+    """A command whose help shows no type behind flags, which take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_flag_types(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    """The same for the options that stand before a command."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_flag_types(super().get_params(ctx))
+
+
+def _without_flag_types(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Reconstruct ptychographic scans by physics or by networks; train and export these.\n\n"
+    "**Example:** `ptychonyx reconstruct scan.npz -o product.h5`",
+)
+
+
+def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the options of networks and those of passes."""
+    with_network = with_options(command, reconstruction_options, "options")
+    return with_options(with_network, solving_options, "solving")
+
+
+COMMANDS = (
+    inspect,
+    simulate,
+    with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
+    export,
+    derive,
+    verify,
+    benchmark,
+    _of_both_ways(reconstruct),
+    _of_both_ways(reconstruct_folder),
+    _of_both_ways(reconstruct_many),
+    compare,
+)
+for command in COMMANDS:
+    app.command(cls=_Command)(with_options(command, verbosity))
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ptychonyx {importlib.metadata.version('ptychonyx')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Give the options that stand before a command a place."""
+
+
+class _Formatter(logging.Formatter):
+    """Shows names that hold control characters as what they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def run() -> None:
+    """Run the command that was asked for, and end the process with its exit code."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    try:
+        app(standalone_mode=True)
+    except (ValueError, ImportError) as error:
+        fail(error, 2)
+    except KeyboardInterrupt:
+        fail("Interrupted.", INTERRUPTED)
+    except (RuntimeError, OSError, MemoryError) as error:
+        from ptychonyx.runtime.errors import TrainingInterruptedError
+
+        interrupted = isinstance(error, TrainingInterruptedError)
+        fail(error, INTERRUPTED if interrupted else 1)
+    finally:
+        flush_or_give_up(sys.stdout)
+        flush_or_give_up(sys.stderr)

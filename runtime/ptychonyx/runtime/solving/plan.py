@@ -1,0 +1,147 @@
+"""How many passes a scan gets, and whether a network corrects them: decided before the first one.
+
+A network that has learned what objects look like helps where patterns leave much open: few photons or
+few positions. Elsewhere passes alone end at least as well, and the network is left out. Where there
+is noise, both ways are tried with pixels held back, and the network must not be clearly worse there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .network.correction import Network
+from .network.trust import Need, need_of, with_network
+from .options import AUTO, MAX_PASSES, SolvingOptions
+from .part import middle_part
+from .passes import Passer
+from .physics.sweep import Problem, State, first_step_of, start_state
+from .stopping import (
+    CLEARLY_WORSE,
+    TRIAL_PATTERNS,
+    Bearable,
+    best_number,
+    hold_back,
+    standard_errors,
+)
+
+UNUSED = "not used: patterns are good enough for passes alone"
+REFUSED = "not used: pixels that were held back are explained clearly better without it"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    Attributes
+    ----------
+    passer : Passer
+    passes : int
+        At most.
+    reason : str
+        Why there will be no more.
+    use_of_network : str or None
+        Whether the network corrects the object, and why; None if there is none.
+    """
+
+    passer: Passer
+    passes: int
+    reason: str
+    use_of_network: str | None
+
+
+def start_of(
+    problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]
+) -> State:
+    """Return the state before the first pass, with the first step that the photons bear."""
+    return start_state(object_, probe, first_step_of(problem, object_, probe))
+
+
+def make_plan(
+    problem: Problem,
+    state: State,
+    passer: Passer,
+    options: SolvingOptions,
+    *,
+    network: Network | None,
+    progress: Callable[[int, float], None],
+    should_stop: Callable[[], bool],
+) -> Plan:
+    """Decide how a scan is solved.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+        Where the passes start.
+    passer : Passer
+        Without a network.
+    options : SolvingOptions
+    network : Network or None
+    progress : callable
+        Called after each pass of a trial with its number and residual.
+    should_stop : callable
+        Asked during a trial.
+    """
+    need = need_of(problem, state)
+    helped, use = passer, None if network is None else UNUSED
+    if network is not None and (need.is_noisy or need.is_sparse):
+        helped, use = with_network(passer, network), _describe(need)
+    if options.passes != AUTO:
+        return Plan(helped, int(options.passes), "the passes asked for are done", use)
+    if options.budget_s is not None:
+        return Plan(helped, MAX_PASSES, "all passes were made within the budget", use)
+    if not need.is_noisy:
+        why = "photon noise is too small to be fitted, so all passes were made"
+        return Plan(helped, MAX_PASSES, why, use)
+    trial = _Trial(problem, state, options, progress, should_stop)
+    bearable = trial.run(passer)
+    if helped is not passer and not should_stop():
+        with_it = trial.run(helped)
+        _, worse = standard_errors([bearable.losses, with_it.losses])
+        if worse > CLEARLY_WORSE:
+            helped, use = passer, REFUSED
+        else:
+            bearable = with_it
+    number = bearable.number
+    why = f"after {number} passes, pixels that were held back bear no more"
+    return Plan(helped, number, why, use)
+
+
+def _describe(need: Need) -> str:
+    lacking = [
+        word for word, is_so in (("photons", need.is_noisy), ("positions", need.is_sparse)) if is_so
+    ]
+    return f"used, since there are few {' and few '.join(lacking)}"
+
+
+class _Trial:
+    """The middle of a scan with pixels held back, solved in one way or another."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        state: State,
+        options: SolvingOptions,
+        progress: Callable[[int, float], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        part, (rows, columns) = middle_part(problem.measured, problem.placement, TRIAL_PATTERNS)
+        trial = Problem(*part, problem.noise)
+        self._state = start_of(trial, state.object_[rows, columns], state.beam.modes)
+        self._held_back = hold_back(trial, np.random.default_rng(options.seed))
+        self._progress, self._should_stop = progress, should_stop
+
+    def run(self, passer: Passer) -> Bearable:
+        """Return how many passes pixels bear that were held back."""
+        return best_number(
+            self._held_back,
+            self._state,
+            lambda problem, state: passer.step(problem, state, self._should_stop),
+            max_passes=MAX_PASSES,
+            progress=self._progress,
+            should_stop=self._should_stop,
+        )
