@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -209,6 +212,22 @@ def test_constraints_are_the_versions_of_a_lock_also_of_what_pip_skips() -> None
 def test_what_is_no_lock_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="NAME==VERSION"):
         read_lock(line)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not find_spec("cyclonedx_py"), reason="cyclonedx-bom is not there")
+def test_the_list_of_what_is_installed_is_whole(tmp_path: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (options,) = re.findall(r"cyclonedx-py (.*) -o ", recipe)
+    path = tmp_path / "sbom.json"
+    command = [sys.executable, "-m", "cyclonedx_py", *options.split(), "-o", path, sys.executable]
+    subprocess.run(command, cwd=ROOT, check=True)
+    sbom = json.loads(path.read_text())
+    assert sbom["bomFormat"] == "CycloneDX"
+    listed = {each["name"]: each["version"] for each in sbom["components"]}
+    for package in ("numpy", "h5py", "onnxruntime-gpu", "torch"):
+        assert listed[package] == metadata.version(package)
 
 
 def test_the_first_page_leads_to_what_is_promised_about_security() -> None:
