@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test slow lint models bench quality clean
+# Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
+
+.PHONY: help demo test slow lint models bench quality lock sbom clean
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
@@ -13,15 +16,21 @@ help:
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
 	@echo "make models  train and export the models in models/"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
+	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"
+	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
 	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade -c constraints.txt pip
-	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[all]" --group dev
+	$(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
+		echo "pip finds no build of torch for CPUs ($(VENV)/no-torch-cpu): taking the index's"
+	$(INSTALL) --require-hashes -r lock.txt
+	@# the index's build for Linux is for CUDA, and needs more
+	if $(BIN)/python -m pip show torch | grep '^Requires:.*nvidia'; then \
+		$(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
+	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
 demo: $(STAMP)
@@ -49,6 +58,14 @@ bench: $(STAMP)
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all
+
+lock: $(STAMP)
+	$(BIN)/python .ci/locks.py $(UPGRADE)
+
+sbom: $(STAMP)
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible -o build/sbom.json $(BIN)/python
 
 clean:
 	rm -rf $(VENV) .venv-ptychodus demo build dist

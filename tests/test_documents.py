@@ -20,7 +20,7 @@ from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 ROOT = Path(__file__).parents[1]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = 'ptychonyx() { "$PYTHON" -c "from ptychonyx.cli import main; main()" "$@"; }\nset -e\n'
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from locks import LOCK, constraints
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
@@ -21,13 +22,20 @@ MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
 
 
 class Environment:
-    """A fresh virtual environment with ptychonyx and one extra."""
+    """A fresh virtual environment."""
 
-    def __init__(self, folder: Path, extra: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.bin = folder, folder / "bin"
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(self.bin / "pip"), "install", "-q", "-c", str(ROOT / "constraints.txt")]
-        subprocess.run([*pip, f"{ROOT}[{extra}]"], check=True)
+
+    def pip(self, *words: object) -> None:
+        subprocess.run([self.bin / "pip", *map(str, words)], check=True)
+
+    def install(self, extra: str) -> None:
+        """Install ptychonyx with one extra, in the versions that are tested."""
+        pins = self.folder / "constraints.txt"
+        pins.write_text(constraints(LOCK))
+        self.pip("install", "-q", "-c", pins, f"{ROOT}[{extra}]")
 
     def ptychonyx(self, *arguments: object, code: int = 0) -> str:
         done = subprocess.run(
@@ -66,7 +74,8 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fresh_environment_reconstructs_without_a_framework(
     extra: str, scan: Path, tmp_path: Path
 ) -> None:
-    environment = Environment(tmp_path / "venv", extra)
+    environment = Environment(tmp_path / "venv")
+    environment.install(extra)
     assert environment.missing() == set(FRAMEWORKS)
     if extra == "cpu":
         assert environment.num_megabytes() <= MAX_CPU_MB
@@ -76,3 +85,15 @@ def test_a_fresh_environment_reconstructs_without_a_framework(
     message = environment.ptychonyx(*command, tmp_path / "x.h5", "--provider", "cuda", code=1)
     assert re.search("no NVIDIA driver|finds no GPU", message)
     assert not (tmp_path / "x.h5").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_the_lock_of_the_runtime_is_all_that_it_needs(tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "venv")
+    lock = ROOT / "lock-cpu-runtime.txt"
+    environment.pip("install", "-q", "--require-hashes", "--no-deps", "-r", lock)
+    environment.pip("install", "-q", "--no-deps", ROOT)
+    environment.pip("check")
+    assert "the same as the native network on cpu" in environment.ptychonyx("verify", MODEL)

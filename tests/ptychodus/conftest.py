@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from locks import constraints
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Frame, Scan
@@ -28,7 +29,8 @@ collect_ignore = [
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
 HOME = Path(os.environ.get("PTYCHONYX_PTYCHODUS_VENVS", ROOT / ".venv-ptychodus"))
-CONSTRAINTS = ROOT / "constraints.txt"
+LOCK = ROOT / "lock.txt"
+WHEEL = ("wheel", "-q", "--no-deps", "--no-build-isolation")  # by what lock.txt brought
 HEIGHT_PX = 150
 Variables = Mapping[str, str]
 NO_VARIABLES: Variables = MappingProxyType({})
@@ -83,7 +85,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Build both distributions, as a user gets them."""
     folder = tmp_path_factory.mktemp("wheels")
     for source in (ROOT, ROOT / "runtime" / "ptychodus_plugin"):
-        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source)
+        run(sys.executable, "-m", "pip", *WHEEL, "-w", folder, source)
     return sorted(folder.glob("*.whl"))
 
 
@@ -92,11 +94,13 @@ def make_environment(release: str, work: Path, *needs: str) -> Environment:
     folder = HOME / release
     environment = Environment(release, folder, work)
     done = folder / "installed"
-    wanted = f"ptychodus=={release} {' '.join(needs)}\n{CONSTRAINTS.read_text()}"
+    wanted = f"ptychodus=={release} {' '.join(needs)}\n{constraints(LOCK)}"
     if not done.is_file() or done.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         run(sys.executable, "-m", "venv", folder)
-        environment.pip("install", "-c", CONSTRAINTS, f"ptychodus=={release}", *needs)
+        pins = folder / "constraints.txt"
+        pins.write_text(constraints(LOCK))
+        environment.pip("install", "-c", pins, f"ptychodus=={release}", *needs)
         done.write_text(wanted)
     return environment
 

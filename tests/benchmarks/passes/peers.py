@@ -5,7 +5,7 @@ offers one only for CUDA, take the index of torch for CPUs). torchvision is left
 `ptychi_worker`.
 
     python3.11 -m venv ../ptychi-venv
-    ../ptychi-venv/bin/pip install -c constraints.txt torch
+    ../ptychi-venv/bin/pip install "$(grep -o '^torch==[^ ]*' lock.txt)"
     ../ptychi-venv/bin/pip install numpy h5py pandas "pydantic<3" scikit-image scikit-learn scipy
     ../ptychi-venv/bin/pip install tqdm matplotlib
     ../ptychi-venv/bin/pip install --no-deps ptychi==2.2.0
