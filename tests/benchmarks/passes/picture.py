@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .peers import GOALS, OWN, STEPS, seconds_to
-from .records import RECORDS, Row, load
+from .records import ROOT, Row, load
 
-PICTURE = RECORDS / "against_time.png"
+PICTURE = ROOT / "docs" / "pictures" / "solving-against-time.png"
 LABELS = {"ours": "Ptychonyx", "ePIE": "sequential ePIE"}
 
 
