@@ -30,7 +30,7 @@ LOG_COUNTS = (2.7, 6.8)
 OVERLAPS = (0.4, 0.93)
 WELL_LIT = 0.1
 """A pixel counts if its light is at least this share of the median between the outermost beams."""
-OUTER_WEIGHT = 0.2
+OUTER_WEIGHT = 0.01
 """Weight of well-lit pixels beyond the centers of the outermost beams: little is known of them."""
 SMALLEST_STEP_PX = 2.5
 
