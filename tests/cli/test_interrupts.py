@@ -28,8 +28,8 @@ class Model:  # in a library that returns after days, and lets other threads run
 def solve(*words, **options):
     Model().verify()
 
-import ptychonyx.runtime, ptychonyx.runtime.model.session
-ptychonyx.runtime.model.session.Model = Model
+import ptychonyx.runtime, ptychonyx.runtime.model.kinds
+ptychonyx.runtime.model.kinds.open_model = Model
 ptychonyx.runtime.solve = solve
 main()
 """
@@ -42,7 +42,13 @@ def start(code: str, *words: object, paths: list[str] = PATHS) -> subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts() -> None:
+    """Undo that a shell lets what it starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(

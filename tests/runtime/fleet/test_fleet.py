@@ -106,7 +106,7 @@ def test_workers_elsewhere_open_the_model_once(
         os.link(scan_path, scan)
     options = ReconstructionOptions(align_phase=True)
     done: list[tuple[int, int]] = []
-    caplog.set_level(logging.INFO, "ptychonyx.runtime.model.session")
+    caplog.set_level(logging.INFO, "ptychonyx.runtime.model.opened")
     # workers are threads of this process, so that what they share can be looked at
     with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
         result = reconstruct_many(

@@ -76,7 +76,7 @@ def test_few_photons_get_the_network_if_held_back_pixels_do_not_object() -> None
 
 
 def test_a_network_that_does_harm_is_left_out() -> None:
-    scan, network = scan_of(5e3), Harmful()
+    scan, network = scan_of(2e3), Harmful()
     product = solved(scan, network)
     assert network.num_asked > 0
     assert product.metadata["use_of_network"] == REFUSED

@@ -56,7 +56,7 @@ def test_twenty_steps_are_the_same_in_both_backends(batch: Batch) -> None:
     learners = [learner_of(backend, first()) for backend in BACKENDS]
     for _ in range(20):
         lessons = [learner.learn(batch, RATE) for learner in learners]
-        np.testing.assert_allclose(lessons[0].losses, lessons[1].losses, rtol=1e-4)
+        np.testing.assert_allclose(lessons[0].losses, lessons[1].losses, rtol=2e-3)
         np.testing.assert_allclose(lessons[0].corrections, lessons[1].corrections, atol=3e-4)
     states = [learner.state() for learner in learners]
     assert [state.num_steps for state in states] == [20, 20]

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 
 from .pool import Batch, Pool
 
+GONE = (EOFError, ConnectionError)
+ENDED = (
+    "A process that simulates scans has ended; its error stands above. If the memory was short, train "
+    "with fewer processes."
+)
+
 
 class Supply:
     """Take turns among processes, each of which owns a pool of scans.
@@ -80,17 +86,23 @@ class Supply:
         place = self._number % len(self._ends)
         try:
             batch = self._waiting[place].result()
-        except EOFError:
-            raise RuntimeError(
-                "A process that simulates scans has ended; its error stands above. If the memory "
-                "was short, train with fewer processes."
-            ) from None
+        except GONE:
+            raise RuntimeError(ENDED) from None
         self._waiting[place] = self._takers.submit(self._ends[place].recv)
         return batch
 
     def correct(self, corrections: NDArray[np.float32]) -> None:
-        """Send what the network changes in the batch that was taken last, shape (B, 2, S, S)."""
-        self._ends[self._number % len(self._ends)].send(corrections)
+        """Send what the network changes in the batch that was taken last, shape (B, 2, S, S).
+
+        Raises
+        ------
+        RuntimeError
+            If the process that wants it has ended.
+        """
+        try:
+            self._ends[self._number % len(self._ends)].send(corrections)
+        except GONE:
+            raise RuntimeError(ENDED) from None
         self._number += 1
 
     def close(self) -> None:
@@ -113,6 +125,6 @@ def _serve(end: Connection, seed: Sequence[int], num_groups: int, batch_size: in
         end.send(pool.batch(number))
         try:
             corrections = end.recv()
-        except (EOFError, ConnectionResetError):
+        except GONE:
             return  # nobody trains any more
         pool.advance(number - 1, corrections)

@@ -76,6 +76,8 @@ def with_more_modes(modes: Complex, num_modes: int) -> Complex:
         mode = modes[0].ravel() * factor.ravel()
         for other in (*basis, *added):
             mode = mode - other * (np.vdot(other, mode) / np.vdot(other, other))
-        added.append(mode * np.sqrt(power / np.vdot(mode, mode).real))
+        own = np.vdot(mode, mode).real
+        # nothing is left of it where the beam is a single pixel
+        added.append(mode * np.sqrt(power / own) if own else mode)
     new = np.stack(added).reshape(-1, side, side)
     return np.concatenate([modes, new.astype(np.complex64)])
