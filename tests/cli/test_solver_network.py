@@ -21,6 +21,7 @@ def scan(small_scan: Scan, tmp_path: Path) -> list[object]:
     return [tmp_path / "scan.npz", "--quantity", "counts", "-o", tmp_path / "product.h5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["pytorch", "tensorflow"])
 def test_a_network_is_trained_exported_and_used(
     backend: str, scan: list[object], tmp_path: Path

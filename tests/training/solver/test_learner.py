@@ -52,6 +52,7 @@ def differs(one: LearnerState, other: LearnerState) -> float:
     return max(found)
 
 
+@pytest.mark.slow
 def test_twenty_steps_are_the_same_in_both_backends(batch: Batch) -> None:
     learners = [learner_of(backend, first()) for backend in BACKENDS]
     for _ in range(20):
@@ -64,6 +65,7 @@ def test_twenty_steps_are_the_same_in_both_backends(batch: Batch) -> None:
     assert differs(first(), states[0]) > 0.01  # something was learned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ways", [("pytorch", "tensorflow"), ("tensorflow", "pytorch")])
 def test_a_training_goes_on_in_the_other_backend(
     ways: tuple[str, str], batch: Batch, tmp_path: Path
