@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from .interrupts import end_on_second_interrupt, interrupts_end_at_once
-from .streams import secure_streams
+from .console.interrupts import end_on_second_interrupt, interrupts_end_at_once
+from .console.streams import secure_streams
 
 PUBLIC = ("COMMANDS", "app")
 """What `commands` makes, for those who run commands within a process."""

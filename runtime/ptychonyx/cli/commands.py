@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .console.streams import flush_or_give_up, printable
+from .console.terminal import INTERRUPTED, fail
 from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scans import compare, inspect, simulate
 from .solving_options import solving_options
-from .streams import flush_or_give_up, printable
-from .terminal import INTERRUPTED, fail
 from .training import cluster_options, train, train_solver, training_settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .terminal import say
+from .console.terminal import say
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.product import Product

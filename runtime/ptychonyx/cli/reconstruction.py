@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .console.terminal import INTERRUPTED, complain, progress_bar, say, stop_on_signal
 from .options import (
     Axis,
     ModelPath,
@@ -22,7 +23,6 @@ from .options import (
 )
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
-from .terminal import INTERRUPTED, complain, progress_bar, say, stop_on_signal
 
 if TYPE_CHECKING:
     import numpy as np

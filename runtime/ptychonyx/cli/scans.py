@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import words
+from .console.terminal import as_text, print_table, say
 from .options import Axis, Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
-from .terminal import as_text, print_table, say
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import words
-from .terminal import Show
+from .console.terminal import Show
 
 if TYPE_CHECKING:
     pass

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import words
+from .console.terminal import say, stop_on_signal
 from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
-from .terminal import say, stop_on_signal
 
 if TYPE_CHECKING:
     from ptychonyx.training import TrainingResult

@@ -13,7 +13,7 @@ from ptychonyx.training.distributed.workers import Workers, is_orphaned
 from ptychonyx.training.loggers import Log
 from ptychonyx.training.run import EpochRow
 
-from .terminal import error_console
+from .console.terminal import error_console
 
 COLUMNS = (
     TextColumn("Epoch {task.completed:.0f}/{task.total:.0f}"),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
     from .solving.halves import solve_halves as solve_halves
+    from .solving.network.from_model import open_solver as open_solver
     from .solving.options import SolvingOptions as SolvingOptions
     from .solving.refine import refine as refine
     from .solving.solve import solve as solve
@@ -45,6 +46,7 @@ _DEFERRED = {
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
     "SolvingOptions": ".solving.options",
+    "open_solver": ".solving.network.from_model",
     "refine": ".solving.refine",
     "solve": ".solving.solve",
     "solve_halves": ".solving.halves",

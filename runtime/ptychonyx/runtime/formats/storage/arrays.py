@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ...memory import as_gigabytes, largest_bytes, machine_bytes
-from ..positive import positive_or_unknown
+from .positive import positive_or_unknown
 
 REALS = "buif"
 WHOLE = "bui"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ptychonyx.cli.terminal import print_columns, print_table, progress_bar
+from ptychonyx.cli.console.terminal import print_columns, print_table, progress_bar
 
 
 class Terminal(io.StringIO):

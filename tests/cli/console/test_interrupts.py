@@ -13,7 +13,7 @@ import pytest
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATHS = [str(ROOT / part) for part in ("runtime", "export", "training")]
 ENDLESS = """
 import hashlib, sys
@@ -94,7 +94,7 @@ def test_ctrl_c_during_imports_ends_without_a_traceback(tmp_path: Path) -> None:
 def test_a_child_of_a_fork_does_not_count_for_its_parent() -> None:
     code = """
 import os, signal, time
-from ptychonyx.cli.interrupts import end_on_second_interrupt
+from ptychonyx.cli.console.interrupts import end_on_second_interrupt
 end_on_second_interrupt()
 signal.signal(signal.SIGINT, lambda *_: None)
 child = os.fork()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ptychonyx.cli.streams import Unfailing, printable, write_line
+from ptychonyx.cli.console.streams import Unfailing, printable, write_line
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
 SIMULATE = "simulate -o scan.npz --num-patterns 4 --window-px 16 --overwrite"
 WAYS = {

@@ -1,0 +1,1 @@
+"""How commands meet people: what they print and show, and how Ctrl-C ends them."""
