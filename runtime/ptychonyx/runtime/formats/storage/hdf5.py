@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ...scan import check_square
-from .arrays import REALS, Header, check_kind, check_size
+from .arrays import MAX_POSITIONS, REALS, Header, check_kind, check_size
 from .damage import being_written, damaged
 from .filters import check_filters
 from .links import find
@@ -137,6 +137,11 @@ class Hdf5Patterns:
         check_kind(header, REALS)
         if len(shape) != 3:
             raise ScanError(f"{header} has shape {shape}, expected (n, N, N): correct the file.")
+        if shape[0] > MAX_POSITIONS:
+            raise ScanError(
+                f"{header} has shape {shape}; at most {MAX_POSITIONS} patterns can be used: check the "
+                "file, or split the scan."
+            )
         check_square(*shape[1:])
         if max(shape[1:]) > MAX_WINDOW_PX:
             raise ScanError(
