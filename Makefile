@@ -1,18 +1,20 @@
 # Every target makes .venv and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
+SECONDS ?= 3600
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
 
-.PHONY: help demo test slow lint models bench quality lock sbom clean
+.PHONY: help demo test slow fuzz lint models bench quality lock sbom clean
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
 	@echo "make test    the default tests (under 10 minutes on 2 cores)"
 	@echo "make slow    the tests that take longer"
+	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
 	@echo "make models  train and export the models in models/"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
@@ -41,6 +43,9 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -6,9 +6,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
-from format_files import Arrays, write_npz
+from format_files import Arrays, put, write_npz
 
 from ptychonyx.runtime import load_object, load_probe, load_scan
 from ptychonyx.runtime.errors import ScanError
@@ -53,6 +54,24 @@ def test_files_that_are_no_scan(name: str, message: str, tmp_path: Path) -> None
         (tmp_path / name).write_text("not a scan")
     with pytest.raises(ScanError, match=message):
         load_scan(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("probe_position_y_px", np.full(40, np.inf), "Position 0 is not finite"),
+        ("patterns", np.ones((3, 32, 32)), "There are 3 patterns but"),
+        ("patterns", np.ones((40, 32, 31)), "`patterns` are 32×31"),
+    ],
+)
+def test_every_refusal_names_the_file(
+    name: str, value: Any, message: str, small_scan: Scan, tmp_path: Path
+) -> None:
+    save_scan(small_scan, tmp_path / "train.h5")
+    with h5py.File(tmp_path / "train.h5", "r+") as file:
+        put(name, value)(file)
+    with pytest.raises(ScanError, match=rf"train\.h5: {message}"):
+        load_scan(tmp_path / "train.h5")
 
 
 class Bomb:

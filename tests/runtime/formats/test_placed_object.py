@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime import load_object, load_probe
+from ptychonyx.runtime.errors import ScanError
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,14 @@ def test_layers_of_a_thick_object_are_multiplied(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         load_object(tmp_path / "object.npy").object_, layers.prod(axis=0), rtol=1e-5
     )
+
+
+def test_what_single_precision_cannot_hold_is_infinite_and_no_probe(tmp_path: Path) -> None:
+    """It was a warning of NumPy."""
+    values = np.full((2, 8, 8), 1e300)
+    values[1, 0, 0], values[1, 0, 1] = 0, np.nan
+    np.save(tmp_path / "values.npy", values)
+    object_ = load_object(tmp_path / "values.npy").object_
+    np.testing.assert_array_equal(np.isfinite(object_), np.zeros((8, 8), bool))
+    with pytest.raises(ScanError, match=r"values\.npy holds values that are not finite in single"):
+        load_probe(tmp_path / "values.npy")

@@ -282,6 +282,24 @@ def test_maps_of_another_shape_are_refused(name: str, tmp_path: Path) -> None:
         load_product(tmp_path / "product.h5")
 
 
+def test_coverage_counts_patches(tmp_path: Path) -> None:
+    """NaN would become any number."""
+    save_product(make_product(), tmp_path / "product.h5")
+    with h5py.File(tmp_path / "product.h5", "r+") as file:
+        put("ptychonyx/coverage", np.full((40, 61), np.nan))(file)
+    for read in (load_product, load_object):
+        with pytest.raises(ScanError, match="has dtype float64; whole numbers are needed"):
+            read(tmp_path / "product.h5")
+
+
+def test_positions_of_a_product_are_finite(tmp_path: Path) -> None:
+    save_product(make_product(), tmp_path / "product.h5")
+    with h5py.File(tmp_path / "product.h5", "r+") as file:
+        file["object"].attrs["pixel_height_m"] = 5e-324
+    with pytest.raises(ScanError, match=r"Position 0 is not finite in pixels \(.*product\.h5\)"):
+        load_product(tmp_path / "product.h5")
+
+
 def test_a_product_without_a_name_has_that_of_its_file(tmp_path: Path) -> None:
     for name in ("", np.array([], "S1"), h5py.Empty("S1")):
         save_product(make_product(), tmp_path / "some.h5")

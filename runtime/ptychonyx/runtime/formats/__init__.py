@@ -168,7 +168,11 @@ def load_scan(
     )
     reader = _reader_for(path)
     _check_choices(reader, path, options)
-    scan = reader.read_scan(path, options)
+    try:
+        scan = reader.read_scan(path, options)
+    except ScanError as error:
+        _check_named(error, path, options, reader)
+        raise
     name = (scan.name or path.stem).encode(errors="backslashreplace").decode()
     return replace(scan, name=name, source=str(path))  # no file format takes bytes that are no text
 
@@ -340,6 +344,14 @@ def _reader_for(path: Path) -> Reader:
         f"{path} is of no known format; readable are: {', '.join(READERS)} (by the endings .npz, "
         f".npy, {', '.join(HDF5_SUFFIXES)}): convert or rename the file."
     )
+
+
+def _check_named(error: ScanError, path: Path, options: ScanOptions, reader: Reader) -> None:
+    """Raise an error that names the file, if this one does not: a `Scan` does not know of files."""
+    message = str(error)
+    is_named = str(path) in message or str(options.patterns_path) in message
+    if not is_named and not any(str(file) in message for file in reader.files_of(path)):
+        raise ScanError(f"{path}: {message}") from error
 
 
 def _check_choices(reader: Reader, path: Path, options: ScanOptions) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..product import MAPS
 from .storage.arrays import ArrayFile, Header
 from .storage.hdf5 import Hdf5
-from .storage.hdf5_writing import new_hdf5, write_dataset
+from .storage.hdf5_writing import new_hdf5, write_dataset, write_text
 from .storage.npz import Npz
 
 Fields = dict[str, Any]
@@ -110,6 +110,8 @@ def _write_hdf5(fields: Fields, out: BinaryIO) -> None:
             value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
             if key in MAPS:  # a dataset of our group; its other fields are attributes
                 write_dataset(own, key, value, packed=True)
+            elif isinstance(value, str):
+                write_text(own, key, value)
             else:
                 own.attrs[key] = value
         file.attrs.update(rest)

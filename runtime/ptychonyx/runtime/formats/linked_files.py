@@ -7,6 +7,8 @@ from pathlib import Path
 
 import h5py
 
+from .storage.links import names_of
+
 
 def linked_files(path: Path) -> list[Path]:
     """Return the files that an HDF5 file names as holding a part of it, and those that these name.
@@ -42,7 +44,7 @@ def _named_in(path: Path) -> list[Path]:
 
 
 def _names(group: h5py.Group) -> Iterator[str]:
-    for key in group:
+    for key in names_of(group):
         link = group.get(key, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             yield link.filename

@@ -99,7 +99,8 @@ def as_object(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex6
     """
     _check_object(Header(name, path, array.shape, array.dtype))
     layers = array if array.ndim == 3 else array[None]
-    return np.asarray(np.prod(layers.astype(np.complex64), axis=0))
+    with np.errstate(all="ignore"):  # what is not finite stays so, and what is too large becomes so
+        return np.asarray(np.prod(layers.astype(np.complex64), axis=0))
 
 
 def as_probe(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex64]:
@@ -121,12 +122,14 @@ def as_probe(array: NDArray[Any], name: str, path: Path) -> NDArray[np.complex64
         modes = modes[..., 0]
     if modes.ndim == 2:
         modes = modes[None]
-    if not np.isfinite(modes).all():
+    with np.errstate(all="ignore"):  # what is too large becomes infinite
+        probe = np.ascontiguousarray(modes, dtype=np.complex64)
+    if not np.isfinite(probe).all():
         raise ScanError(
-            f"`{name}` of {path} holds values that are not finite; a probe of finite numbers is "
-            "needed: leave the probe out of the file, and one is estimated."
+            f"`{name}` of {path} holds values that are not finite in single precision; a probe of "
+            "finite numbers is needed: leave the probe out of the file, and one is estimated."
         )
-    return np.ascontiguousarray(modes, dtype=np.complex64)
+    return probe
 
 
 def _check_object(header: Header) -> None:

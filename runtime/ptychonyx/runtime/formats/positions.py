@@ -54,6 +54,7 @@ def corners_from_metres(
     >>> corners_from_metres(np.array([[0.0, 1e-6]]), 64, frame)
     array([[18.,  8.]])
     """
-    pixels = (positions_m - np.array(frame.center_m)) / np.array(frame.pixel_size_m)
+    with np.errstate(over="ignore"):  # what is too far becomes infinite
+        pixels = (positions_m - np.array(frame.center_m)) / np.array(frame.pixel_size_m)
     corners: NDArray[np.float64] = pixels + np.array(frame.canvas_shape) / 2 - window_px / 2
     return corners

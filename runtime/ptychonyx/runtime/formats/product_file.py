@@ -147,7 +147,14 @@ class ProductFile:
                     "position needs both: correct the file."
                 )
         axes = [read_column(self._fields, name) for name in POSITION_KEYS]
-        return corners_from_metres(np.stack(axes, axis=1), window_px, self.canvas())
+        corners_px = corners_from_metres(np.stack(axes, axis=1), window_px, self.canvas())
+        is_finite = np.isfinite(corners_px).all(axis=1)
+        if not is_finite.all():
+            raise ScanError(
+                f"Position {int(np.flatnonzero(~is_finite)[0])} is not finite in pixels ({self.path}); "
+                "finite numbers are needed: remove that position and its pattern from the file."
+            )
+        return corners_px
 
     def maps(self) -> dict[str, NDArray[Any]]:
         """Return the maps, residuals and curves of the product, by their names in it."""
@@ -167,8 +174,11 @@ class ProductFile:
                 f"{header} has shape {header.shape}, expected {expected} as the rest of the "
                 "product: write it again."
             )
+        if np.issubdtype(MAPS[name], np.integer):
+            check_kind(header, WHOLE, "whole numbers")
         check_size(header)
-        return self._fields.read(flat).astype(MAPS[name])
+        with np.errstate(all="ignore"):  # what is too large for float32 becomes infinite
+            return self._fields.read(flat).astype(MAPS[name])
 
     def metadata(self) -> Metadata:
         """Return what we wrote about the reconstruction."""

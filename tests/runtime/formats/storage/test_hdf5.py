@@ -93,6 +93,7 @@ HUGE: dict[str, tuple[str, tuple[int, ...], str]] = {
     "positions": ("product.h5", (2_000_000_000,), "at most 10000000 positions"),
     "coverage": ("product.h5", (50_000, 50_000), r"expected \("),
     "patterns": ("diffraction.h5", (40, 100_000, 100_000), "windows of at most 8192 pixels"),
+    "many patterns": ("diffraction.h5", (2**40, 32, 32), "at most 10000000 patterns"),
     "bad_pixels": ("diffraction.h5", (60_000, 60_000), r"expected \(32, 32\)"),
     "indexes": ("diffraction.h5", (2_000_000_000,), "at most 10000000 positions"),
 }
@@ -101,6 +102,7 @@ PLACES = {
     "coverage": "ptychonyx/coverage",
     "small object": "object",
     "modes": "probe",
+    "many patterns": "patterns",
 }
 
 

@@ -47,6 +47,27 @@ def test_every_dataset_has_a_checksum(small_scan: Scan, tmp_path: Path) -> None:
             assert unprotected(file) == []
 
 
+def test_the_lists_of_chunks_have_checksums(small_scan: Scan, tmp_path: Path) -> None:
+    """Those of HDF5 1.8, B-trees, had none: a flipped byte moved a chunk, and zeros were read."""
+    for path in write_all(small_scan, tmp_path):
+        assert b"TREE" not in path.read_bytes(), path.name
+
+
+def test_a_flipped_digit_of_the_metadata_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "product.h5"
+    save_product(make_product(metadata={"residual": 0.03125}), path)
+    flip(path, path.read_bytes().index(b"0.03125") + 2)
+    with pytest.raises(ScanError, match=r"is not a readable HDF5 file .*damaged"):
+        load_product(path)
+
+
+@pytest.mark.parametrize("note", ["", "σ", "x" * 100_000])
+def test_metadata_of_any_length_are_read_back(note: str, tmp_path: Path) -> None:
+    product = make_product(metadata={"note": note})
+    save_product(product, tmp_path / "product.h5")
+    assert load_product(tmp_path / "product.h5").metadata == product.metadata
+
+
 def flip(path: Path, offset: int) -> None:
     content = bytearray(path.read_bytes())
     content[offset] ^= 0x10

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,3 +125,35 @@ def test_links_in_a_circle_end(small_scan: Scan, tmp_path: Path) -> None:
         file["again"] = h5py.SoftLink("/patterns")
     with pytest.raises(ScanError, match="links to links"):
         load_scan(tmp_path)
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.formats.linked_files import linked_files
+from ptychonyx.runtime.formats.storage.hdf5 import Hdf5
+used = [np.full(num // 8, -1) for num in range(16, 6000, 8) for _ in range(4)]
+del used  # memory that is taken now holds no zeros
+path = Path(sys.argv[1])
+try:
+    print(Hdf5(path).names)
+except ScanError:
+    print(linked_files(path))
+"""
+
+
+def test_damaged_names_do_not_end_the_process(tmp_path: Path) -> None:
+    """With more than 8 members, HDF5 keeps their names apart, and frees what it has not filled."""
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        for number in range(12):
+            file[f"member{number:02d}"] = 1.0
+    content = bytearray(path.read_bytes())
+    content[content.index(b"member07")] ^= 1
+    path.write_bytes(content)
+    read = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (read.returncode, read.stdout) == (0, "[]\n"), read.stderr

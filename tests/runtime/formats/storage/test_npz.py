@@ -110,3 +110,32 @@ def test_a_file_that_grows_may_still_be_written(
     with pytest.raises(ScanError, match=advice) as caught:
         load_scan(tmp_path / "scan.npz")
     assert ("being written" in str(caught.value)) == (advice != "copy it")
+
+
+def directory_of(content: bytearray) -> int:
+    """Return where the list of members starts."""
+    return content.index(b"PK\x01\x02")
+
+
+def hide_bad_pixels(content: bytearray) -> None:
+    content[content.index(b"bad_pixels", directory_of(content))] ^= 1
+
+
+def hide_all_after_the_first(content: bytearray) -> None:
+    """Let the comment of the first member cover the entries of the others."""
+    start = directory_of(content)
+    rest = content.rindex(b"PK\x05\x06") - content.index(b"PK\x01\x02", start + 4)
+    content[start + 32 : start + 34] = rest.to_bytes(2, "little")
+
+
+@pytest.mark.parametrize("spoil", [hide_bad_pixels, hide_all_after_the_first])
+def test_the_list_of_members_cannot_hide_one(
+    spoil: Callable[[bytearray], None], tmp_path: Path
+) -> None:
+    """Without its bad pixels, a scan would have its positions elsewhere, too."""
+    write_npz(tmp_path / "scan.npz", {"bad_pixels": np.zeros((16, 16), bool)})
+    content = bytearray((tmp_path / "scan.npz").read_bytes())
+    spoil(content)
+    (tmp_path / "scan.npz").write_bytes(content)
+    with pytest.raises(ScanError, match=r"is not a readable NPZ file .*(differ|members)"):
+        load_scan(tmp_path / "scan.npz", quantity="amplitude")

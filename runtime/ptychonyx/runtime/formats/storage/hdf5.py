@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ...errors import ScanError
 from ...scan import check_square
-from .arrays import REALS, Header, check_kind, check_size
+from .arrays import MAX_POSITIONS, REALS, Header, check_kind, check_size
 from .damage import being_written, damaged
 from .filters import check_filters
-from .links import find
+from .links import find, names_of
 
 MAX_UNUSED_SHARE = 4
 """Scattered rows are read as one block of at most this many times their number: one block is much
@@ -64,7 +64,7 @@ class Hdf5:
         """Return the names in a group; none if there is no such group."""
         with _opened(self.path) as file:
             found = find(file, group)
-            return tuple(found) if isinstance(found, h5py.Group) else ()
+            return names_of(found) if isinstance(found, h5py.Group) else ()
 
     def attributes(self, name: str = "/") -> dict[str, Any]:
         """Return the attributes of a group or dataset; none if it is not there."""
@@ -109,7 +109,7 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset):
         raise ScanError(
             f"{path} has no dataset `{name}`, which such a file needs; it holds: "
-            f"{', '.join(file) or 'nothing'}."
+            f"{', '.join(names_of(file)) or 'nothing'}."
         )
     return found
 
@@ -137,6 +137,11 @@ class Hdf5Patterns:
         check_kind(header, REALS)
         if len(shape) != 3:
             raise ScanError(f"{header} has shape {shape}, expected (n, N, N): correct the file.")
+        if shape[0] > MAX_POSITIONS:
+            raise ScanError(
+                f"{header} has shape {shape}; at most {MAX_POSITIONS} patterns can be used: check the "
+                "file, or split the scan."
+            )
         check_square(*shape[1:])
         if max(shape[1:]) > MAX_WINDOW_PX:
             raise ScanError(

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from ...scan import Scan
 
-FORMAT = ("v108", "v108")
-"""Oldest and newest layout to write: since HDF5 1.8 of 2008, headers and attributes have checksums."""
+FORMAT = ("v110", "v110")
+"""Oldest and newest layout to write. Since HDF5 1.8 of 2008, headers and attributes have checksums; the
+lists that say which piece of a dataset lies where have them since 1.10 of 2016."""
 WRITE_BATCH = 256
 
 
 @contextmanager
 def new_hdf5(out: BinaryIO) -> Iterator[h5py.File]:
-    """Write an HDF5 file whose headers and attributes have checksums."""
+    """Write an HDF5 file whose headers, attributes and lists of chunks have checksums."""
     with h5py.File(out, "w", libver=FORMAT) as file:
         yield file
 
@@ -48,6 +49,17 @@ def _write_number(group: h5py.Group, name: str, value: NDArray[Any]) -> None:
     kind, space = h5py.h5t.py_create(value.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
     dataset = h5py.h5d.create(group.id, name.encode(), kind, space, properties)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
+
+
+def write_text(group: h5py.Group, name: str, text: str) -> None:
+    """Write a text as an attribute with a checksum.
+
+    HDF5 keeps a text of variable length, which h5py writes by default, in a heap without one. One of
+    fixed length lies in the header; h5py gives it back as bytes.
+    """
+    content = text.encode()
+    kind = h5py.string_dtype("utf-8", max(1, len(content)))
+    group.attrs.create(name, np.array(content, kind))
 
 
 def write_datasets(group: h5py.Group, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,13 @@ _ERRORS = (
     *(ValueError, EOFError, OSError),  # of an array in it
 )
 
+END_OF_ARCHIVE, NUM_MEMBERS = b"PK\x05\x06", slice(10, 12)
+"""Signature of the last record of a ZIP file, and where it counts the members."""
+MORE_MEMBERS = 2**16 - 1
+"""That count in a file that keeps it elsewhere, for it may have more."""
+MOST_TAIL_BYTES = 22 + 2**16
+"""Longest last record, with the comment that may follow."""
+
 
 class Npz:
     """An NPZ file that says what is wrong with it.
@@ -38,6 +46,7 @@ class Npz:
         if not path.is_file():
             raise ScanError(f"There is no file {path}; check the path.")
         with _damage_explained(path), zipfile.ZipFile(path) as archive:
+            _check_directory(archive, path)
             self.names = tuple(name.removesuffix(".npy") for name in archive.namelist())
 
     def __contains__(self, name: str) -> bool:
@@ -82,6 +91,24 @@ class Npz:
             info = archive.getinfo(f"{name}.npy")
             with archive.open(info) as member:
                 yield member, info
+
+
+def _check_directory(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that does not list the members that it has.
+
+    The list has no checksum of its own: a flipped byte in it could hide an array that a file may
+    have, such as the bad pixels, or several at once.
+    """
+    members = archive.infolist()
+    for info in members:
+        archive.open(info).close()  # compares the name in the list with the one at the member
+    with path.open("rb") as file:
+        file.seek(-min(MOST_TAIL_BYTES, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    end = tail[tail.rindex(END_OF_ARCHIVE) :]
+    num = int.from_bytes(end[NUM_MEMBERS], "little")
+    if num not in (len(members), MORE_MEMBERS):
+        raise zipfile.BadZipFile(f"it has {num} members, but lists {len(members)}")
 
 
 @contextmanager

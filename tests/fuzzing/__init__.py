@@ -1,0 +1,1 @@
+"""Spoilt files through the public readers: a short part in the default tests, hours by `make fuzz`."""
