@@ -144,16 +144,16 @@ def _open(
 
 def _solver(halves: bool, network: Path | None) -> Solver:
     """Return what makes the passes."""
-    from ptychonyx.runtime import solve, solve_halves
-
-    makes: Solver = solve_halves if halves else solve
-    if network is None:
-        return makes
     from functools import partial
 
-    from ptychonyx.runtime.solving.network.from_model import open_solver
+    from ptychonyx import runtime
 
-    helped: Solver = partial(solve_halves if halves else solve, network=open_solver(network))
+    # what is not needed is not imported
+    makes = runtime.solve_halves if halves else runtime.solve
+    if network is None:
+        plain: Solver = makes
+        return plain
+    helped: Solver = partial(makes, network=runtime.open_solver(network))
     return helped
 
 
