@@ -45,6 +45,7 @@ def test_a_local_fleet_takes_work_from_nobody_else() -> None:
                 check=False,
             )
             assert (done.returncode, done.stdout) == (1, ""), reached
+            assert "TLS" in done.stderr or "connect" in done.stderr, done.stderr
         assert client.cluster.scheduler.http_server.address == "127.0.0.1"
         assert open_ports() <= {"127.0.0.1"}
 
