@@ -21,7 +21,12 @@ WRITE_BATCH = 256
 @contextmanager
 def new_hdf5(out: BinaryIO) -> Iterator[h5py.File]:
     """Write an HDF5 file whose headers, attributes and lists of chunks have checksums."""
-    with h5py.File(out, "w", libver=FORMAT) as file:
+    create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    create.set_obj_track_times(False)  # equal contents are equal bytes
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, out)
+    with h5py.File(h5py.h5f.create(b"new", h5py.h5f.ACC_TRUNC, create, access)) as file:
         yield file
 
 
@@ -46,6 +51,7 @@ def write_dataset(group: h5py.Group, name: str, value: Any, *, packed: bool = Fa
 def _write_number(group: h5py.Group, name: str, value: NDArray[Any]) -> None:
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.COMPACT)  # only the low level of h5py knows it
+    properties.set_obj_track_times(False)  # equal contents are equal bytes
     kind, space = h5py.h5t.py_create(value.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
     dataset = h5py.h5d.create(group.id, name.encode(), kind, space, properties)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
