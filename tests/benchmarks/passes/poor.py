@@ -138,4 +138,4 @@ def _figures(rows: list[Row], way: str) -> Iterator[str]:
 
 
 def _median(rows: list[Row], way: str, name: str) -> float:
-    return statistics.median(row[way][name] for row in rows)
+    return float(statistics.median(row[way][name] for row in rows))
