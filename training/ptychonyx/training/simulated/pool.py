@@ -154,7 +154,7 @@ class Pool:
     def _draw(self, rng: np.random.Generator) -> DrawnScan:
         if not self._good_scans or rng.random() >= GOOD_SHARE:
             return draw_scan(rng)
-        return draw_poorer(self._good_scans[rng.integers(len(self._good_scans))], rng)
+        return draw_poorer(self._good_scans[int(rng.integers(len(self._good_scans)))], rng)
 
     def batch(self, number: int) -> Batch:
         """Return what the training step of this number needs."""

@@ -61,7 +61,7 @@ class GoodScan:
     @property
     def canvas_px(self) -> int:
         """Side of the canvas on which its parts fit."""
-        needed = self.counts.shape[-1] + BEYOND_WINDOW_PX
+        needed = int(self.counts.shape[-1]) + BEYOND_WINDOW_PX
         return max(CANVAS_PX, -(-needed // STRIDE_PX) * STRIDE_PX)
 
 
