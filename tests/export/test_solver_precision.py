@@ -37,16 +37,6 @@ def test_it_describes_and_proves_itself(
     assert model.verify().passed
 
 
-def test_a_scan_that_needs_no_network_cannot_calibrate_one(tmp_path: Path) -> None:
-    options = SimulationOptions(
-        num_patterns=64, window_px=32, step_px=3, num_modes=1, counts_per_pattern=1e7
-    )
-    good = simulate_scan(options, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="calibrate a solver with a scan that needs it"):
-        derive_solver(SHIPPED, tmp_path / "x.onnx", precision="float16", calibration=good)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_wrong_requests_are_refused(poor: Scan, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'int4'; derived models are float16, bfloat16, int8"):
         derive_solver(SHIPPED, tmp_path / "x.onnx", precision="int4", calibration=poor)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptychonyx.runtime.comparison.metrics import nrmse, pearson
 from ptychonyx.runtime.comparison.region import without_common_phase
 from ptychonyx.runtime.model.manifest.verification import HIGHEST_TOLERANCES
-from ptychonyx.runtime.product import Product
 
 from .errors import PrecisionLossError
 
@@ -16,18 +16,23 @@ HIGHEST_COMPLEX_NRMSE = 0.02
 """Bounds on what the object of the calibration scan may differ by from that of the float32 model."""
 
 
-def difference(after: Product, before: Product) -> dict[str, float]:
+def difference(
+    after: NDArray[np.complex64], before: NDArray[np.complex64], coverage: NDArray[np.integer]
+) -> dict[str, float]:
     """Compare two objects of one scan.
 
     They lie on the same canvas, so nothing has to be aligned. Only pixels with at least half of the
     usual overlap count: at the rim of a scan phases are noise, and near ±π.
+
+    Parameters
+    ----------
+    after, before : complex64 array, shape (H, W)
+    coverage : int array, shape (H, W)
+        How many patterns have seen each pixel.
     """
-    assert before.coverage is not None
-    usual = np.median(before.coverage[before.coverage > 0])
-    is_valid = before.coverage >= usual / 2
+    is_valid = coverage >= np.median(coverage[coverage > 0]) / 2
     a, b = (
-        without_common_phase(product.object_, is_valid, reference=before.object_)
-        for product in (after, before)
+        without_common_phase(object_, is_valid, reference=before) for object_ in (after, before)
     )
     return {
         "phase_pearson": pearson(np.angle(a), np.angle(b), is_valid),

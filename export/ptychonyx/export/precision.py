@@ -122,7 +122,9 @@ def derive_model(
         derivation=derivation,
     )
     candidate = open_before_writing(with_manifest(model, manifest), output, Model)
-    measured = difference(reconstruct(calibration, candidate, WITHOUT_RESIDUAL), before)
+    after = reconstruct(calibration, candidate, WITHOUT_RESIDUAL)
+    assert before.coverage is not None
+    measured = difference(after.object_, before.object_, before.coverage)
     check_difference(measured, precision, lowest_phase_pearson, highest_complex_nrmse)
     proven = dataclasses.replace(
         manifest, derivation=derivation | measured, verification=_proof(candidate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,14 +11,18 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.model.manifest import FEATURES
 from ptychonyx.runtime.model.manifest.solver_proof import SolverVerification
 from ptychonyx.runtime.model.solver import SolverModel
-from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.solving.network.from_model import SolverNetwork
+from ptychonyx.runtime.solving.network.trust import with_network
 from ptychonyx.runtime.solving.options import SolvingOptions
-from ptychonyx.runtime.solving.solve import solve
+from ptychonyx.runtime.solving.physics.sweep import Problem
+from ptychonyx.runtime.solving.plan import start_of
+from ptychonyx.runtime.solving.result import LIT_SHARE
+from ptychonyx.runtime.solving.setup import set_up
 
 from .gate import check_difference, difference, tolerance_of
 from .graph.assemble import with_graph, with_manifest
@@ -55,16 +60,15 @@ def derive_solver(
     precision : str
         As for `derive_model`.
     calibration : Scan
-        A scan of few photons or positions, so that the network is used. Passes with either model
-        solve it, and the difference of the two objects decides.
+        A scan of few photons or positions, as the network is for. Passes with either model solve
+        it, and the difference of the two objects decides.
     name : str, optional
         Name of the model in the manifest; by default that of the file.
 
     Raises
     ------
     ValueError
-        If an argument does not fit, `source` is no float32 model, or the scan is so good that no
-        network is used.
+        If an argument does not fit, or `source` is no float32 model.
     PrecisionLossError
         If the objects differ too much; nothing is written.
     """
@@ -81,7 +85,7 @@ def derive_solver(
             "model."
         )
     recorder = Recorder(parent)
-    before = _solved(calibration, recorder)
+    before, coverage = _solve(calibration, recorder)
     whole = onnx.load(parent.path)
     graph = CONVERSIONS[precision](whole, [{FEATURES: features} for features in recorder.seen])
     model = with_graph(whole, graph)
@@ -94,7 +98,8 @@ def derive_solver(
         derivation=derivation,
     )
     candidate = open_before_writing(with_manifest(model, manifest), output, SolverModel)
-    measured = difference(_solved(calibration, SolverNetwork(candidate)), before)
+    after, _ = _solve(calibration, SolverNetwork(candidate))
+    measured = difference(after, before, coverage)
     check_difference(measured, precision)
     proven = dataclasses.replace(
         manifest, derivation=derivation | measured, verification=_proof(candidate)
@@ -103,14 +108,21 @@ def derive_solver(
     return DerivedReport(output, output.stat().st_size, parent.path.stat().st_size, **measured)
 
 
-def _solved(scan: Scan, network: SolverNetwork) -> Product:
-    product = solve(scan, SolvingOptions(passes=PASSES, residual_patterns=0), network=network)
-    if "network_name" not in product.metadata:
-        raise ValueError(
-            f"The scan {scan.name!r} is solved without a network, since it lacks neither photons nor "
-            "positions: calibrate a solver with a scan that needs it."
-        )
-    return product
+def _solve(scan: Scan, network: SolverNetwork) -> tuple[NDArray[np.complex64], NDArray[np.int32]]:
+    """Return the object after some passes with a network, and how often each pixel was seen."""
+    options = SolvingOptions()
+    with ThreadPoolExecutor(num_cores()) as pool:
+        setting = set_up(scan, options, pool, start=None, probe=None)
+        problem = Problem(setting.measured, setting.placement, options.noise)
+        state = start_of(problem, setting.object_, setting.probe.array)
+        passer = with_network(setting.passer, network)
+        for _ in range(PASSES):
+            state = passer.step(problem, state)
+    intensity = state.beam.intensity
+    coverage = np.zeros(setting.placement.shape, np.int32)
+    is_lit = intensity >= LIT_SHARE * intensity.max()
+    setting.placement.add(coverage, is_lit[None], np.arange(scan.num_patterns))
+    return state.object_, coverage
 
 
 def _proof(derived: SolverModel) -> SolverVerification:

@@ -15,6 +15,7 @@ from ptychonyx.runtime.solving.network.features import NUM_FEATURES
 from ptychonyx.runtime.solving.options import SolvingOptions
 from ptychonyx.runtime.solving.plan import REFUSED, UNUSED
 from ptychonyx.runtime.solving.solve import solve
+from ptychonyx.runtime.solving.stopping import Bearable
 
 
 @dataclass
@@ -62,19 +63,51 @@ def test_good_data_need_no_network(passes: int | str) -> None:
     np.testing.assert_array_equal(helped.object_, solved(scan, None, passes).object_)
 
 
-def test_few_positions_get_the_network() -> None:
+@pytest.fixture
+def better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let held-back pixels speak for a network, whatever it does."""
+    monkeypatch.setattr(Bearable, "is_better_than", lambda self, other: True)
+
+
+@pytest.mark.usefixtures("better")
+def test_few_positions_get_a_network_that_is_better() -> None:
     network = Silent()
     sparse = some_of(scan_of(1e7), np.arange(0, 64, 3))
     product = solved(sparse, network, passes=4)
-    assert network.num_asked == 4
+    assert network.num_asked == 8  # four times on trial
+    assert product.metadata["passes"] == 4
     assert product.metadata["use_of_network"] == "used, since there are few positions"
+    assert product.metadata["network_name"] == "silent"
 
 
-def test_few_photons_get_the_network_if_held_back_pixels_do_not_object() -> None:
+@pytest.mark.usefixtures("better")
+@pytest.mark.parametrize("counts", [1e7, 2e3])
+def test_its_passes_are_as_many_as_held_back_pixels_bear(counts: float) -> None:
     network = Silent()
-    product = solved(scan_of(2e3), network)
-    assert product.metadata["use_of_network"] == "used, since there are few photons"
-    assert network.num_asked > int(product.metadata["passes"])  # it was tried before
+    sparse = some_of(scan_of(counts), np.arange(0, 64, 3))
+    product = solved(sparse, network)
+    number = int(product.metadata["passes"])
+    assert str(product.metadata["stopped"]).startswith(f"after {number} passes, pixels")
+    assert network.num_asked > number  # it was tried before
+
+
+@pytest.mark.parametrize("passes", [4, "auto"])
+def test_few_positions_get_no_network_that_is_worse(passes: int | str) -> None:
+    network = Harmful()
+    sparse = some_of(scan_of(1e7), np.arange(0, 64, 3))
+    product = solved(sparse, network, passes)
+    assert network.num_asked > 0
+    assert product.metadata["use_of_network"] == REFUSED
+    assert "network_name" not in product.metadata
+    np.testing.assert_array_equal(product.object_, solved(sparse, None, passes).object_)
+
+
+def test_a_budget_leaves_no_time_for_a_trial() -> None:
+    network = Silent()
+    sparse = some_of(scan_of(1e7), np.arange(0, 64, 3))
+    options = SolvingOptions(budget_s=1e4, residual_patterns=0, solver="none")
+    product = solve(sparse, options, network=network)
+    assert network.num_asked == product.metadata["passes"]
 
 
 def test_a_network_that_does_harm_is_left_out() -> None:
@@ -85,7 +118,8 @@ def test_a_network_that_does_harm_is_left_out() -> None:
     np.testing.assert_array_equal(product.object_, solved(scan, None).object_)
 
 
-def test_few_of_both_are_said(small_scan: Scan) -> None:
+@pytest.mark.usefixtures("better")
+def test_few_of_both_are_said() -> None:
     sparse = some_of(scan_of(2e3), np.arange(0, 64, 3))
     use = solved(sparse, Silent(), passes=1).metadata["use_of_network"]
     assert use == "used, since there are few photons and few positions"

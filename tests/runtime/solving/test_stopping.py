@@ -17,6 +17,7 @@ from ptychonyx.runtime.solving.stopping import (
     PATIENCE,
     SMALLEST_RATE,
     TESTED_PATTERNS,
+    Bearable,
     HeldBack,
     best_number,
     hold_back,
@@ -209,3 +210,28 @@ def test_noise_ends_the_passes_and_light_lets_them_go_on(pool: ThreadPoolExecuto
         ).number
         numbers.append(number)
     assert numbers[0] < 8 < numbers[1]
+
+
+def test_ways_are_compared_by_what_is_true_not_by_what_is_dark() -> None:
+    """Where pixels count less than a photon, amplitudes are fitted best by a darker object."""
+    few = with_noise(make_exact(30, counts=60))
+    held_back = hold(few)
+    truth, dark = few.state(few.object_), few.state(0.9 * few.object_)
+    assert held_back.loss(dark) < held_back.loss(truth)
+    comparable = held_back.comparable_losses
+    assert comparable(truth).sum() < comparable(dark).sum()
+
+
+def test_a_way_is_better_if_less_is_left(exact: Exact) -> None:
+    one = Bearable(3, np.array([1.0, 2.0]))
+    assert one.is_better_than(Bearable(1, np.array([2.0, 1.5])))
+    assert not one.is_better_than(one)
+
+
+def test_amplitudes_that_were_not_counted_are_compared_as_they_are_fitted(exact: Exact) -> None:
+    held_back = hold(exact)
+    measured = dataclasses.replace(held_back.problem.measured, are_photons=False)
+    problem = dataclasses.replace(held_back.problem, measured=measured)
+    held_back = dataclasses.replace(held_back, problem=problem)
+    state = exact.state(1.1 * exact.object_)
+    np.testing.assert_array_equal(held_back.comparable_losses(state), held_back.losses(state))

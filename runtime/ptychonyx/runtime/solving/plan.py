@@ -1,14 +1,15 @@
 """How many passes a scan gets, and whether a network corrects them: decided before the first one.
 
 A network that has learned what objects look like helps where patterns leave much open: few photons or
-few positions. Elsewhere passes alone end at least as well, and the network is left out. Where there
-is noise, both ways are tried with pixels held back, and the network must not be clearly worse there.
+few positions. Elsewhere passes alone end at least as well, and the network is left out. There, both
+ways are tried with pixels held back, and the one that explains these better is taken; only within a
+budget of time nothing is tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,14 @@ from .options import AUTO, MAX_PASSES, SolvingOptions
 from .part import middle_part
 from .passes import Passer
 from .physics.sweep import Problem, State, first_step_of, start_state
-from .stopping import (
-    CLEARLY_WORSE,
-    TRIAL_PATTERNS,
-    Bearable,
-    best_number,
-    hold_back,
-    standard_errors,
-)
+from .stopping import TRIAL_PATTERNS, Bearable, best_number, hold_back
 
 UNUSED = "not used: patterns are good enough for passes alone"
 UNAVAILABLE = "not used: onnxruntime, which computes it, is not installed"
-REFUSED = "not used: pixels that were held back are explained clearly better without it"
+REFUSED = "not used: pixels that were held back are explained better without it"
+AS_ASKED = "the passes asked for are done"
+WITHIN_BUDGET = "all passes were made within the budget"
+GOOD_ENOUGH = "photon noise is too small to be fitted, so all passes were made"
 
 
 @dataclass(frozen=True)
@@ -95,32 +92,39 @@ def make_plan(
         Asked during a trial.
     """
     need = need_of(problem, state)
-    helped, use = passer, None if network is None else UNUSED
-    if network is not None and (need.is_noisy or need.is_sparse):
-        opened = network()
-        if opened is None:
-            use = UNAVAILABLE
-        else:
-            helped, use = with_network(passer, opened), _describe(need)
+    helped, use = _helped(passer, need, network)
+    untried = Plan(passer, MAX_PASSES, GOOD_ENOUGH, use)
     if options.passes != AUTO:
-        return Plan(helped, int(options.passes), "the passes asked for are done", use)
-    if options.budget_s is not None:
-        return Plan(helped, MAX_PASSES, "all passes were made within the budget", use)
-    if not need.is_noisy:
-        why = "photon noise is too small to be fitted, so all passes were made"
-        return Plan(helped, MAX_PASSES, why, use)
-    trial = _Trial(problem, state, options, progress, should_stop)
-    bearable = trial.run(passer)
-    if helped is not passer and not should_stop():
-        with_it = trial.run(helped)
-        _, worse = standard_errors([bearable.losses, with_it.losses])
-        if worse > CLEARLY_WORSE:
-            helped, use = passer, REFUSED
+        untried = Plan(passer, int(options.passes), AS_ASKED, use)
+    elif options.budget_s is not None:
+        return Plan(helped, MAX_PASSES, WITHIN_BUDGET, use)
+    is_helped, is_counted = helped is not passer, need.is_noisy and options.passes == AUTO
+    if not (is_helped or is_counted):
+        return untried
+    trial = _Trial(problem, state, options, untried.passes, progress, should_stop)
+    best, found = passer, trial.run(passer)
+    if is_helped and not should_stop():
+        other = trial.run(helped)
+        if other.is_better_than(found):
+            best, found = helped, other
         else:
-            bearable = with_it
-    number = bearable.number
-    why = f"after {number} passes, pixels that were held back bear no more"
-    return Plan(helped, number, why, use)
+            use = REFUSED
+    if options.passes != AUTO or (best is passer and not need.is_noisy):
+        return replace(untried, passer=best, use_of_network=use)
+    why = f"after {found.number} passes, pixels that were held back bear no more"
+    return Plan(best, found.number, why, use)
+
+
+def _helped(passer: Passer, need: Need, network: OpenNetwork | None) -> tuple[Passer, str | None]:
+    """Return a passer with a network, if a scan needs it and there is one, and what is said of it."""
+    if network is None:
+        return passer, None
+    if not (need.is_noisy or need.is_sparse):
+        return passer, UNUSED
+    opened = network()
+    if opened is None:
+        return passer, UNAVAILABLE
+    return with_network(passer, opened), _describe(need)
 
 
 def _describe(need: Need) -> str:
@@ -138,6 +142,7 @@ class _Trial:
         problem: Problem,
         state: State,
         options: SolvingOptions,
+        max_passes: int,
         progress: Callable[[int, float], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -145,6 +150,7 @@ class _Trial:
         trial = Problem(*part, problem.noise)
         self._state = start_of(trial, state.object_[rows, columns], state.beam.modes)
         self._held_back = hold_back(trial, np.random.default_rng(options.seed))
+        self._max_passes = max_passes
         self._progress, self._should_stop = progress, should_stop
 
     def run(self, passer: Passer) -> Bearable:
@@ -153,7 +159,7 @@ class _Trial:
             self._held_back,
             self._state,
             lambda problem, state: passer.step(problem, state, self._should_stop),
-            max_passes=MAX_PASSES,
+            max_passes=self._max_passes,
             progress=self._progress,
             should_stop=self._should_stop,
         )

@@ -8,6 +8,9 @@ The comparison is the one that the passes make themselves: amplitudes by their s
 their deviance. It must be: a fit to amplitudes is darker than the truth where pixels count a photon
 or less, since the mean of a root is less than the root of the mean. The deviance would blame the
 passes for that and stop them at once.
+
+Two ways to solve a scan, one of which is not darker, are compared by the deviance all the same, where
+photons were counted: it is least for what is true, whatever was fitted.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .options import Noise
 from .physics.exit_waves import predict_amplitudes
 from .physics.sweep import CHUNK, Problem, State
 
@@ -67,17 +71,25 @@ class HeldBack:
 
     def losses(self, state: State) -> NDArray[np.float64]:
         """Return the part of each tested pattern in the loss, shape (k,)."""
+        return self._losses(state, self.problem.noise)
+
+    def comparable_losses(self, state: State) -> NDArray[np.float64]:
+        """Return what two ways to solve the problem are compared by, for each tested pattern."""
+        are_photons = self.problem.measured.are_photons
+        return self._losses(state, "poisson" if are_photons else self.problem.noise)
+
+    def _losses(self, state: State, noise: Noise) -> NDArray[np.float64]:
         starts = range(0, len(self.indexes), CHUNK)
         return np.concatenate(
-            [self._of_chunk(state, slice(start, start + CHUNK)) for start in starts]
+            [self._of_chunk(state, slice(start, start + CHUNK), noise) for start in starts]
         )
 
-    def _of_chunk(self, state: State, part: slice) -> NDArray[np.float64]:
+    def _of_chunk(self, state: State, part: slice, noise: Noise) -> NDArray[np.float64]:
         placement, chosen = self.problem.placement, self.indexes[part]
         windows = placement.cut(state.object_, chosen)
         predicted = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
         measured = self.amplitudes[part]
-        if self.problem.noise == "poisson":
+        if noise == "poisson":
             rate = np.square(predicted) + np.float32(SMALLEST_RATE)
             terms = rate - np.square(measured) * np.log(rate)
         else:
@@ -115,12 +127,16 @@ class Bearable:
     ----------
     number : int
         Passes that the held-back pixels bear, at least 1.
-    losses : float64 array, shape (k,)
-        What was left in these pixels then, of each tested pattern.
+    comparable_losses : float64 array, shape (k,)
+        What was left in these pixels then, of each tested pattern; see `HeldBack`.
     """
 
     number: int
-    losses: NDArray[np.float64]
+    comparable_losses: NDArray[np.float64]
+
+    def is_better_than(self, other: Bearable) -> bool:
+        """Tell whether these pixels are explained better than another way explains them."""
+        return bool(self.comparable_losses.sum() < other.comparable_losses.sum())
 
 
 def best_number(
@@ -152,17 +168,19 @@ def best_number(
         Asked after each pass.
     """
     losses: list[NDArray[np.float64]] = []
+    comparable: list[NDArray[np.float64]] = []
     num_hopeless = 0
     for number in range(1, max_passes + 1):
         state = step(held_back.problem, state)
         losses.append(held_back.losses(state))
+        comparable.append(held_back.comparable_losses(state))
         progress(number, state.residual)
         is_hopeless = standard_errors(losses)[-1] > HOPELESS and number > FIRST_PASSES
         num_hopeless = num_hopeless + 1 if is_hopeless else 0
         if num_hopeless >= PATIENCE or should_stop():
             break
     last = int(np.flatnonzero(standard_errors(losses) <= CLEARLY_WORSE).max())
-    return Bearable(last + 1, losses[last])
+    return Bearable(last + 1, comparable[last])
 
 
 def standard_errors(losses: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import pytest
 from ptychonyx.runtime import SimulationOptions, load_manifest, simulate_scan
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.manifest import SolverManifest
-from ptychonyx.runtime.scan import Scan, some_of
+from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.solving.halves import solve_halves
 from ptychonyx.runtime.solving.network.choice import SHIPPED, network_of
 from ptychonyx.runtime.solving.network.features import FEATURE_VERSION, NUM_FEATURES
@@ -20,9 +20,16 @@ from ptychonyx.runtime.solving.solve import solve
 
 
 @pytest.fixture
-def sparse() -> Scan:
-    options = SimulationOptions(num_patterns=64, window_px=32, step_px=3, num_modes=1)
-    return some_of(simulate_scan(options, np.random.default_rng(0)), np.arange(0, 64, 3))
+def poor() -> Scan:
+    options = SimulationOptions(
+        object_name="dead_leaves",
+        num_patterns=64,
+        window_px=64,
+        step_px=14,
+        num_modes=1,
+        counts_per_pattern=1e3,
+    )
+    return simulate_scan(options, np.random.default_rng(1))
 
 
 def test_the_shipped_file_sees_what_this_version_makes() -> None:
@@ -32,25 +39,27 @@ def test_the_shipped_file_sees_what_this_version_makes() -> None:
     assert SHIPPED.stat().st_size <= 1.7e6
 
 
-def test_it_is_used_without_being_asked_for_and_the_product_says_so(sparse: Scan) -> None:
+def test_it_is_used_without_being_asked_for_and_the_product_says_so(poor: Scan) -> None:
     pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
-    product = solve(sparse, SolvingOptions(passes=2))
-    assert product.metadata["use_of_network"] == "used, since there are few positions"
+    product = solve(poor, SolvingOptions(passes=4))
+    assert (
+        product.metadata["use_of_network"] == "used, since there are few photons and few positions"
+    )
     assert str(product.metadata["network_name"]).startswith(load_manifest(SHIPPED).name)
 
 
-def test_none_gives_passes_alone(sparse: Scan) -> None:
-    alone = solve(sparse, SolvingOptions(passes=2, solver="none"))
+def test_none_gives_passes_alone(poor: Scan) -> None:
+    alone = solve(poor, SolvingOptions(passes=4, solver="none"))
     assert not {"use_of_network", "network_name"} & set(alone.metadata)
 
 
 def test_without_onnxruntime_passes_go_on_alone_and_say_why(
-    sparse: Scan, monkeypatch: pytest.MonkeyPatch
+    poor: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ptychonyx.runtime.solving.network.choice.find_spec", lambda name: None)
-    product = solve(sparse, SolvingOptions(passes=2))
+    product = solve(poor, SolvingOptions(passes=4))
     assert product.metadata["use_of_network"] == UNAVAILABLE
-    alone = solve(sparse, SolvingOptions(passes=2, solver="none"))
+    alone = solve(poor, SolvingOptions(passes=4, solver="none"))
     np.testing.assert_array_equal(product.object_, alone.object_)
 
 
@@ -61,7 +70,7 @@ def test_a_file_is_opened_before_any_work(tmp_path: Path) -> None:
         network_of(str(path))
 
 
-def test_halves_are_solved_without_it(sparse: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halves_are_solved_without_it(poor: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skimage", reason="halves are aligned by scikit-image")
     asked: list[str] = []
 
@@ -70,5 +79,5 @@ def test_halves_are_solved_without_it(sparse: Scan, monkeypatch: pytest.MonkeyPa
         return solve(scan, options, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr("ptychonyx.runtime.solving.halves.solve", spy)
-    solve_halves(sparse, SolvingOptions(passes=2))
+    solve_halves(poor, SolvingOptions(passes=4))
     assert asked == ["shipped", "none", "none"]
