@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import TinyModel
+from model_files import TinyModel, document_of, redescribe
 
 onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytestmark = pytest.mark.skipif(
@@ -33,8 +33,7 @@ except ManifestError as error:
 
 def manifest_of(insert: str) -> Callable[[Any], None]:
     def change(model: Any) -> None:
-        entry = model.metadata_props[0]
-        entry.value = entry.value.replace('"epochs":3', f'"epochs":{insert}')
+        redescribe(model, document_of(model).replace('"epochs":3', f'"epochs":{insert}'))
 
     return change
 
