@@ -154,14 +154,19 @@ def table(found: Iterable[Refusal], bare_mb: float) -> str:
     return "\n".join(lines)
 
 
-def page(found: list[Refusal], bare_mb: float) -> str:
+def page(found: list[Refusal], bare_mb: float, tests: Iterable[str]) -> str:
     crossed = [e for e in found if bare_mb + e.added_mb > BOUND_MB or e.core_s > BOUND_S]
     said = "None crosses them." if not crossed else f"{len(crossed)} cross them:"
     names = "".join(f"\n- `{each.test}`, `{each.reader}`" for each in crossed)
     return f"""# What refusing a bad file costs
 
-Every bad file of the tests, {len(found)} calls of a reader in all, each in a process of its own. Remade by
-`python tests/benchmarks/refusals.py --page`; [refusals.json](refusals.json) has each call.
+Every bad file of the tests named below, {len(found)} calls of a reader in all, each in a process of its
+own. Remade by
+
+    python tests/benchmarks/refusals.py --page {" ".join(tests)}
+
+which without names takes the files of all tests of formats and models. [refusals.json](refusals.json)
+has each call.
 
 Bounds: {BOUND_MB:.0f} MB of memory in all, and {BOUND_S:.0f} s. {said}{names}
 
@@ -204,7 +209,9 @@ def main() -> int:
         (PAGES / "refusals.json").write_text(
             f'{{"bare_mb": {bare_mb:.1f}, "refusals": [\n{lines}\n]}}\n', encoding="utf-8"
         )
-        (PAGES / "refusals.md").write_text(page(recorder.found, bare_mb), encoding="utf-8")
+        (PAGES / "refusals.md").write_text(
+            page(recorder.found, bare_mb, given.tests), encoding="utf-8"
+        )
     return int(code)
 
 
