@@ -168,13 +168,14 @@ own. Remade by
 which without names takes the files of all tests of formats and models. [refusals.json](refusals.json)
 has each call.
 
-Bounds: {BOUND_MB:.0f} MB of memory in all, and {BOUND_S:.0f} s. {said}{names}
+Bounds: {BOUND_MB:.0f} MB of memory in all, and {BOUND_S:.0f} s of a core. {said}{names}
 
 {table(found, bare_mb)}
 
 Memory is that of a process that has imported the runtime and onnxruntime, {bare_mb:.0f} MB, and
-what reading the file added at its most. The machine was shared with other work, so times are those
-in which a core worked; the longest refusal took {max(e.wall_s for e in found):.1f} s on the clock.
+what reading the file added at its most; a folder counts as 0 MB. The machine was shared with other
+work, so times are those in which a core worked; the longest refusal took
+{max(e.wall_s for e in found):.1f} s on the clock.
 """
 
 
