@@ -60,6 +60,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/performance.py
 	$(BIN)/python tests/benchmarks/scaling.py
 	$(BIN)/python tests/benchmarks/bounds.py
+	$(BIN)/python tests/benchmarks/refusals.py
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all

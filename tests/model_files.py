@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.model.manifest import METADATA_KEY, Manifest
+from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest, seal, to_metadata
 from ptychonyx.runtime.model.manifest.verification import Verification
 
 FACTOR = 1 + 0.5j
@@ -30,7 +30,7 @@ def make_manifest(
     start = (window_px - patch_px) // 2
     crop = amplitude[..., start : start + patch_px, start : start + patch_px] * np.float32(2)
     values: dict[str, Any] = {
-        "schema_version": "1.0",
+        "schema_version": SCHEMA_VERSION,
         "name": "tiny",
         "created": "2026-01-01T00:00:00+00:00",
         "license": "MIT",
@@ -99,8 +99,19 @@ def make_model(manifest: Manifest) -> Any:
         initializer=[numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    helper.set_model_props(model, to_metadata(manifest))
     return model
+
+
+def document_of(model: Any) -> str:
+    """Return the manifest of a ModelProto, as it is written there."""
+    return str(model.metadata_props[0].value)
+
+
+def redescribe(model: Any, document: str) -> None:
+    """Give a ModelProto another manifest and its sha256, as somebody with intent would."""
+    onnx = pytest.importorskip("onnx", reason="model files are changed with the onnx package")
+    onnx.helper.set_model_props(model, seal(document))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.model.manifest import METADATA_KEY, SolverManifest
+from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, SolverManifest, to_metadata
 from ptychonyx.runtime.model.manifest.solver_proof import SolverVerification, draw_test_features
 
 NUM_FEATURES, STRIDE_PX = 3, 4
@@ -22,7 +22,7 @@ SolverPath = Callable[..., Path]
 def make_solver_manifest(**changes: Any) -> SolverManifest:
     features = [draw_test_features(NUM_FEATURES, size) for size in TEST_SIZES_PX]
     values: dict[str, Any] = {
-        "schema_version": "1.2",
+        "schema_version": SCHEMA_VERSION,
         "name": "tiny solver",
         "created": "2026-01-01T00:00:00+00:00",
         "license": "MIT",
@@ -76,7 +76,7 @@ def make_solver(manifest: SolverManifest, factor: float = 0.5) -> Any:
         initializer=[numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    helper.set_model_props(model, to_metadata(manifest))
     return model
 
 

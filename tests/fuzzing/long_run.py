@@ -15,8 +15,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from .outcomes import CRASH, HANG, OUTCOMES, Found, HangError
+from .subjects import SUBJECTS
 from .trials import Bench, Trial
 
 MOST_CPU_S = 5.0
@@ -47,24 +49,40 @@ class Worker:
 
 @dataclass
 class Tally:
-    """Count outcomes by subject, and keep the failures."""
+    """Count outcomes by subject and reader, and keep the failures."""
 
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     failures: list[Trial] = field(default_factory=list)
     next_seed: int = 0
 
     def add(self, trial: Trial, kept: Path) -> None:
         """Count a trial; a failure is printed at once."""
-        self.counts[trial.subject, trial.found.outcome] += 1
+        self.counts[trial.subject, trial.reader, trial.found.outcome] += 1
         if trial.has_failed:
             self.failures.append(trial)
             print(f"{trial}\nThe file is kept in {kept}\n", flush=True)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the counts of each subject and reader, and whether it may never read another file."""
+        pairs = dict.fromkeys((subject, reader) for subject, reader, _ in self.counts)
+        return [
+            {
+                "subject": subject,
+                "reader": reader,
+                "guarded": reader in SUBJECTS[subject].guarded,
+                **{outcome: self.counts[subject, reader, outcome] for outcome in OUTCOMES},
+            }
+            for subject, reader in sorted(pairs)
+        ]
+
     def __str__(self) -> str:
-        subjects = dict.fromkeys(subject for subject, _ in self.counts)
-        rows = [[each, *(str(self.counts[each, name]) for name in OUTCOMES)] for each in subjects]
-        sums = [str(sum(self.counts[each, name] for each in subjects)) for name in OUTCOMES]
-        lines = [["", *OUTCOMES], *rows, ["all", *sums]]
+        sums: dict[str, Counter[str]] = {}
+        for (subject, _, outcome), num in self.counts.items():
+            for name in (subject, "all"):
+                sums.setdefault(name, Counter())[outcome] += num
+        names = [name for name in sums if name != "all"]
+        cells = [[name, *(str(sums[name][each]) for each in OUTCOMES)] for name in (*names, "all")]
+        lines = [["", *OUTCOMES], *cells]
         return "\n".join(
             f"{line[0]:36}" + "".join(f"{cell:>11}" for cell in line[1:]) for line in lines
         )

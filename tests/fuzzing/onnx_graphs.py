@@ -9,22 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_files import document_of, redescribe
 
 from ptychonyx.runtime.model.graph.safety import OPERATORS
-from ptychonyx.runtime.model.manifest import METADATA_KEY
 
 WORDS = ("", "float32", "solver", "patches", "σ\u0000", "1.9", "x" * 20_000)
 NUMBERS = (0, 1, -1, 3, 8, 2**31, 2**64, 10**400, 0.5, 1e-300, 1e300, float("nan"), float("inf"))
 
 
 def spoil_manifest(path: Path, rng: np.random.Generator) -> None:
-    """Replace one to three values of a manifest."""
+    """Replace one to three values of a manifest, and its sha256 by the new one."""
     model = _load(path)
-    entry = next(each for each in model.metadata_props if each.key == METADATA_KEY)
-    document = json.loads(entry.value)
+    document = json.loads(document_of(model))
     for _ in range(int(rng.integers(1, 4))):
         document = _change(document, rng)
-    entry.value = json.dumps(document)
+    redescribe(model, json.dumps(document))
     path.write_bytes(model.SerializeToString())
 
 

@@ -202,9 +202,9 @@ def _subjects() -> dict[str, Subject]:
         ),
         "bytes of an array": Subject(write_object, spoil_bytes, arrays),
         "bytes of a model of patches": Subject(
-            patches, spoil_bytes, model, ("open_model",), atol=PROOF_ATOL
+            patches, spoil_bytes, model, (*model,), atol=PROOF_ATOL
         ),
-        "bytes of a solver": Subject(solver, spoil_bytes, model, ("open_model",), atol=PROOF_ATOL),
+        "bytes of a solver": Subject(solver, spoil_bytes, model, (*model,), atol=PROOF_ATOL),
         "arrays of an NPZ product": Subject(own("result.npz"), spoil_npz, product),
         "arrays of an NPZ scan": Subject(scan_file("scan.npz"), spoil_npz, scan),
         "tree of an HDF5 product": Subject(

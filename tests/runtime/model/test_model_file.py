@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import ModelPath, TinyManifest, TinyModel
+from model_files import ModelPath, TinyManifest, TinyModel, document_of, redescribe
 
 from ptychonyx.runtime.errors import ManifestError
 from ptychonyx.runtime.model.model_file import (
@@ -93,13 +93,33 @@ def foreign_opset(model: Any) -> bytes:
 
 
 def newer_schema(model: Any) -> bytes:
-    entry = model.metadata_props[0]
-    entry.value = entry.value.replace('"schema_version":"1.0"', '"schema_version":"2.0"')
+    redescribe(model, document_of(model).replace('"schema_version":"1.', '"schema_version":"2.'))
     return model.SerializeToString()
 
 
 def manifest_is_not_json(model: Any) -> bytes:
-    model.metadata_props[0].value = "hello"
+    redescribe(model, "hello")
+    return model.SerializeToString()
+
+
+def manifest_is_changed(model: Any) -> bytes:
+    entry = model.metadata_props[0]
+    entry.value = entry.value.replace('"license":"MIT"', '"license":"MIX"')
+    return model.SerializeToString()
+
+
+def digest_is_changed(model: Any) -> bytes:
+    model.metadata_props[1].value = "\u03c3" * 64
+    return model.SerializeToString()
+
+
+def digest_is_longer(model: Any) -> bytes:
+    model.metadata_props[1].value += "0"
+    return model.SerializeToString()
+
+
+def digest_is_missing(model: Any) -> bytes:
+    del model.metadata_props[1]
     return model.SerializeToString()
 
 
@@ -147,8 +167,12 @@ BAD_MODELS = [
     (negative_size, "`odd`"),
     (foreign_node, r"outside the ONNX standard \(com.example\)"),
     (foreign_opset, r"outside the ONNX standard \(com.microsoft\)"),
-    (newer_schema, "schema version 2.0.*newer Ptychonyx"),
+    (newer_schema, "schema version 2.2.*newer Ptychonyx"),
     (manifest_is_not_json, "not JSON"),
+    (manifest_is_changed, r"sha256 \w{8}…, but the file notes '\w{8}': .*changed after the export"),
+    (digest_is_changed, "changed after the export"),
+    (digest_is_longer, "changed after the export"),
+    (digest_is_missing, "1.2, but the file has no `ptychonyx_sha256`"),
     (two_manifests, "comes twice"),
     (input_shape_differs, r"`amplitude`.*\('batch', 1, 8, 16\).*promises"),
     (fixed_batch, r"`amplitude`.*\(1, 1, 8, 8\).*promises"),
@@ -173,6 +197,34 @@ def test_bad_model_is_refused_before_a_session(
         with pytest.raises(ManifestError, match=match) as caught:
             open_it(path)
         assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_an_older_manifest_needs_no_sha256(tiny_model: TinyModel, version: str) -> None:
+    model = tiny_model(schema_version=version)
+    del model.metadata_props[1]
+    assert check_model(model.SerializeToString(), "old.onnx")[1].schema_version == version
+
+
+def test_an_older_manifest_with_a_wrong_sha256_is_refused(tiny_model: TinyModel) -> None:
+    with pytest.raises(ManifestError, match="changed after the export"):
+        check_model(manifest_is_changed(tiny_model(schema_version="1.1")), "old.onnx")
+
+
+@pytest.mark.parametrize("version", ["1.3", "1.10", "1.999999999"])
+def test_a_newer_manifest_needs_one_too(tiny_model: TinyModel, version: str) -> None:
+    with pytest.raises(ManifestError, match="has no `ptychonyx_sha256`"):
+        check_model(digest_is_missing(tiny_model(schema_version=version)), "new.onnx")
+
+
+def test_any_changed_letter_of_a_manifest_is_noticed(tiny_model: TinyModel) -> None:
+    data = tiny_model().SerializeToString()
+    start = data.index(b'{"architecture"')
+    for place in range(start, data.index(b"ptychonyx_sha256"), 7):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises(ManifestError):
+            check_model(bytes(changed), "changed.onnx")
 
 
 def test_a_file_cut_anywhere_is_refused(tiny_model: TinyModel) -> None:

@@ -15,6 +15,7 @@ from ptychonyx.runtime.model.manifest import (
     Manifest,
     ModelFacts,
     SolverManifest,
+    to_metadata,
 )
 from ptychonyx.training.network.weights import Weights
 
@@ -126,7 +127,7 @@ def with_manifest(model: onnx.ModelProto, manifest: ModelFacts) -> onnx.ModelPro
         f"{manifest.name}: {manifest.PURPOSE}. "
         f"Trained with {manifest.backend}. Metadata `{METADATA_KEY}` holds the manifest."
     )
-    helper.set_model_props(described, {METADATA_KEY: manifest.to_json()})
+    helper.set_model_props(described, to_metadata(manifest))
     return described
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..product import MAPS
 from .storage.arrays import ArrayFile, Header
 from .storage.hdf5 import Hdf5
-from .storage.hdf5_writing import new_hdf5, write_dataset, write_text
+from .storage.hdf5_writing import new_group, new_hdf5, write_dataset, write_text
 from .storage.npz import Npz
 
 Fields = dict[str, Any]
@@ -105,7 +105,7 @@ def _write_hdf5(fields: Fields, out: BinaryIO) -> None:
             write_dataset(file, name, rest.pop(name))
         for name, keys in DATASET_ATTRIBUTES.items():
             file[name].attrs.update({key: rest.pop(f"{name}_{key}") for key in keys})
-        own = file.create_group(OWN_GROUP)
+        own = new_group(file, OWN_GROUP)
         for name in [name for name in rest if name.startswith(f"{OWN_GROUP}_")]:
             value, key = rest.pop(name), name.removeprefix(f"{OWN_GROUP}_")
             if key in MAPS:  # a dataset of our group; its other fields are attributes

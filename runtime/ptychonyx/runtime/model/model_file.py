@@ -21,7 +21,7 @@ from .graph import (
     parse_onnx,
     write_onnx,
 )
-from .manifest import METADATA_KEY, AnyManifest, ModelFacts, read_manifest
+from .manifest import METADATA_KEY, AnyManifest, ModelFacts, read_metadata
 from .providers import DYNAMIC_SIDES
 
 MAX_NUM_BYTES = 192 * 2**20
@@ -130,7 +130,8 @@ def check_model(data: bytes, source: str) -> tuple[OnnxFile, AnyManifest]:
     Raises
     ------
     ManifestError
-        If it is no ONNX file, has no manifest, or the graph is unsafe or differs from the manifest.
+        If it is no ONNX file, has no manifest or a changed one, or the graph is unsafe or differs
+        from the manifest.
 
     Examples
     --------
@@ -144,15 +145,14 @@ model file with `ptychonyx export RUN -o model.onnx`.
     with _unusable(source):
         file = parse_onnx(data)
         check_safe(file)
-    document = file.metadata.get(METADATA_KEY)
-    if document is None:
+    if METADATA_KEY not in file.metadata:
         raise ManifestError(
             f"{source} is an ONNX file without a `{METADATA_KEY}` manifest, so nothing says "
             "how to scale its input or what it was trained on; make a model file with "
             "`ptychonyx export RUN -o model.onnx`."
         )
     try:
-        manifest = read_manifest(document)
+        manifest = read_metadata(file.metadata)
     except ManifestError as error:
         raise ManifestError(f"{source}: {error}") from error
     _check_graph(file, manifest, source)

@@ -14,7 +14,6 @@ from format_files import make_product
 from ptychonyx.runtime import load_product, load_scan, save_product
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.formats import save_scan
-from ptychonyx.runtime.formats.storage.hdf5_writing import new_hdf5, write_datasets
 from ptychonyx.runtime.scaling import counts_per_pattern
 from ptychonyx.runtime.scan import Scan
 
@@ -112,11 +111,10 @@ def test_a_flipped_byte_of_a_number_is_noticed(name: str, small_scan: Scan, tmp_
         load_product(path) if name == "result.h5" else load_scan(path)
 
 
-def test_equal_contents_are_equal_bytes(tmp_path: Path) -> None:
+def test_equal_contents_are_equal_bytes(small_scan: Scan, tmp_path: Path) -> None:
     # a run that is resumed tells by them whether its scan is still the same
-    files = [tmp_path / "first.h5", tmp_path / "second.h5"]
-    for path in files:
-        with path.open("w+b") as out, new_hdf5(out) as file:
-            write_datasets(file, {"array": np.arange(9.0), "number": 3.0})
+    contents = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        contents.append({path.name: path.read_bytes() for path in write_all(small_scan, folder)})
         time.sleep(1.1)  # HDF5 notes times in seconds
-    assert files[0].read_bytes() == files[1].read_bytes()
+    assert contents[0] == contents[1]

@@ -30,6 +30,13 @@ def new_hdf5(out: BinaryIO) -> Iterator[h5py.File]:
         yield file
 
 
+def new_group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Make a group that does not note when it was made, as those of h5py do."""
+    create = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    create.set_obj_track_times(False)  # equal contents are equal bytes
+    return h5py.Group(h5py.h5g.create(parent.id, name.encode(), gcpl=create))
+
+
 def write_dataset(group: h5py.Group, name: str, value: Any, *, packed: bool = False) -> None:
     """Write a dataset with a checksum.
 

@@ -44,6 +44,8 @@ _ARRAYS = re.compile(r'"float32":\s*"[A-Za-z0-9+/]*+={0,2}"')
 """The arrays: what JSON makes of them is as long as their text, whereas any other text can become
 objects of 20 times its size."""
 
+_TWO_NUMBERS = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
+
 MAX_TEXT = 10_000
 """Bound on what is believed: memory is reserved from these numbers."""
 
@@ -275,12 +277,28 @@ def _load_json(document: str) -> dict[str, Any]:
     return values
 
 
-def _check_schema_version(version: object) -> None:
-    major, dot, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
-    if not (dot and major.isdecimal() and minor.isdecimal() and len(major) < 10):
+def schema_numbers(version: object) -> tuple[int, int]:
+    """Return major and minor of a schema version.
+
+    Raises
+    ------
+    FieldError
+        If it is no text of two numbers.
+
+    Examples
+    --------
+    >>> schema_numbers("1.10") > schema_numbers("1.9")
+    True
+    """
+    if not isinstance(version, str) or not _TWO_NUMBERS.fullmatch(version):
         raise FieldError("schema_version", shown(version), f'two numbers, as in "{SCHEMA_VERSION}"')
-    known = SCHEMA_VERSION.partition(".")[0]
-    if int(major) > int(known):
+    major, minor = version.split(".")
+    return int(major), int(minor)
+
+
+def _check_schema_version(version: object) -> None:
+    known, _ = schema_numbers(SCHEMA_VERSION)
+    if schema_numbers(version)[0] > known:
         raise ManifestError(
             f"The manifest has schema version {version}, but this version of Ptychonyx reads "
             f"{known}.x; install a newer Ptychonyx."
