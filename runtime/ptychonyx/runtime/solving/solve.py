@@ -34,6 +34,7 @@ def solve(
     network: Network | None = None,
     num_threads: int | None = None,
     progress: Progress | None = None,
+    after_pass: Callable[[Product], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Product:
     """Solve a scan for its object by passes over its patterns.
@@ -55,6 +56,9 @@ def solve(
         By default as many as there are cores; the result does not depend on it.
     progress : callable, optional
         Called after each pass.
+    after_pass : callable, optional
+        Called with the product as it stands after each pass but those of a trial, with `complete`
+        false and without residuals of its patterns. `steps.solve_in_steps` hands these out.
     should_stop : callable, optional
         Asked after each batch of patterns; if true, what was found so far is returned, with
         `complete` false.
@@ -84,7 +88,13 @@ def solve(
     _check(scan, options, start, probe)
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
-        ending = _run(setting, options, network, started_s, progress, should_stop or _never)
+
+        def show(ending: Ending) -> None:
+            if after_pass is not None:
+                after_pass(make_product(scan, options, setting, ending, started_s))
+
+        stop = should_stop or _never
+        ending = _run(setting, options, network, started_s, progress, show, stop)
         return make_product(scan, options, setting, ending, started_s)
 
 
@@ -125,6 +135,7 @@ def _run(
     network: Network | None,
     started_s: float,
     progress: Progress | None,
+    show: Callable[[Ending], None],
     should_stop: Callable[[], bool],
 ) -> Ending:
     problem = Problem(setting.measured, setting.placement, options.noise)
@@ -151,11 +162,14 @@ def _run(
         if progress is not None:
             in_all = int(min(most, len(residuals) + budget.passes_left()))
             progress(len(residuals), max(in_all, len(residuals)), state.residual)
+        so_far = Ending(
+            state, tuple(residuals), "it was interrupted", plan.use_of_network, is_complete=False
+        )
         if should_stop():
-            why = "it was interrupted"
-            return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=False)
+            return so_far
         if len(residuals) == 1:
             budget.check()
+        show(so_far)
     return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=True)
 
 
