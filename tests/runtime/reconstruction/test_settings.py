@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptychonyx.runtime.reconstruction.recipe import DEFAULT_RECIPE
-from ptychonyx.runtime.reconstruction.settings import load_recipe
+from ptychonyx.runtime.reconstruction.settings import load_recipe, load_solver_path
 from ptychonyx.runtime.solving.options import SolvingOptions
 
 
@@ -35,6 +35,17 @@ def test_all_settings_of_passes_are_read(tmp_path: Path) -> None:
         residual_patterns=3,
     )
     assert recipe.refine_passes == "auto"
+
+
+def test_what_ptychodus_writes_for_nothing_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "settings.ini"
+    text = "Passes = auto\nBudgetInSeconds = \nProbeModes =\nRefineProbe = False\n"
+    path.write_text(f"[Ptychonyx]\n{text}SolverNetwork = .\n")
+    assert load_recipe(path) == DEFAULT_RECIPE
+    assert load_solver_path(path) is None
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("text", ["", "[Ptychi]\nBatchSize = 3\n", "[DEFAULT]\nBatchSize = 3\n"])

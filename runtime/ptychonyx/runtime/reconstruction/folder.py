@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -18,10 +19,13 @@ from ..formats import files_of, load_scan, product_output, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
-from ..product import Product
+from ..product import NETWORK, Product
+from ..solving.network.from_model import open_solver
+from ..solving.refine import Solver
+from ..solving.solve import solve
 from .recipe import DEFAULT_RECIPE, Recipe
 from .run import follow
-from .settings import load_recipe
+from .settings import load_recipe, load_solver_path
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
 NUM_PROGRESS_EVENTS = 100
@@ -90,6 +94,21 @@ def recipe_of(input_folder: Path) -> Recipe:
     return load_recipe(settings) if settings.is_file() else DEFAULT_RECIPE
 
 
+def _solver_network(input_folder: Path) -> Path | None:
+    settings = input_folder / SETTINGS
+    return load_solver_path(settings) if settings.is_file() else None
+
+
+def _open_solver(input_folder: Path) -> Solver:
+    """Return what makes the passes: with a network, if settings.ini of a folder names one."""
+    path = _solver_network(input_folder)
+    if path is None:
+        plain: Solver = solve
+        return plain
+    helped: Solver = partial(solve, network=open_solver(path))
+    return helped
+
+
 def reconstruct_folder(
     input_folder: Path,
     output_folder: Path,
@@ -127,12 +146,14 @@ def reconstruct_folder(
         model_path = input_folder / MODEL
         recipe = replace(recipe, network=recipe.network.tuned(open_model_file(model_path).digest))
         model = Model(model_path, provider=recipe.network.provider)
+    method = recipe.method(has_model=model is not None)
+    solver: Solver = solve if method == NETWORK else _open_solver(input_folder)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
         "started",
         pid=os.getpid(),
-        method=recipe.method(has_model=model is not None),
+        method=method,
         model=None if model is None else model.manifest.name,
         provider=None if model is None else model.provider,
         num_patterns=scan.num_patterns,
@@ -142,6 +163,7 @@ def reconstruct_folder(
         scan,
         model,
         recipe,
+        solver=solver,
         progress=_report(events),
         pass_progress=_report_passes(events),
         should_stop=_tell_once(events, should_stop),
@@ -228,4 +250,8 @@ def _check_folders(input_folder: Path, output_folder: Path) -> None:
 
 def _files_read(input_folder: Path) -> list[Path]:
     own = [input_folder / name for name in (MODEL, SETTINGS)]
-    return [*own, *files_of(input_folder)]
+    try:
+        network = _solver_network(input_folder)
+    except ValueError:  # settings that cannot be read are an event, once they are followed
+        network = None
+    return [*own, *([] if network is None else [network]), *files_of(input_folder)]

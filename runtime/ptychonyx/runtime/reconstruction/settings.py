@@ -31,6 +31,8 @@ SOLVING_KEYS = {
     "refine_passes": "RefinePasses",
 }
 """Field of `Recipe` or `SolvingOptions` -> its key in a settings file."""
+SOLVER_KEY = "SolverNetwork"
+"""Key of the file whose network corrects passes; Ptychodus writes `.` where there is none."""
 HOST_KEYS = ("UseSeparateProcess",)
 """Keys of our section that concern the plugin inside Ptychodus alone."""
 
@@ -40,7 +42,8 @@ _logger = logging.getLogger(__name__)
 def load_recipe(path: Path) -> Recipe:
     r"""Read our section of a settings file of Ptychodus.
 
-    A setting that is missing keeps its default; an unknown key is warned about, as Ptychodus does.
+    A setting that is missing or empty keeps its default; an unknown key is warned about, as Ptychodus
+    does.
 
     Raises
     ------
@@ -60,10 +63,11 @@ def load_recipe(path: Path) -> Recipe:
     section = _read_section(path)
     keys = INI_KEYS | SOLVING_KEYS
     known = {key.lower(): name for name, key in keys.items()}
+    others = {key.lower() for key in (*HOST_KEYS, SOLVER_KEY)}
     for key in section:
-        if key not in known and key not in {host_key.lower() for host_key in HOST_KEYS}:
+        if key not in known and key not in others:
             _logger.warning("%s: [%s] has no setting %s; it is ignored.", path, SECTION, key)
-    values = {known[key]: text for key, text in section.items() if key in known}
+    values = {known[key]: text for key, text in section.items() if key in known and text}
     recipe = DEFAULT_RECIPE
     for name, text in values.items():
         parse = option_from_text if name in INI_KEYS else solving_option_from_text
@@ -72,6 +76,27 @@ def load_recipe(path: Path) -> Recipe:
         except ValueError as error:
             raise ValueError(f"{path}: {keys[name]} is wrong: {error}") from None
     return recipe
+
+
+def load_solver_path(path: Path) -> Path | None:
+    r"""Return the file of the network that corrects passes, if our section names one.
+
+    Raises
+    ------
+    ValueError
+        If the settings file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "settings.ini")
+    ...     _ = path.write_text("[Ptychonyx]\nSolverNetwork = solver.onnx\n")
+    ...     str(load_solver_path(path))
+    'solver.onnx'
+    """
+    network = Path(_read_section(path).get(SOLVER_KEY.lower(), ""))
+    return None if network == Path() else network
 
 
 def _read_section(path: Path) -> dict[str, str]:
