@@ -78,6 +78,14 @@ def test_a_closed_generator_makes_no_more_passes(
     assert threading.active_count() < before
 
 
+def test_a_trial_can_be_closed() -> None:
+    before = threading.active_count()
+    steps = solve_in_steps(make_scan(counts_per_pattern=500), SolvingOptions())
+    assert next(steps).product is None
+    steps.close()
+    assert threading.active_count() == before
+
+
 def test_what_fails_is_raised_to_the_host() -> None:
     with pytest.raises(OverlapError, match="hardly overlap"):
         list(solve_in_steps(make_scan(step_px=40), SolvingOptions(passes=2)))
