@@ -131,6 +131,9 @@ def task_move(log: Lines, folder: str, output: str) -> dict[str, Any]:
 
         parameters = load(model, Path(folder)).get_reconstruct_input()
         scan = to_scan(parameters)
+        assert scan.object_ is not None
+        assert scan.position_indexes is not None
+        assert scan.probe is not None
         moves_px = numpy.tile([0.25, -1.5], (scan.num_patterns, 1))
         moves_px[0] = 0
         product = Product(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -84,6 +86,20 @@ def test_a_trial_can_be_closed() -> None:
     assert next(steps).product is None
     steps.close()
     assert threading.active_count() == before
+
+
+def test_a_process_ends_though_nobody_closed_the_generator() -> None:
+    code = """
+import numpy as np
+from ptychonyx.runtime import SimulationOptions, SolvingOptions, simulate_scan, solve_in_steps
+scan = simulate_scan(SimulationOptions(num_patterns=16, window_px=32), np.random.default_rng(0))
+steps = solve_in_steps(scan, SolvingOptions(passes=50))
+print(next(steps).num_done)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
+    )
+    assert done.stdout == "1\n"
 
 
 def test_what_fails_is_raised_to_the_host() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Event, Semaphore
+from threading import Event, Semaphore, Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,25 +68,37 @@ def solve_in_steps(
     [(1, False), (2, False), (2, True)]
     """
     turns = _Turns()
-    with ThreadPoolExecutor(1, "steps") as worker:
-        solving = worker.submit(
-            solve,
-            scan,
-            options,
-            start=start,
-            probe=probe,
-            network=network,
-            progress=turns.note,
-            after_pass=turns.hand_over,
-            should_stop=turns.is_stopped,
-        )
-        solving.add_done_callback(lambda _: turns.steps.put(None))
+    solving: Future[Product] = Future()
+
+    def work() -> None:
         try:
-            while (step := turns.steps.get()) is not None:
-                yield step
-                turns.go_on()
+            solving.set_result(
+                solve(
+                    scan,
+                    options,
+                    start=start,
+                    probe=probe,
+                    network=network,
+                    progress=turns.note,
+                    after_pass=turns.hand_over,
+                    should_stop=turns.is_stopped,
+                )
+            )
+        except BaseException as error:
+            solving.set_exception(error)
         finally:
-            turns.stop()
+            turns.steps.put(None)
+
+    # a daemon: a generator that nobody closes must not keep the interpreter from ending
+    thread = Thread(target=work, name="steps", daemon=True)
+    thread.start()
+    try:
+        while (step := turns.steps.get()) is not None:
+            yield step
+            turns.go_on()
+    finally:
+        turns.stop()
+        thread.join()
     product = solving.result()
     assert product.pass_residuals is not None
     num_passes = len(product.pass_residuals)
