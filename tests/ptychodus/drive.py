@@ -259,7 +259,7 @@ def task_workflow(log: Lines, root: str, name: str, *options: str) -> dict[str, 
         return {"products": names}
 
 
-def wait(is_done: Callable[[], bool], run_tasks: Callable[[], None], limit_s: float = 60) -> None:
+def wait(is_done: Callable[[], bool], run_tasks: Callable[[], None], limit_s: float = 300) -> None:
     deadline = time.monotonic() + limit_s
     while not is_done() and time.monotonic() < deadline:
         run_tasks()

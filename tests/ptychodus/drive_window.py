@@ -38,7 +38,7 @@ class Window:
     def processing(self) -> Any:
         return self.controller._processing_controller
 
-    def settle(self, is_done: Callable[[], bool] = lambda: True, limit_s: float = 60) -> None:
+    def settle(self, is_done: Callable[[], bool] = lambda: True, limit_s: float = 300) -> None:
         """Let Ptychodus and Qt work until something is there."""
         deadline = time.monotonic() + limit_s
         for _ in range(5):
