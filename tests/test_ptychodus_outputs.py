@@ -19,11 +19,13 @@ PLUGIN = Path(__file__).parents[1] / "runtime" / "ptychodus_plugin"
 API = {
     "object": ("Object",),
     "probe": ("ProbeSequence",),
+    "probe_positions": ("ProbePositionSequence",),
     "product": ("LossValue", "Product"),
     "reconstruct": (
         "ReconstructInput",
         "ReconstructOutput",
         "Reconstructor",
+        "ReconstructorLibrary",
         "TrainableReconstructor",
         "TrainOutput",
     ),
@@ -49,13 +51,14 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleTy
         del sys.modules[name]
 
 
+@pytest.mark.parametrize("algorithm", ["ptychonyx_onnx", "ptychonyx_solver"])
 def test_a_watched_folder_is_never_its_own_output(
-    plugin: Callable[[str], ModuleType], small_scan: Scan, tmp_path: Path
+    algorithm: str, plugin: Callable[[str], ModuleType], small_scan: Scan, tmp_path: Path
 ) -> None:
     save_scan(small_scan, tmp_path / "input")
     (tmp_path / "output").symlink_to("input")
-    workflow: Any = plugin("workflow").InferenceWorkflow()
-    workflow.reconstructor = SimpleNamespace()
+    workflow: Any = plugin("workflow").WatchedFolders(algorithm)
+    workflow.library = SimpleNamespace()
     with pytest.raises(ValueError, match="would be destroyed"):
         workflow.execute(SimpleNamespace(), tmp_path / "input" / "product.h5")
 

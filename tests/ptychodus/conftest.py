@@ -156,3 +156,16 @@ def folder(truth: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not MODEL.is_file():
         pytest.fail(f"{MODEL} is missing; `make models` makes it")
     return standard_folder(truth, tmp_path_factory.mktemp("scan") / "input")
+
+
+@pytest.fixture(scope="session")
+def solver_folder(truth: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same scan without a model, with a probe that is somewhat wrong, for passes."""
+    assert truth.probe is not None
+    wide = np.abs(np.linspace(-1, 1, truth.window_px, dtype=np.float32))
+    wrong = truth.probe * np.exp(0.5j * (wide[:, None] + wide)).astype(np.complex64)
+    folder = standard_folder(truth, tmp_path_factory.mktemp("solver") / "input", probe=wrong)
+    (folder / "model.onnx").unlink()
+    settings = "[Processing]\nAlgorithm = ptychonyx_solver\n[Ptychonyx]\nPasses = 4\n"
+    (folder / "settings.ini").write_text(f"{settings}RefineProbe = True\n")
+    return folder

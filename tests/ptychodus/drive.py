@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ALGORITHM = "ptychonyx_onnx"
+ALGORITHM, SOLVER = "ptychonyx_onnx", "ptychonyx_solver"
 
 
 class Lines(logging.Handler):
@@ -67,31 +67,88 @@ def task_list(log: Lines) -> dict[str, Any]:
 
 def task_infer(log: Lines, folder: str, output: str, *options: str) -> dict[str, Any]:
     """Load a model, infer, save; report what was yielded and whether the application still runs."""
+    return run(log, ALGORITHM, folder, output, *options)
+
+
+def task_solve(log: Lines, folder: str, output: str, *options: str) -> dict[str, Any]:
+    """Solve by passes, and otherwise as `task_infer`."""
+    return run(log, SOLVER, folder, output, *options)
+
+
+def run(log: Lines, algorithm: str, folder: str, output: str, *options: str) -> dict[str, Any]:
     with start(log) as model:
         set_options(model, list(options))
         processing = model.processing_core.processing_api
         product = load(model, Path(folder))
         checkpoints = Path(output).with_suffix("")
         checkpoints.mkdir()
-        failure = None
+        failure, losses, same = None, [], None
         try:
-            if Path(folder, "model.onnx").exists():
+            if algorithm == ALGORITHM and Path(folder, "model.onnx").exists():
                 processing.load_model_from_file(Path(folder, "model.onnx"), ALGORITHM)
             result = product.reconstruct_local(
-                algorithm=ALGORITHM, output_product_file=checkpoints / "product.h5", block=True
+                algorithm=algorithm, output_product_file=checkpoints / "product.h5", block=True
             )
         except Exception as error:
             failure = str(error)
         else:
             result.save_product(Path(output), file_type="HDF5")
             result.save_product(Path(output).with_suffix(".npz"), file_type="NPZ")
+            if algorithm == SOLVER:
+                solved = result.get_product()
+                losses = [[loss.epoch, loss.value] for loss in solved.losses]
+                same = is_read_back(solved, Path(output))
         model.settings_registry.save_settings(Path(output).with_suffix(".ini"))
         return {
             "failure": failure,
+            "losses": losses,
+            "read_back": same,
             "checkpoints": sorted(path.name for path in checkpoints.iterdir()),
             "still": list(model.workflow_api.available_reconstructors()),
             "modules": sorted({"torch", "tensorflow", "PyQt5"} & set(sys.modules)),
         }
+
+
+def is_read_back(product: Any, path: Path) -> bool:
+    """Tell whether Ptychodus reads the probe and the positions that it has written."""
+    import numpy
+    from ptychodus.api.io import load_product
+
+    written = load_product(path)
+    places = [[(each.y_m, each.x_m) for each in one.probe_positions] for one in (written, product)]
+    probes = [one.probes.get_array() for one in (written, product)]
+    return bool(numpy.array_equal(*probes)) and places[0] == places[1]
+
+
+def task_move(log: Lines, folder: str, output: str) -> dict[str, Any]:
+    """Convert a product whose patterns were moved by (0.25, -1.5) pixels, but for the first."""
+    import numpy
+
+    from ptychonyx.runtime import Product
+
+    with start(log) as model:
+        from ptychonyx_ptychodus.convert import to_ptychodus, to_scan
+
+        parameters = load(model, Path(folder)).get_reconstruct_input()
+        scan = to_scan(parameters)
+        assert scan.object_ is not None
+        assert scan.position_indexes is not None
+        assert scan.probe is not None
+        moves_px = numpy.tile([0.25, -1.5], (scan.num_patterns, 1))
+        moves_px[0] = 0
+        product = Product(
+            object_=scan.object_,
+            object_corner_px=(0, 0),
+            corners_px=scan.corners_px + moves_px,
+            position_indexes=scan.position_indexes,
+            window_px=scan.window_px,
+            probe=scan.probe,
+            metadata={"probe_source": "file"},
+        )
+        from ptychodus.api.io import save_product
+
+        save_product(Path(output), to_ptychodus(product, parameters.product))
+        return {}
 
 
 def task_old(log: Lines) -> dict[str, Any]:
@@ -101,12 +158,13 @@ def task_old(log: Lines) -> dict[str, Any]:
         return {"runs": True, "names": names, "settings": list(model.settings_registry)}
 
 
-def task_cancel(log: Lines, folder: str, *options: str) -> dict[str, Any]:
-    """Stop after the first yield; then infer again, to show that everything still works."""
+def task_cancel(log: Lines, algorithm: str, folder: str, *options: str) -> dict[str, Any]:
+    """Stop after the first yield; then start again, to show that everything still works."""
     with start(log) as model:
         set_options(model, list(options))
         processing = model.processing_core.processing_api
-        processing.load_model_from_file(Path(folder, "model.onnx"), ALGORITHM)
+        if algorithm == ALGORITHM:
+            processing.load_model_from_file(Path(folder, "model.onnx"), ALGORITHM)
         monitor = processing.task_monitor
         product = load(model, Path(folder))
         update, seen = monitor.update_progress, []
@@ -118,11 +176,16 @@ def task_cancel(log: Lines, folder: str, *options: str) -> dict[str, Any]:
                 monitor.stop_processing()
 
         monitor.update_progress = update_and_stop
-        product.reconstruct_local(algorithm=ALGORITHM, block=True)
+        kept = product.reconstruct_local(algorithm=algorithm, block=True).get_product()
         stopped_at = list(seen)
         monitor.update_progress = update
-        product.reconstruct_local(algorithm=ALGORITHM, block=True)
-        return {"stopped_at": stopped_at, "progress": monitor.get_progress()}
+        product.reconstruct_local(algorithm=algorithm, block=True)
+        return {
+            "stopped_at": stopped_at,
+            "progress": monitor.get_progress(),
+            "losses": [loss.value for loss in kept.losses],
+            "is_changed": bool((kept.object_.get_array() != 1).any()),
+        }
 
 
 def task_train(log: Lines, folder: str, data: str, *options: str) -> dict[str, Any]:
@@ -178,12 +241,12 @@ def task_open_training_data(log: Lines, path: str) -> dict[str, Any]:
         }
 
 
-def task_workflow(log: Lines, root: str, *options: str) -> dict[str, Any]:
+def task_workflow(log: Lines, root: str, name: str, *options: str) -> dict[str, Any]:
     """Let the automation find what lies under a folder, and wait for the products."""
     with start(log) as model:
         set_options(model, list(options))
         automation = model.automation_core
-        automation.settings.workflow.set_value("Ptychonyx")
+        automation.settings.workflow.set_value(name)
         automation.settings.data_directory.set_value(Path(root))
         automation.settings.watchdog_delay_s.set_value(0)
         automation.presenter.load_existing_datasets_to_repository()
@@ -196,7 +259,7 @@ def task_workflow(log: Lines, root: str, *options: str) -> dict[str, Any]:
         return {"products": names}
 
 
-def wait(is_done: Callable[[], bool], run_tasks: Callable[[], None], limit_s: float = 60) -> None:
+def wait(is_done: Callable[[], bool], run_tasks: Callable[[], None], limit_s: float = 300) -> None:
     deadline = time.monotonic() + limit_s
     while not is_done() and time.monotonic() < deadline:
         run_tasks()

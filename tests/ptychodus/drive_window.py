@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drive import ALGORITHM, Lines, load
+from drive import ALGORITHM, SOLVER, Lines, load
 
 SIZE_PX = (1400, 900)
 
@@ -38,7 +38,7 @@ class Window:
     def processing(self) -> Any:
         return self.controller._processing_controller
 
-    def settle(self, is_done: Callable[[], bool] = lambda: True, limit_s: float = 60) -> None:
+    def settle(self, is_done: Callable[[], bool] = lambda: True, limit_s: float = 300) -> None:
         """Let Ptychodus and Qt work until something is there."""
         deadline = time.monotonic() + limit_s
         for _ in range(5):
@@ -86,17 +86,70 @@ def describe(widget: Any) -> list[str]:
     return [each.title() for each in widget.findChildren(QGroupBox)] + labels
 
 
-def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
+def choose(window: Window, algorithm: str) -> list[str]:
+    """Choose an algorithm from the box, and return all that it offers."""
+    window.show("processing_action")
+    combo = window.processing._algorithm_view_controller.get_widget()
+    listed = [combo.itemText(index) for index in range(combo.count())]
+    combo.setCurrentIndex(listed.index(algorithm))
+    combo.textActivated.emit(algorithm)
+    window.settle()
+    return listed
+
+
+def press(window: Window, button: Any) -> Any:
+    """Press a button, wait for the product that it makes, and return it."""
+    repository = window.model.product_core.product_repository
+    monitor = window.model.processing_core.processing_api.task_monitor
+    button.click()
+    window.settle(lambda: len(repository) > 1 and monitor.get_progress() == 100)
+    window.settle(lambda: not monitor.is_processing)
+    return repository[len(repository) - 1].get_product()
+
+
+def look_at_solver(folder: Path, pictures: Path) -> dict[str, Any]:
+    """Type settings into the page of passes, and press Reconstruct."""
+    from ptychodus.model import ModelCore
+    from PyQt5.QtWidgets import QCheckBox, QFormLayout, QLineEdit
+
+    with ModelCore(log_level=logging.INFO) as model:
+        window = Window(model, folder)
+        choose(window, SOLVER)
+        page = window.processing._stacked_widget.currentWidget()
+        fields = {}
+        for form in page.findChildren(QFormLayout):
+            for row in range(form.rowCount()):
+                label = form.itemAt(row, QFormLayout.LabelRole)
+                if label is not None:
+                    fields[label.widget().text()] = form.itemAt(row, QFormLayout.FieldRole).widget()
+        assert isinstance(fields["Passes:"], QLineEdit)
+        fields["Passes:"].setText("4")
+        fields["Passes:"].editingFinished.emit()
+        assert isinstance(fields["Refine Probe:"], QCheckBox)
+        fields["Refine Probe:"].click()
+        window.take(pictures / "1-settings.png")
+        button = window.processing._actions_view.reconstruct_button
+        result = press(window, button)
+        window.take(pictures / "2-solved.png")
+        from ptychodus.api.io import save_product
+
+        save_product(pictures / "product.h5", result)
+        return {
+            "page": type(page).__name__,
+            "texts": describe(page),
+            "button": button.text(),
+            "losses": [loss.value for loss in result.losses],
+        }
+
+
+def look(folder: Path, pictures: Path) -> dict[str, Any]:
+    """Load a model, and press Infer."""
     from ptychodus.model import ModelCore
 
     with ModelCore(log_level=logging.INFO) as model:
         window = Window(model, folder)
         processing = window.processing
-        window.show("processing_action")
-        combo = processing._algorithm_view_controller.get_widget()
-        listed = [combo.itemText(index) for index in range(combo.count())]
-        combo.setCurrentIndex(listed.index(ALGORITHM))
-        window.settle()
+        listed = choose(window, ALGORITHM)
         page = processing._stacked_widget.currentWidget()
         button = processing._actions_view.reconstruct_button
         before = button.isEnabled()
@@ -109,11 +162,8 @@ def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
         window.settle()
         after = button.isEnabled()
         window.take(pictures / "2-model-loaded.png")
+        result = press(window, button).object_.get_array()
         repository = model.product_core.product_repository
-        monitor = model.processing_core.processing_api.task_monitor
-        button.click()
-        window.settle(lambda: len(repository) > 1 and monitor.get_progress() == 100)
-        window.settle(lambda: not monitor.is_processing)
         window.take(pictures / "3-inferred.png")
         window.show("object_action")
         table = window.view.object_view.tree_view
@@ -121,7 +171,6 @@ def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
         window.settle()
         show_phase(window.view.object_image_view)
         window.take(pictures / "4-result.png")
-        result = repository[len(repository) - 1].get_product().object_.get_array()
         return {
             "listed": listed,
             "page": type(page).__name__,
@@ -136,7 +185,8 @@ def look(folder: Path, pictures: Path, log: Lines) -> dict[str, Any]:
 def main() -> None:
     log = Lines()
     logging.basicConfig(level=logging.INFO, handlers=[log, logging.StreamHandler(sys.stdout)])
-    result = look(Path(sys.argv[1]), Path(sys.argv[2]), log)
+    looks = {"infer": look, "solve": look_at_solver}
+    result = looks[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
     print("RESULT", json.dumps(result | {"log": log.lines}))
 
 

@@ -75,7 +75,7 @@ def test_a_fault_is_one_line(
     result = environment.drive(
         "infer", tmp_path / "input", tmp_path / "a.h5", *options, variables=variables
     )
-    assert result["still"] == ["ptychonyx_onnx"]
+    assert result["still"] == ["ptychonyx_onnx", "ptychonyx_solver"]
     assert not (tmp_path / "a.h5").exists()
     (line,) = complaints(result)
     assert "\n" not in line
@@ -186,7 +186,7 @@ def test_a_cancelled_run_stops_and_the_next_one_works(
     separate: bool, environment: Environment, folder: Path
 ) -> None:
     option = f"Ptychonyx=UseSeparateProcess={separate}"
-    result = environment.drive("cancel", folder, option, "Ptychonyx=BatchSize=8")
+    result = environment.drive("cancel", "ptychonyx_onnx", folder, option, "Ptychonyx=BatchSize=8")
     *_, last = result["stopped_at"]
     assert 0 < last < 100
     assert result["progress"] == 100

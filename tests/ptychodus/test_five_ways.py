@@ -46,7 +46,7 @@ def five(
         "python", "-m", "ptychodus", "-b", "reconstruct", "-i", folder, "-o", work / "batch"
     )
     shutil.copytree(folder, work / "watched" / "scan1" / "input")
-    environment.drive("workflow", work / "watched")
+    environment.drive("workflow", work / "watched", "Ptychonyx")
     environment.call("ptychonyx", "reconstruct-folder", "-i", folder, "-o", work / "folder")
     paths = {
         "api": work / "api.h5",
@@ -61,11 +61,13 @@ def five(
 
 def test_ptychodus_lists_everything_and_loads_nothing_heavy(environment: Environment) -> None:
     found = environment.drive("list")
-    assert found["reconstructors"] == ["ptychonyx_onnx"]
-    assert "Ptychonyx Inference" in found["workflows"]
+    assert found["reconstructors"] == ["ptychonyx_onnx", "ptychonyx_solver"]
+    assert {"Ptychonyx Inference", "Ptychonyx Solver"} <= set(found["workflows"])
     assert set(found["settings"]) == {"Ptychonyx", "PtychonyxTraining"}
     keys = {"Provider", "BatchSize", "PatchWeights", "AlignPatchPhase", "SubpixelMethod"}
-    assert keys | {"InputScale", "ResidualPatterns"} <= set(found["settings"]["Ptychonyx"])
+    keys |= {"InputScale", "ResidualPatterns", "SolverNetwork"}
+    keys |= {"Passes", "BudgetInSeconds", "Noise", "RefineProbe", "ProbeModes", "ProbeScale"}
+    assert keys <= set(found["settings"]["Ptychonyx"])
     assert found["modules"] == ["ptychonyx_ptychodus"]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,27 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from ptychodus.api.object import Object
 from ptychodus.api.probe import ProbeSequence
+from ptychodus.api.probe_positions import ProbePositionSequence
 from ptychodus.api.product import LossValue
 from ptychodus.api.product import Product as PtychodusProduct
-from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
+from ptychodus.api.reconstruct import ReconstructInput
 
-from ptychonyx.runtime import ReconstructionOptions
 from ptychonyx.runtime.formats.placed_object import as_object, as_probe
-from ptychonyx.runtime.formats.positions import corners_from_metres
-from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.formats.positions import corners_from_metres, metres_from_corners
 from ptychonyx.runtime.product import Product
-from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
 from ptychonyx.runtime.scan import Frame, Scan
-
-_logger = logging.getLogger("ptychonyx.ptychodus")
-
-PROGRESS_GOAL = 100
-"""Progress is in percent; the last of the yields has this number."""
-NUM_STEPS = 5
-"""Ptychodus redraws the product, and in batch mode writes it, at each yield."""
 
 Y_M, X_M = ("y_m", "coordinate_y_m"), ("x_m", "coordinate_x_m")
 """Attributes of a position: since Ptychodus 1.6, and before."""
+ROUNDING_PX = 1e-6
+"""Smaller differences of positions are no moves."""
 ENERGY_EV = ("photon_energy_eV", "probe_energy_eV")
 """Attributes of a product's metadata: since Ptychodus 1.7, and before."""
 
@@ -50,24 +41,17 @@ def to_scan(parameters: ReconstructInput) -> Scan:
         If the parts do not fit together.
     """
     product = parameters.product
-    geometry = product.object_.get_geometry()
-    frame = Frame(
-        canvas_shape=(geometry.height_px, geometry.width_px),
-        center_m=(geometry.center_y_m, geometry.center_x_m),
-        pixel_size_m=(geometry.pixel_height_m, geometry.pixel_width_m),
-    )
-    patterns = parameters.diffraction_patterns
+    frame, patterns = _frame_of(product.object_), parameters.diffraction_patterns
     positions = product.probe_positions
-    positions_m = np.array([(_named(each, *Y_M), _named(each, *X_M)) for each in positions])
     name, probe, metadata = product.metadata.name, product.probes.get_array(), product.metadata
     return Scan(
         patterns=patterns,
         quantity="counts",
-        corners_px=corners_from_metres(positions_m.reshape(-1, 2), patterns.shape[-1], frame),
+        corners_px=corners_from_metres(_in_metres(positions), patterns.shape[-1], frame),
         probe=as_probe(probe, "probe", Path(name)) if probe.size else None,
         object_=as_object(product.object_.get_array(), "object", Path(name)),
         bad_pixels=np.asarray(parameters.bad_pixels, dtype=np.bool_),
-        pixel_size_m=geometry.pixel_width_m,
+        pixel_size_m=frame.pixel_size_m[1],
         photon_energy_eV=_named(metadata, *ENERGY_EV) or None,
         detector_distance_m=metadata.detector_distance_m or None,
         frame=frame,
@@ -82,10 +66,10 @@ def to_ptychodus(
 ) -> PtychodusProduct:
     """Put a reconstructed object in the place of the one that was given.
 
-    Canvas, center, positions, metadata and the number of layers stay; with several layers, the
-    first one is the result and the others are 1. The probe stays, unless the runtime had to bring
-    it to counts or supply it: it belongs to the object. `losses` are those of the network's training,
-    if it was trained here; Ptychodus plots them.
+    Canvas, center, metadata and the number of layers stay; with several layers, the first one is the
+    result and the others are 1. The probe stays, unless the runtime refined it, supplied it, or had
+    to bring it to counts: it belongs to the object. So do positions, unless some were moved. `losses`
+    are those of the network's training, if it was trained here, or of passes; Ptychodus plots them.
     """
     layers = np.ones_like(given.object_.get_array())
     layers[0] = product.object_
@@ -96,7 +80,7 @@ def to_ptychodus(
         metadata = replace(metadata, probe_photon_count=power)
     return PtychodusProduct(
         metadata=metadata,
-        probe_positions=given.probe_positions,
+        probe_positions=_positions(product, given),
         probes=probes,
         object_=Object(
             layers,
@@ -108,42 +92,50 @@ def to_ptychodus(
     )
 
 
-def reconstruct(
-    parameters: ReconstructInput,
-    model: Model,
-    options: ReconstructionOptions,
-    losses: Sequence[LossValue] = (),
-) -> Generator[ReconstructOutput, None, None]:
-    """Reconstruct, and yield the product a few times as it grows, with the progress in percent."""
-    scan = to_scan(parameters)
-    percent = 0
+def _frame_of(object_: Object) -> Frame:
+    geometry = object_.get_geometry()
+    return Frame(
+        canvas_shape=(geometry.height_px, geometry.width_px),
+        center_m=(geometry.center_y_m, geometry.center_x_m),
+        pixel_size_m=(geometry.pixel_height_m, geometry.pixel_width_m),
+    )
 
-    def count(done: int, num: int) -> None:
-        nonlocal percent
-        percent = PROGRESS_GOAL * done // num
 
-    steps = reconstruct_in_steps(scan, model, options, num_steps=NUM_STEPS, progress=count)
-    with closing(steps):
-        for product in steps:
-            output = to_ptychodus(product, parameters.product, losses)
-            yield ReconstructOutput(output, progress=percent)
-    _logger.info(
-        "Reconstructed %d patterns on %s in %.2f s.",
-        scan.num_patterns,
-        model.provider,
-        product.metadata["total_s"],
+def _in_metres(positions: ProbePositionSequence) -> NDArray[np.float64]:
+    """Return positions (y, x), shape (n, 2)."""
+    values = [(_named(each, *Y_M), _named(each, *X_M)) for each in positions]
+    return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+
+def _positions(product: Product, given: PtychodusProduct) -> ProbePositionSequence:
+    """Return the given positions, or where they were moved to."""
+    frame, before_m = _frame_of(given.object_), _in_metres(given.probe_positions)
+    before_px = corners_from_metres(before_m, product.window_px, frame)
+    if np.allclose(product.corners_px, before_px, rtol=0, atol=ROUNDING_PX):
+        return given.probe_positions
+    after_m = metres_from_corners(product.corners_px, product.window_px, frame)
+    return ProbePositionSequence(
+        [
+            replace(position, **{_name(position, *Y_M): y_m, _name(position, *X_M): x_m})
+            for position, (y_m, x_m) in zip(given.probe_positions, after_m.tolist(), strict=True)
+        ]
     )
 
 
 def _named(thing: Any, *names: str) -> float:
     """Return a number by the name that this release of Ptychodus has for it."""
-    return float(getattr(thing, next(name for name in names if hasattr(thing, name))))
+    return float(getattr(thing, _name(thing, *names)))
+
+
+def _name(thing: Any, *names: str) -> str:
+    return next(name for name in names if hasattr(thing, name))
 
 
 def _probes(product: Product, given: ProbeSequence, object_: Object) -> ProbeSequence:
-    if product.metadata["probe_source"] != "file":
-        return ProbeSequence(product.probe, None, object_.get_pixel_geometry())
     array: NDArray[np.complexfloating] = given.get_array()
+    is_given = product.metadata["probe_source"] == "file" and len(product.probe) == array.shape[1]
+    if product.metadata.get("probe_refined") or not is_given:
+        return ProbeSequence(product.probe, None, object_.get_pixel_geometry())
     factor = np.linalg.norm(product.probe) / np.linalg.norm(array[0])
     if np.isclose(factor, 1):
         return given

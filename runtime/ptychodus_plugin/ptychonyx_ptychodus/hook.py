@@ -11,22 +11,22 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .workflow import InferenceWorkflow
+    from .workflow import WatchedFolders
 
 _logger = logging.getLogger("ptychonyx.ptychodus")
 
 CORE = "ptychodus.model.core"
 LIBRARIES, REGISTRY = "algorithm_libraries", "settings_registry"
-WORKFLOW_NAME = "Ptychonyx Inference"
+INFERENCE_NAME, SOLVING_NAME = "Ptychonyx Inference", "Ptychonyx Solver"
 
 
 def register(registry: Any) -> None:
-    """Add the workflow, and the reconstructor library if the application is starting.
+    """Add the workflows, and the reconstructor library if the application is starting.
 
     Ptychodus' other commands load the plugins, too; they have no reconstructors.
     """
@@ -42,13 +42,15 @@ def register(registry: Any) -> None:
             _release(),
         )
         return
-    from .workflow import InferenceWorkflow
+    from .workflow import INFERENCE, SOLVING, WatchedFolders
 
-    workflow = InferenceWorkflow()
-    registry.file_based_workflows.register_plugin(
-        workflow, simple_name="Ptychonyx", display_name=WORKFLOW_NAME
-    )
-    extend(core.ProcessingCore, functools.partial(make_library, workflow))
+    workflows = [WatchedFolders(INFERENCE), WatchedFolders(SOLVING)]
+    names = [("Ptychonyx", INFERENCE_NAME), ("PtychonyxSolver", SOLVING_NAME)]
+    for workflow, (simple_name, display_name) in zip(workflows, names, strict=True):
+        registry.file_based_workflows.register_plugin(
+            workflow, simple_name=simple_name, display_name=display_name
+        )
+    extend(core.ProcessingCore, functools.partial(make_library, workflows))
 
 
 def why_not(core: Any) -> str | None:
@@ -67,13 +69,14 @@ def why_not(core: Any) -> str | None:
     return None
 
 
-def make_library(workflow: InferenceWorkflow, registry: Any) -> Any:
-    """Build the library of one ModelCore, and tell workflow and GUI of it."""
+def make_library(workflows: Sequence[WatchedFolders], registry: Any) -> Any:
+    """Build the library of one ModelCore, and tell workflows and GUI of it."""
     from .library import PtychonyxLibrary
     from .page import offer_page
 
     library = PtychonyxLibrary(registry)
-    workflow.reconstructor = library.reconstructor
+    for workflow in workflows:
+        workflow.library = library
     offer_page(library)
     return library
 

@@ -1,4 +1,4 @@
-"""The library that Ptychodus lists: Ptychonyx, with one reconstructor."""
+"""The library that Ptychodus lists: Ptychonyx, with a reconstructor for models and one without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from ptychodus.api.reconstruct import Reconstructor, ReconstructorLibrary
 from ptychodus.api.settings import SettingsRegistry
 
+from ptychonyx.runtime.reconstruction.settings import SECTION
+
 from .reconstructor import OnnxReconstructor
-from .settings import InferenceSettings, TrainingSettings
+from .settings import InferenceSettings, SolvingSettings, TrainingSettings
+from .solver import PassReconstructor
 
 
 class PtychonyxLibrary(ReconstructorLibrary):
@@ -16,16 +19,20 @@ class PtychonyxLibrary(ReconstructorLibrary):
 
     Attributes
     ----------
-    inference, training
-        The settings, for the page in the GUI.
+    inference, solving, training
+        The settings, for the pages in the GUI.
     reconstructor : OnnxReconstructor
+    solver : PassReconstructor
     """
 
     def __init__(self, registry: SettingsRegistry) -> None:
         # the log of this name, with all of the runtime below it, appears in Ptychodus' window
         super().__init__("ptychonyx")
-        self.inference, self.training = InferenceSettings(registry), TrainingSettings(registry)
+        group = registry.create_group(SECTION)  # which reconstruct-folder reads, too
+        self.inference, self.solving = InferenceSettings(group), SolvingSettings(group)
+        self.training = TrainingSettings(registry)
         self.reconstructor = OnnxReconstructor(self.inference, self.training)
+        self.solver = PassReconstructor(self.solving, self.inference)
 
     @property
     def name(self) -> str:
@@ -34,4 +41,4 @@ class PtychonyxLibrary(ReconstructorLibrary):
 
     def __iter__(self) -> Iterator[Reconstructor]:
         """Go through the reconstructors."""
-        return iter((self.reconstructor,))
+        return iter((self.reconstructor, self.solver))

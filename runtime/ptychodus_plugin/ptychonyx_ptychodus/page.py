@@ -1,4 +1,4 @@
-"""The settings page in Ptychodus' window.
+"""Our settings pages in Ptychodus' window.
 
 Its pages are listed in the controller, which is imported only when a window opens. So a finder
 waits for that import and adds ours; without a window, nothing of Qt is ever touched.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -18,8 +19,11 @@ from ptychodus.api.observer import Observable, Observer
 
 from ptychonyx.runtime.model.providers import provider_names
 from ptychonyx.runtime.reconstruction.options import PATCH_WEIGHTS, SUBPIXEL_METHODS
+from ptychonyx.runtime.reconstruction.recipe import PROBE_SCALES
+from ptychonyx.runtime.reconstruction.settings import SOLVER_KEY, SOLVING_KEYS
+from ptychonyx.runtime.solving.options import NOISES
 
-from .workflow import ALGORITHM
+from .workflow import INFERENCE
 
 if TYPE_CHECKING:
     from .library import PtychonyxLibrary
@@ -29,10 +33,22 @@ _logger = logging.getLogger("ptychonyx.ptychodus")
 CONTROLLER = "ptychodus.controller.processing.core"
 LOSSES_TO_CHOOSE = ("amplitude", "poisson")
 """Those against the measured counts; others need more than one word."""
+SOLVING_WORDS: dict[str, Sequence[str]] = {
+    "noise": NOISES,
+    "keep_probe_scale": tuple(PROBE_SCALES),
+}
+"""Field of `SolvingOptions` -> the words it may be. Other fields are typed in, or ticked: an option
+that is new in the runtime is on the page by itself, and gets a line here if it is one of few words,
+such as those of refined positions."""
+SOLVING_TIPS = {
+    "passes": "auto, or a number",
+    "budget_s": "empty: no limit",
+    "num_modes": "empty: those of the probe; auto; or a number",
+}
 
 
 def offer_page(library: PtychonyxLibrary) -> None:
-    """Add the page of this library to the window, if one opens."""
+    """Add the pages of this library to the window, if one opens."""
     if CONTROLLER in sys.modules:
         add_page(sys.modules[CONTROLLER], library)
         return
@@ -41,14 +57,17 @@ def offer_page(library: PtychonyxLibrary) -> None:
 
 
 def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
-    """Let the controller find one more page than it was given, and keep Infer off without a model.
+    """Let the controller find more pages than it was given, and keep Infer off without a model.
 
     Ptychodus switches Infer on with each product that is opened, and off only when another
     algorithm is chosen; where ours is the only one, it could not be chosen.
     """
 
     class Page(controller.ReconstructorViewControllerFactory):  # type: ignore[name-defined]
-        """Ptychodus asks it for the widget."""
+        """Ptychodus asks it for the widgets."""
+
+        def __init__(self, file_dialogs: Any) -> None:
+            self._file_dialogs = file_dialogs
 
         @property
         def name(self) -> str:
@@ -57,14 +76,16 @@ def add_page(controller: ModuleType, library: PtychonyxLibrary) -> None:
 
         def create_view_controller(self, reconstructor_name: str) -> Any:
             """Return the widget."""
+            if reconstructor_name == library.solver.name.casefold():
+                return build_solving_page(library, self._file_dialogs)
             return build_page(library)
 
     def populate_around(original: Callable[..., None]) -> Callable[..., None]:
         def populate(self: Any, factories: Sequence[Any]) -> None:
-            original(self, [*factories, Page()])
+            original(self, [*factories, Page(self._file_dialog_factory)])
             parameter = self._algorithm_parameter
             if parameter.get_value() not in parameter.available_reconstructors():
-                parameter.set_value(ALGORITHM)
+                parameter.set_value(INFERENCE)
             self._ptychonyx_after_task = _AfterTask(self)
 
         return populate
@@ -106,7 +127,7 @@ def _wrap(owner: Any, name: str, around: Callable[[Callable[..., None]], Any]) -
 
 
 def build_page(library: PtychonyxLibrary) -> Any:
-    """Build the widget with all our settings."""
+    """Build the widget with the settings of networks."""
     from ptychodus.controller.parameters import ParameterViewBuilder
 
     from ptychonyx.training.backends import BACKENDS
@@ -132,6 +153,49 @@ def build_page(library: PtychonyxLibrary) -> Any:
     builder.add_combo_box(training["loss"], LOSSES_TO_CHOOSE, "Loss:", group=group)
     builder.add_decimal_line_edit(training["learning_rate"], "Learning Rate:", group=group)
     return builder.build_widget()
+
+
+def build_solving_page(library: PtychonyxLibrary, file_dialogs: Any) -> Any:
+    """Build the widget with the settings of passes.
+
+    Parameters
+    ----------
+    library : PtychonyxLibrary
+    file_dialogs
+        Ptychodus' factory of file dialogues.
+    """
+    from ptychodus.controller.parameters import ParameterViewBuilder
+
+    builder = ParameterViewBuilder(file_dialogs)
+    inference, solving = library.inference, library.solving
+    group = "Passes"
+    for name, parameter in solving.parameters.items():
+        label, tip = _label(SOLVING_KEYS[name]), SOLVING_TIPS.get(name, "")
+        if name in SOLVING_WORDS:
+            builder.add_combo_box(parameter, SOLVING_WORDS[name], label, tool_tip=tip, group=group)
+        elif isinstance(parameter.get_value(), bool):
+            builder.add_check_box(parameter, label, tool_tip=tip, group=group)
+        else:
+            builder.add_line_edit(parameter, label, tool_tip=tip, group=group)
+    residuals = inference.parameters["residual_patterns"]
+    builder.add_spin_box(residuals, "Residual Patterns:", group=group)
+    builder.add_check_box(inference.separate_process, "Use Separate Process:", group=group)
+    group = "Network between Passes"
+    builder.add_file_opener(
+        solving.network,
+        _label(SOLVER_KEY),
+        name_filters=["Ptychonyx Solvers (*.onnx)"],
+        tool_tip="empty: the network that ships",
+        group=group,
+    )
+    provider = inference.parameters["provider"]
+    builder.add_combo_box(provider, provider_names(), "Provider:", group=group)
+    return builder.build_widget()
+
+
+def _label(key: str) -> str:
+    """Return a setting's key in words."""
+    return f"{re.sub(r'(?<!^)(?=[A-Z])', ' ', key)}:"
 
 
 class _Waiting(MetaPathFinder):

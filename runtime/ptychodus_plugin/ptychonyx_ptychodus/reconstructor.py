@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ptychodus.api.product import LossValue
@@ -21,13 +20,13 @@ from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.model.start import may_use_gpu
 
-from . import child, training
-from .convert import PROGRESS_GOAL, reconstruct, to_scan
+from . import training
+from .child import Inference, spawn
+from .convert import to_scan
+from .running import PROGRESS_GOAL, Awaited, Outputs, logged, reconstruct, until_stopped
 from .settings import InferenceSettings, TrainingSettings
 
 _logger = logging.getLogger("ptychonyx.ptychodus")
-
-LAST_CHECKPOINT, PRODUCT = f"product.{PROGRESS_GOAL:06d}.h5", "product.h5"
 
 
 class OnnxReconstructor(TrainableReconstructor):
@@ -43,7 +42,7 @@ class OnnxReconstructor(TrainableReconstructor):
         self._inference, self._training = inference, training_settings
         self._model: Model | None = None
         self._losses: Sequence[LossValue] = ()
-        self._awaited: set[Path] = set()
+        self._awaited = Awaited()
 
     @property
     def name(self) -> str:
@@ -56,33 +55,12 @@ class OnnxReconstructor(TrainableReconstructor):
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
         """Yield the product a few times as it grows; closing the generator stops the work."""
-        with _logged("Reconstruction"):
-            model = self._loaded_model()
-            options = self._inference.options()
-            # the model that is loaded here is on the CPU
-            is_here = options.provider in ("auto", "cpu") and not may_use_gpu(options.provider)
-            if self._inference.separate_process.get_value() or not is_here:
-                outputs = self._in_child(parameters, model.path)
-            else:
-                outputs = reconstruct(parameters, model, options, self._losses)
-            percent = 0
-            with closing(outputs):
-                try:
-                    for output in outputs:
-                        percent = output.progress
-                        yield output
-                except GeneratorExit:
-                    _logger.info("Reconstruction stopped at %d %%.", percent)
-                    raise
-        self._publish()
+        with logged("Reconstruction"):
+            yield from until_stopped(self._outputs(parameters))
+        self._awaited.publish()
 
     def publish_into(self, folder: Path) -> None:
-        """Rename the last checkpoint that Ptychodus will write in `folder` to product.h5.
-
-        Ptychodus only writes product.NNNNNN.h5, one at each yield; a folder that others watch needs
-        the plain name, and only once the file is whole.
-        """
-        (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+        """Leave the product of the next run in `folder` as product.h5, see `Awaited`."""
         self._awaited.add(folder)
 
     def is_model_loaded(self) -> bool:
@@ -95,7 +73,7 @@ class OnnxReconstructor(TrainableReconstructor):
 
     def load_model_from_file(self, file_path: Path) -> None:
         """Load a model; the session that is opened is one for the CPU, and holds no GPU."""
-        with _logged("Load"):
+        with logged("Load"):
             self._model = Model(file_path, provider="cpu")
         self._losses = ()
         manifest = self._model.manifest
@@ -122,13 +100,13 @@ class OnnxReconstructor(TrainableReconstructor):
 
     def export_training_data(self, file_path: Path, parameters: ReconstructInput) -> None:
         """Write one file that `ptychonyx train` reads, and Ptychodus since 1.7 opens."""
-        with _logged("Export"):
+        with logged("Export"):
             save_scan(to_scan(parameters), file_path)
         _logger.info("Wrote %s; Train takes every such file of a folder.", file_path)
 
     def train(self, input_path: Path, output_path: Path) -> Iterator[TrainOutput]:
         """Train on the files of a folder in a process of its own, then load what came out."""
-        with _logged("Training"):
+        with logged("Training"):
             run = training.train(input_path, output_path, self._training.options())
             losses: Sequence[LossValue] = ()
             with closing(run):
@@ -146,42 +124,11 @@ class OnnxReconstructor(TrainableReconstructor):
             )
         return self._model
 
-    def _in_child(
-        self, parameters: ReconstructInput, model_path: Path
-    ) -> Generator[ReconstructOutput, None, None]:
-        from ptychodus.model.processing.subprocess_reconstructor import SubprocessReconstructor
-
-        options, losses = self._inference.options(), self._losses
-        spawned = SubprocessReconstructor(
-            name=self.name,
-            reconstruct_entry_point=child.ENTRY_POINT,
-            progress_goal_fn=self.get_progress_goal,
-            build_reconstruct_payload=lambda given, path: child.Payload(
-                model_path, options, given, losses
-            ),
-        )
-        try:
-            yield from spawned.reconstruct(parameters)
-        except RuntimeError as error:
-            # Ptychodus wraps what the child raised in its whole traceback
-            cause = getattr(error, "child_exception", None)
-            raise cause or error from error
-
-    def _publish(self) -> None:
-        for folder in sorted(self._awaited):
-            if (folder / LAST_CHECKPOINT).is_file():
-                os.replace(folder / LAST_CHECKPOINT, folder / PRODUCT)
-                self._awaited.discard(folder)
-
-
-@contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Write an error as one line into the log that Ptychodus shows, and let it go on.
-
-    Ptychodus itself logs the traceback.
-    """
-    try:
-        yield
-    except Exception as error:
-        _logger.error("%s failed: %s", what, error)  # noqa: TRY400
-        raise
+    def _outputs(self, parameters: ReconstructInput) -> Outputs:
+        model, options = self._loaded_model(), self._inference.options()
+        # the model that is loaded here is on the CPU
+        is_here = options.provider in ("auto", "cpu") and not may_use_gpu(options.provider)
+        if self._inference.separate_process.get_value() or not is_here:
+            work = Inference(model.path, options, parameters, self._losses)
+            return spawn(self.name, work, parameters)
+        return reconstruct(parameters, model, options, self._losses)

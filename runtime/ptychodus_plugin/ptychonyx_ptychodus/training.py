@@ -21,7 +21,7 @@ from ptychonyx.runtime.formats.ptychodus_scan import PATTERNS, PRODUCT
 from ptychonyx.training.backends import require_backend
 from ptychonyx.training.config.config import load_config
 
-from .convert import PROGRESS_GOAL
+from .running import PROGRESS_GOAL
 from .settings import TrainingOptions
 
 _logger = logging.getLogger("ptychonyx.ptychodus")

@@ -22,7 +22,7 @@ from .options import (
     scan_files,
 )
 from .outcome import count_passes, say_what_came_out
-from .solving_options import refuse_unused, show_passes, solver_file
+from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,8 +81,7 @@ def reconstruct(
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     used = options | ({"skip_proof": True} if skip_proof else {})
     refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
-    network_file = solver_file(solving)
-    read = [model, start, probe, network_file, *scan_files(scan, patterns)]
+    read = [model, start, probe, recipe.solving.solver_file, *scan_files(scan, patterns)]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)

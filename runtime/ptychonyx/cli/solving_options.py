@@ -118,14 +118,6 @@ def _solver(text: str) -> str:
     return str(Path(text).resolve())
 
 
-def solver_file(solving: Mapping[str, Any]) -> Path | None:
-    """Return the model file that the options of passes name, if they name one."""
-    from ptychonyx.runtime.solving.options import NO_SOLVER, SHIPPED_SOLVER
-
-    solver = solving.get("solver", NO_SOLVER)
-    return None if solver in (SHIPPED_SOLVER, NO_SOLVER) else Path(solver)
-
-
 def seconds_from_text(text: str) -> float:
     """Return the seconds that a budget means.
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .solving.options import SolvingOptions as SolvingOptions
     from .solving.refine import refine as refine
     from .solving.solve import solve as solve
+    from .solving.steps import solve_in_steps as solve_in_steps
 
     __version__: str
 
@@ -50,6 +51,7 @@ _DEFERRED = {
     "refine": ".solving.refine",
     "solve": ".solving.solve",
     "solve_halves": ".solving.halves",
+    "solve_in_steps": ".solving.steps",
 }
 """Name -> the module that holds it."""
 

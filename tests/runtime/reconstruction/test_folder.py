@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 from model_files import TinyModel
+from solver_files import SolverPath
 
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.model.session import Model
@@ -159,6 +160,18 @@ def test_without_a_model_the_scan_is_solved(folder: Path) -> None:
     product = load_product(folder.with_name("output") / "product.h5")
     assert product.pass_residuals is not None
     assert [line["residual"] for line in passes] == product.pass_residuals.tolist()
+
+
+def test_the_settings_may_name_a_network_between_passes(
+    folder: Path, solver_path: SolverPath
+) -> None:
+    network = solver_path()
+    (folder / "settings.ini").write_text(f"[Ptychonyx]\nSolverNetwork = {network}\nPasses = 2\n")
+    run(folder)  # with a model no passes are made, so nothing looks at it
+    (folder / "model.onnx").unlink()
+    assert "was trained on 3 features of version 1" in run(folder, code=2)
+    (folder / "settings.ini").write_text("[Ptychonyx]\nSolverNetwork = .\nPasses = 2\n")
+    assert " s, 2 passes." in run(folder)
 
 
 def test_trial_passes_are_told_apart(folder: Path) -> None:

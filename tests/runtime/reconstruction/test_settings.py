@@ -37,6 +37,16 @@ def test_all_settings_of_passes_are_read(tmp_path: Path) -> None:
     assert recipe.refine_passes == "auto"
 
 
+def test_what_ptychodus_writes_for_nothing_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "settings.ini"
+    text = "Passes = auto\nBudgetInSeconds = \nProbeModes =\nRefineProbe = False\n"
+    path.write_text(f"[Ptychonyx]\n{text}SolverNetwork = .\n")
+    assert load_recipe(path) == DEFAULT_RECIPE
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("text", ["", "[Ptychi]\nBatchSize = 3\n", "[DEFAULT]\nBatchSize = 3\n"])
 def test_without_our_section_nothing_changes(text: str, tmp_path: Path) -> None:
     (tmp_path / "settings.ini").write_text(text)

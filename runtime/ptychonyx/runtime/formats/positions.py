@@ -58,3 +58,18 @@ def corners_from_metres(
         pixels = (positions_m - np.array(frame.center_m)) / np.array(frame.pixel_size_m)
     corners: NDArray[np.float64] = pixels + np.array(frame.canvas_shape) / 2 - window_px / 2
     return corners
+
+
+def metres_from_corners(
+    corners_px: NDArray[np.float64], window_px: int, frame: Frame
+) -> NDArray[np.float64]:
+    """Return positions (y, x) in metres, of windows on a canvas: the inverse.
+
+    Examples
+    --------
+    >>> frame = Frame(canvas_shape=(100, 80), center_m=(0.0, 1e-6), pixel_size_m=(1e-8, 1e-8))
+    >>> metres_from_corners(np.array([[18.0, 8.0]]), 64, frame)
+    array([[0.e+00, 1.e-06]])
+    """
+    pixels = corners_px + window_px / 2 - np.array(frame.canvas_shape) / 2
+    return np.asarray(pixels * np.array(frame.pixel_size_m) + np.array(frame.center_m))

@@ -18,6 +18,7 @@ from ..product import Product, check_finite
 from ..scan import Frame
 from .flat_fields import OWN_GROUP, WRITERS, write_fields
 from .placed_object import PlacedObject
+from .positions import metres_from_corners
 from .product_file import ProductFile
 
 NOMINAL_PIXEL_M = 1e-9
@@ -217,9 +218,8 @@ def _frame_of(product: Product) -> Frame:
 
 
 def _positions_m(product: Product, frame: Frame) -> NDArray[np.float64]:
-    corners = product.corners_px - np.array(product.object_corner_px)
-    pixels = corners + product.window_px / 2 - np.array(frame.canvas_shape) / 2
-    return np.asarray(pixels * np.array(frame.pixel_size_m) + np.array(frame.center_m))
+    corners_px = product.corners_px - np.array(product.object_corner_px)
+    return metres_from_corners(corners_px, product.window_px, frame)
 
 
 def _frame_of_scan(file: ProductFile) -> Frame | None:

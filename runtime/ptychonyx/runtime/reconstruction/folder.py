@@ -127,12 +127,13 @@ def reconstruct_folder(
         model_path = input_folder / MODEL
         recipe = replace(recipe, network=recipe.network.tuned(open_model_file(model_path).digest))
         model = Model(model_path, provider=recipe.network.provider)
+    method = recipe.method(has_model=model is not None)
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / PRODUCT
     events.emit(
         "started",
         pid=os.getpid(),
-        method=recipe.method(has_model=model is not None),
+        method=method,
         model=None if model is None else model.manifest.name,
         provider=None if model is None else model.provider,
         num_patterns=scan.num_patterns,
@@ -228,4 +229,8 @@ def _check_folders(input_folder: Path, output_folder: Path) -> None:
 
 def _files_read(input_folder: Path) -> list[Path]:
     own = [input_folder / name for name in (MODEL, SETTINGS)]
-    return [*own, *files_of(input_folder)]
+    try:
+        network = recipe_of(input_folder).solving.solver_file
+    except ValueError:  # settings that cannot be read are an event, once they are followed
+        network = None
+    return [*own, *([] if network is None else [network]), *files_of(input_folder)]

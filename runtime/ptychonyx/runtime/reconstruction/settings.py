@@ -32,6 +32,9 @@ SOLVING_KEYS = {
     "refine_passes": "RefinePasses",
 }
 """Field of `Recipe` or `SolvingOptions` -> its key in a settings file."""
+SOLVER_KEY = SOLVING_KEYS["solver"]
+NO_FILE = "."
+"""What Ptychodus writes for a file that was not chosen."""
 HOST_KEYS = ("UseSeparateProcess",)
 """Keys of our section that concern the plugin inside Ptychodus alone."""
 
@@ -41,7 +44,8 @@ _logger = logging.getLogger(__name__)
 def load_recipe(path: Path) -> Recipe:
     r"""Read our section of a settings file of Ptychodus.
 
-    A setting that is missing keeps its default; an unknown key is warned about, as Ptychodus does.
+    A setting that is missing or empty keeps its default; an unknown key is warned about, as Ptychodus
+    does.
 
     Raises
     ------
@@ -61,10 +65,12 @@ def load_recipe(path: Path) -> Recipe:
     section = _read_section(path)
     keys = INI_KEYS | SOLVING_KEYS
     known = {key.lower(): name for name, key in keys.items()}
+    others = {key.lower() for key in HOST_KEYS}
     for key in section:
-        if key not in known and key not in {host_key.lower() for host_key in HOST_KEYS}:
+        if key not in known and key not in others:
             _logger.warning("%s: [%s] has no setting %s; it is ignored.", path, SECTION, key)
-    values = {known[key]: text for key, text in section.items() if key in known}
+    given = {key: text for key, text in section.items() if text not in ("", NO_FILE)}
+    values = {known[key]: text for key, text in given.items() if key in known}
     recipe = DEFAULT_RECIPE
     for name, text in values.items():
         parse = option_from_text if name in INI_KEYS else solving_option_from_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -92,6 +93,11 @@ class SolvingOptions:
             )
         if not _is_whole(self.seed, 0):
             raise ValueError(f"`seed` is {self.seed!r}; give 0 or more.")
+
+    @property
+    def solver_file(self) -> Path | None:
+        """Model file of the network between passes; None if it is the shipped one, or none."""
+        return None if self.solver in (SHIPPED_SOLVER, NO_SOLVER) else Path(self.solver)
 
 
 def _is_whole(value: object, least: int) -> bool:

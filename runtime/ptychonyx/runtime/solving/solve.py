@@ -35,6 +35,7 @@ def solve(
     network: Network | None = None,
     num_threads: int | None = None,
     progress: Progress | None = None,
+    after_pass: Callable[[Product], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Product:
     """Solve a scan for its object by passes over its patterns.
@@ -56,6 +57,9 @@ def solve(
         By default as many as there are cores; the result does not depend on it.
     progress : callable, optional
         Called after each pass.
+    after_pass : callable, optional
+        Called with the product as it stands after each pass but those of a trial, with `complete`
+        false and without residuals of its patterns. `steps.solve_in_steps` hands these out.
     should_stop : callable, optional
         Asked after each batch of patterns; if true, what was found so far is returned, with
         `complete` false.
@@ -86,7 +90,13 @@ def solve(
     opening = network_of(options.solver) if network is None else lambda: network
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
-        ending = _run(setting, options, opening, started_s, progress, should_stop or _never)
+
+        def show(ending: Ending) -> None:
+            if after_pass is not None:
+                after_pass(make_product(scan, options, setting, ending, started_s))
+
+        stop = should_stop or _never
+        ending = _run(setting, options, opening, started_s, progress, show, stop)
         return make_product(scan, options, setting, ending, started_s)
 
 
@@ -127,6 +137,7 @@ def _run(
     network: OpenNetwork | None,
     started_s: float,
     progress: Progress | None,
+    show: Callable[[Ending], None],
     should_stop: Callable[[], bool],
 ) -> Ending:
     problem = Problem(setting.measured, setting.placement, options.noise)
@@ -143,7 +154,6 @@ def _run(
     most, why = plan.passes, plan.reason
     budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
-    is_complete = True
     while len(residuals) < most:
         if residuals and budget.passes_left() < 1:
             why = f"the budget of {options.budget_s:g} s is spent"
@@ -154,12 +164,21 @@ def _run(
         if progress is not None:
             in_all = int(min(most, len(residuals) + budget.passes_left()))
             progress(len(residuals), max(in_all, len(residuals)), state.residual)
+        so_far = Ending(
+            state,
+            tuple(residuals),
+            "it was interrupted",
+            plan.use_of_network,
+            plan.network_name,
+            is_complete=False,
+        )
         if should_stop():
-            why, is_complete = "it was interrupted", False
-            break
+            return so_far
         if len(residuals) == 1:
             budget.check()
-    return Ending(state, tuple(residuals), why, plan.use_of_network, plan.network_name, is_complete)
+        show(so_far)
+    found = tuple(residuals)
+    return Ending(state, found, why, plan.use_of_network, plan.network_name, is_complete=True)
 
 
 class _Budget:
