@@ -100,17 +100,17 @@ def test_workers_that_share_a_scan_solve_it_as_one_does(
 def test_a_worker_that_dies_costs_a_pass_and_not_the_object(
     scan_path: Path, tmp_path: Path
 ) -> None:
-    options, out = SolvingOptions(passes=30, refine_probe=True), tmp_path / "out"
+    options, out = SolvingOptions(passes=12, refine_probe=True), tmp_path / "out"
     killed: list[int] = []
     with cluster_of(2, processes=True) as cluster:
 
-        def kill_one_after_ten_passes() -> bool:
-            if not killed and state_path(out, "scan", 10).exists():
+        def kill_one_after_four_passes() -> bool:
+            if not killed and state_path(out, "scan", 4).exists():
                 killed.append(cluster.workers[1].process.pid)
                 os.kill(killed[0], signal.SIGKILL)
             return False
 
-        fleet = solve_with(cluster, scan_path, out, options, should_stop=kill_one_after_ten_passes)
+        fleet = solve_with(cluster, scan_path, out, options, should_stop=kill_one_after_four_passes)
     assert killed
     assert fleet.num_done == 1, fleet.failed
     product = load_product(out / "scan.h5")
