@@ -22,6 +22,7 @@ from ptychonyx.runtime.fleet import share_tasks
 from ptychonyx.runtime.fleet.fleet import Fleet, reconstruct_many
 from ptychonyx.runtime.fleet.share_tasks import Share
 from ptychonyx.runtime.fleet.states import FOLDER, state_path
+from ptychonyx.runtime.solving.shares.beginning import Effort
 from ptychonyx.runtime.solving.shares.local import solve_in_shares
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def test_a_product_that_is_there_already_is_not_made_again(scan_path: Path, tmp_
     done = share_tasks.end_pass(order, rules, 1, whole)
     again = share_tasks.end_pass(order, rules, 1, whole)  # its worker died before it could say so
     assert done.residual == again.residual
-    effort = share_tasks.Effort((done.residual,), 2, 1, 0, 1.0)
+    effort = Effort((done.residual,), 2, 1, 0, 1.0)
     record = share_tasks.finish_passes(order, begun.beginning, effort)
     assert not state_path(tmp_path, "scan", 1).exists()
     assert share_tasks.finish_passes(order, begun.beginning, effort) == record

@@ -6,9 +6,7 @@ where it stands; the next one begins with that file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
@@ -107,7 +105,6 @@ def begin_passes(order: Order) -> Begun:
     started_s = perf_counter()
     with _threads(order) as pool:
         beginning, state = begin(load(order), order.recipe.solving, pool)
-    remove_states(order.folder, order.name)
     write_state(state, order.folder, order.name)
     return Begun(beginning, perf_counter() - started_s)
 
@@ -175,7 +172,5 @@ def finish_passes(order: Order, beginning: Beginning, effort: Effort) -> Record:
     return record
 
 
-@contextmanager
-def _threads(order: Order) -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(order.num_threads, "solve") as pool:
-        yield pool
+def _threads(order: Order) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(order.num_threads, "solve")

@@ -24,9 +24,9 @@ def test_parts_hold_every_pattern_once_and_are_even(num_patterns: int, num_parts
 
 @pytest.mark.parametrize(("num", "depth"), [(1, 0), (2, 1), (5, 3), (8, 3)])
 def test_a_tree_is_as_deep_as_it_must_be_and_keeps_the_order(num: int, depth: int) -> None:
-    leaves = [((number,), 0) for number in range(num)]
+    leaves: list[tuple[list[int], int]] = [([number], 0) for number in range(num)]
     total, deep = in_a_tree(leaves, lambda a, b: (a[0] + b[0], 1 + max(a[1], b[1])))
-    assert (total, deep) == (tuple(range(num)), depth)
+    assert (total, deep) == (list(range(num)), depth)
 
 
 def test_a_share_lies_on_the_canvas_of_the_whole(
