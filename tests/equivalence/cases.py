@@ -14,6 +14,7 @@ from ptychonyx.training.network.architecture import HEADS, Architecture
 from ptychonyx.training.network.backprojection import OBJECT, SPECTRUM, backproject
 from ptychonyx.training.network.layers import (
     Activation,
+    AveragePool,
     Border,
     Channels,
     Concatenation,
@@ -231,6 +232,8 @@ def compute(layers: Layers, weights: dict[str, np.ndarray], x: np.ndarray) -> np
                 x = factor * FUNCTIONS[function](x)
             case MaxPool():
                 x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max((3, 5))
+            case AveragePool():
+                x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).mean((3, 5))
             case Upsample():
                 x = x.repeat(2, axis=2).repeat(2, axis=3)
             case Channels(start, stop):
@@ -261,6 +264,7 @@ def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x: np.maximum(x, x / 10),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "swish": lambda x: x / (1 + np.exp(-x)),
     "softplus": lambda x: np.log1p(np.exp(x)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychonyx.training.network.layers import MaxPool, Sum, convolutions
+from ptychonyx.training.network.layers import AveragePool, Sum, convolutions
 from ptychonyx.training.network.solver import SolverArchitecture
 from ptychonyx.training.network.weights import (
     check_weights,
@@ -42,7 +42,7 @@ def test_a_level_is_residual_then_smaller_ones_beside_a_skip_then_residual() -> 
         "last",
     ]
     assert isinstance(skip, Sum)
-    assert isinstance(skip.branches[0][0], MaxPool)
+    assert isinstance(skip.branches[0][0], AveragePool)
     assert skip.branches[1] == ()
 
 

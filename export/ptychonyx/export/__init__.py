@@ -8,3 +8,4 @@ from .proven import ExportReport as ExportReport
 from .run import export_run as export_run
 from .solver import SolverFacts as SolverFacts
 from .solver import export_solver as export_solver
+from .solver_precision import derive_solver as derive_solver

@@ -10,27 +10,28 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ptychonyx.runtime.comparison.metrics import nrmse, pearson
-from ptychonyx.runtime.comparison.region import spread_indexes, without_common_phase
+from ptychonyx.runtime.comparison.region import spread_indexes
 from ptychonyx.runtime.groups import find_groups
 from ptychonyx.runtime.model.manifest import INPUT_NAMES, PRECISIONS, Manifest
-from ptychonyx.runtime.model.manifest.verification import HIGHEST_TOLERANCES, Verification
+from ptychonyx.runtime.model.manifest.verification import Verification
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
 from ptychonyx.runtime.scaling import read_amplitudes_of
 from ptychonyx.runtime.scan import Scan
 
-from .errors import PrecisionLossError
+from .gate import (
+    HIGHEST_COMPLEX_NRMSE,
+    LOWEST_PHASE_PEARSON,
+    check_difference,
+    difference,
+    tolerance_of,
+)
 from .graph.assemble import with_graph, with_manifest
 from .graph.precision import CONVERSIONS, Inputs
 from .model_file import check_output, open_before_writing, write_model
 
 WITHOUT_RESIDUAL = ReconstructionOptions(residual_patterns=0)
-LOWEST_PHASE_PEARSON = 0.999
-HIGHEST_COMPLEX_NRMSE = 0.02
-"""Bounds on what the object of the calibration scan may differ by from that of the float32 model."""
 NUM_CALIBRATION_SAMPLES = 512
 """Groups of patterns, spread evenly over a scan; more do not widen its ranges."""
 BATCH = 32
@@ -121,8 +122,8 @@ def derive_model(
         derivation=derivation,
     )
     candidate = open_before_writing(with_manifest(model, manifest), output, Model)
-    measured = _difference(reconstruct(calibration, candidate, WITHOUT_RESIDUAL), before)
-    _check(measured, precision, lowest_phase_pearson, highest_complex_nrmse)
+    measured = difference(reconstruct(calibration, candidate, WITHOUT_RESIDUAL), before)
+    check_difference(measured, precision, lowest_phase_pearson, highest_complex_nrmse)
     proven = dataclasses.replace(
         manifest, derivation=derivation | measured, verification=_proof(candidate)
     )
@@ -162,52 +163,8 @@ def _calibration_batches(scan: Scan, scale: float, manifest: Manifest) -> list[I
     ]
 
 
-def _difference(after: Product, before: Product) -> dict[str, float]:
-    """Compare two objects of one scan.
-
-    They lie on the same canvas, so nothing has to be aligned. Only pixels with at least half of the
-    usual overlap count: at the rim of a scan phases are noise, and near ±π.
-    """
-    assert before.coverage is not None
-    usual = np.median(before.coverage[before.coverage > 0])
-    is_valid = before.coverage >= usual / 2
-    a, b = (
-        without_common_phase(product.object_, is_valid, reference=before.object_)
-        for product in (after, before)
-    )
-    return {
-        "phase_pearson": pearson(np.angle(a), np.angle(b), is_valid),
-        "amplitude_pearson": pearson(np.abs(a), np.abs(b), is_valid),
-        "complex_nrmse": nrmse(a, b, is_valid),
-    }
-
-
-def _check(
-    measured: dict[str, float],
-    precision: str,
-    lowest_phase_pearson: float,
-    highest_complex_nrmse: float,
-) -> None:
-    phase, error = measured["phase_pearson"], measured["complex_nrmse"]
-    if not (phase >= lowest_phase_pearson and error <= highest_complex_nrmse):
-        raise PrecisionLossError(
-            f"In {precision} the object of the calibration scan has phase Pearson {phase:.5f} and "
-            f"complex error {error:.4f} against that of the float32 model; needed are at least "
-            f"{lowest_phase_pearson} and at most {highest_complex_nrmse}. Calibrate with the scan "
-            "the model was trained on, or choose float16; no model file was written."
-        )
-
-
 def _proof(derived: Model) -> Verification:
     """Return the parent's proof with the difference that the derived model has from it."""
-    precision = derived.manifest.precision
     proof, largest = derived.manifest.verification, derived.verify().largest_difference
-    # twice as much is allowed, since other machines round other sums
-    tolerance = min(max(2 * largest, proof.tolerance), HIGHEST_TOLERANCES[precision])
-    if largest > tolerance:
-        raise PrecisionLossError(
-            f"In {precision} the test patches of the model differ by {largest:.1e} from those of the "
-            f"float32 model; at most {tolerance:g} are allowed. Calibrate with the scan the model "
-            "was trained on, or choose float16; no model file was written."
-        )
+    tolerance = tolerance_of(derived.manifest.precision, largest, proof.tolerance)
     return dataclasses.replace(proof, largest_difference=largest, tolerance=tolerance)

@@ -45,7 +45,9 @@ def derive(
     calibration: Annotated[
         Path,
         typer.Option(
-            exists=True, help="Scan to find ranges and measure the loss on: the training scan."
+            exists=True,
+            help="Scan to find ranges and measure the loss on: the training scan, or for a solver "
+            "one of few photons or positions.",
         ),
     ],
     quantity: Quantity = None,
@@ -58,10 +60,14 @@ def derive(
     **Example:** `ptychonyx derive model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
     """
     with _export_needed():
-        from ptychonyx.export import derive_model
+        from ptychonyx.export import derive_model, derive_solver
         from ptychonyx.export.model_file import model_output
     check_files([model, *scan_files(calibration)], model_output(output))
-    derived = derive_model(
+    from ptychonyx.runtime import SolverManifest, load_manifest
+
+    is_solver = isinstance(load_manifest(model), SolverManifest)
+    run = derive_solver if is_solver else derive_model
+    derived = run(
         model,
         output,
         precision=precision,

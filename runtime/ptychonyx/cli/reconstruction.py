@@ -22,7 +22,7 @@ from .options import (
     scan_files,
 )
 from .outcome import count_passes, say_what_came_out
-from .solving_options import refuse_unused, show_passes
+from .solving_options import refuse_unused, show_passes, solver_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,13 +48,6 @@ def reconstruct(
     probe: Annotated[
         Path | None,
         typer.Option(exists=True, help="File whose probe the passes take instead of the scan's."),
-    ] = None,
-    solver: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            help="Network that corrects passes where photons or positions are few; see train-solver.",
-        ),
     ] = None,
     halves: Annotated[
         bool,
@@ -84,11 +77,12 @@ def reconstruct(
     from ptychonyx.runtime.reconstruction.run import follow
 
     recipe = Recipe().changed(options | solving)
-    more = {"start": start, "probe": probe, "solver": solver, "halves": halves or None}
+    more = {"start": start, "probe": probe, "halves": halves or None}
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     used = options | ({"skip_proof": True} if skip_proof else {})
     refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [model, start, probe, solver, *scan_files(scan, patterns)]
+    network_file = solver_file(solving)
+    read = [model, start, probe, network_file, *scan_files(scan, patterns)]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
@@ -101,7 +95,7 @@ def reconstruct(
             recipe,
             start=given_start,
             probe=given_probe,
-            solver=_solver(halves, solver),
+            solver=_solver(halves),
             progress=lambda done, _: show(done),
             pass_progress=show_passes(show),
             should_stop=lambda: bool(stopped),
@@ -142,19 +136,11 @@ def _open(
         return loaded, starting.result(), replace(recipe, network=tuned)
 
 
-def _solver(halves: bool, network: Path | None) -> Solver:
-    """Return what makes the passes."""
-    from functools import partial
-
+def _solver(halves: bool) -> Solver:
+    """Return what makes the passes; what is not needed is not imported."""
     from ptychonyx import runtime
 
-    # what is not needed is not imported
-    makes = runtime.solve_halves if halves else runtime.solve
-    if network is None:
-        plain: Solver = makes
-        return plain
-    helped: Solver = partial(makes, network=runtime.open_solver(network))
-    return helped
+    return runtime.solve_halves if halves else runtime.solve
 
 
 def reconstruct_folder(

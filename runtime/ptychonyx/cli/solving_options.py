@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +60,14 @@ def solving_options(
             show_default="keep",
         ),
     ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            help="Network that corrects passes where photons or positions are few: shipped, none, "
+            "or its model file; see train-solver.",
+            show_default="shipped",
+        ),
+    ] = None,
     refine: Annotated[
         str | None,
         typer.Option(help="Passes after the network of a model: their number, or auto."),
@@ -69,6 +78,7 @@ def solving_options(
 
     texts = {
         "passes": passes,
+        "solver": None if solver is None else _solver(solver),
         "num_modes": modes,
         "keep_probe_scale": probe_scale,
         "refine_passes": refine,
@@ -86,6 +96,34 @@ def solving_options(
     given |= {name: value for name, value in values.items() if value is not None}
     DEFAULT_RECIPE.changed(given)  # says at once what is out of range
     return given
+
+
+def _solver(text: str) -> str:
+    """Return the word, or where the file lies wherever it is asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+    from ptychonyx.runtime.solving.options import NO_SOLVER, SHIPPED_SOLVER
+
+    if text in (SHIPPED_SOLVER, NO_SOLVER):
+        return text
+    if not Path(text).is_file():
+        raise ValueError(
+            f"`--solver` is {text}, and there is no such file; give one that `ptychonyx export` "
+            "made of a run of train-solver, or one of: shipped, none."
+        )
+    return str(Path(text).resolve())
+
+
+def solver_file(solving: Mapping[str, Any]) -> Path | None:
+    """Return the model file that the options of passes name, if they name one."""
+    from ptychonyx.runtime.solving.options import NO_SOLVER, SHIPPED_SOLVER
+
+    solver = solving.get("solver", NO_SOLVER)
+    return None if solver in (SHIPPED_SOLVER, NO_SOLVER) else Path(solver)
 
 
 def seconds_from_text(text: str) -> float:

@@ -146,6 +146,12 @@ def train(
 
 def train_solver(
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
+    scans: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            exists=True, help="Good scans, if some of what is learned from is measured."
+        ),
+    ] = None,
     backend: Annotated[words.Backend | None, typer.Option(help="Framework that trains.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of 400 steps each.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Scans in a step.")] = None,
@@ -168,12 +174,19 @@ def train_solver(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete a run that is already there.")
     ] = False,
+    quantity: Quantity = None,
+    position_origin: Origin = None,
+    pattern_axis: Axis = None,
 ) -> None:
     """Train a network that corrects passes, on simulated scans; the same command resumes it.
 
-    One network serves every scan: it sees the object and its change, never patterns.
+    One network serves every scan: it sees the object and its change, never patterns. Measured scans
+    that are good teach it what such samples look like: it learns from parts of them, with fewer
+    positions and photons.
 
     **Example:** `ptychonyx train-solver --backend pytorch --epochs 50 -o run`
+
+    **Example:** `ptychonyx train-solver good.npz --init-from models/solver --epochs 3 -o run`
     """
     from ptychonyx.runtime.files import OutputFolder
     from ptychonyx.training.config.solver import load_solver_config
@@ -184,7 +197,8 @@ def train_solver(
     from .training_progress import show_training
 
     folder = OutputFolder(output, is_emptied=overwrite)
-    check_files([config, init_from], folder, *outputs_of_run(output))
+    read = [file for path in scans or [] for file in scan_files(path)]
+    check_files([*read, config, init_from], folder, *outputs_of_run(output))
     flags = {
         "backend": backend,
         "epochs": epochs,
@@ -194,8 +208,17 @@ def train_solver(
         "seed": seed,
     }
     chosen = load_solver_config(config, _with_settings(flags, set_ or []))
+    choices = (quantity, position_origin, None, pattern_axis)
+    loaded = [load_asked(path, *choices) for path in scans or []]
     with stop_on_signal() as stopped, show_training(stopped, Workers()) as watcher:
-        result = run(chosen, output, init_from=init_from, overwrite=overwrite, watcher=watcher)
+        result = run(
+            chosen,
+            output,
+            scans=loaded,
+            init_from=init_from,
+            overwrite=overwrite,
+            watcher=watcher,
+        )
     _say_result(result, output)
 
 

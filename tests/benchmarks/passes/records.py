@@ -53,9 +53,10 @@ def is_missing(name: str, key: str, *, again: bool) -> bool:
 
 
 def solver_digest() -> str:
-    """Return eight letters that change with the solver's source."""
+    """Return eight letters that change with the solver's source, or with its network."""
     digest = hashlib.sha256()
-    for path in sorted(Path(solving.__path__[0]).glob("*.py")):
+    paths = Path(solving.__path__[0]).rglob("*")
+    for path in sorted(path for path in paths if path.suffix in (".py", ".onnx")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 

@@ -129,7 +129,7 @@ def measure(index: int) -> Row:
         errors.append(judge.error(state.object_))
         residuals.append(state.residual)
     steps_s, started_s = perf_counter() - started_s, perf_counter()
-    product = solve(scan, SolvingOptions(residual_patterns=0))
+    product = solve(scan, SolvingOptions(residual_patterns=0, solver="none"))
     auto_s, started_s = perf_counter() - started_s, perf_counter()
     others = epie.passes(
         epie.Task(problem.measured.kept, probe, placement.whole_px + placement.fractions_px),

@@ -98,7 +98,8 @@ def test_light_enough_needs_no_trial(scan: Scan) -> None:
 def test_the_automatic_number_is_found_by_trial_and_said(scan: Scan) -> None:
     dim = dimmed(scan)
     reports: list[Report] = []
-    product = solve(dim, progress=lambda *report: reports.append(report))
+    alone = SolvingOptions(solver="none")
+    product = solve(dim, alone, progress=lambda *report: reports.append(report))
     trial = [report for report in reports if report[0] == 0]
     number = len(reports) - len(trial)
     assert 1 <= number <= len(trial) <= MAX_PASSES
@@ -108,7 +109,7 @@ def test_the_automatic_number_is_found_by_trial_and_said(scan: Scan) -> None:
     ]
     assert product.metadata["passes"] == number
     assert str(product.metadata["stopped"]).startswith(f"after {number} passes, pixels that were")
-    same = solve(dim, SolvingOptions(passes=number))
+    same = solve(dim, SolvingOptions(passes=number, solver="none"))
     np.testing.assert_array_equal(same.object_, product.object_)  # it runs on all counts
 
 
@@ -125,7 +126,7 @@ def test_a_large_scan_is_tried_in_its_middle(scan: Scan, monkeypatch: pytest.Mon
     monkeypatch.setattr("ptychonyx.runtime.solving.plan.TRIAL_PATTERNS", 10)
     monkeypatch.setattr("ptychonyx.runtime.solving.plan.MAX_PASSES", 3)
     monkeypatch.setattr("ptychonyx.runtime.solving.plan.best_number", spy)
-    product = solve(scan, start=as_product(scan))
+    product = solve(scan, SolvingOptions(solver="none"), start=as_product(scan))
     assert product.num_patterns_used == 36
     assert product.metadata["passes"] in (1, 2, 3)
     [(problem, state)] = trials

@@ -18,6 +18,9 @@ OPTIONAL_INPUTS = {"Resize": (1,)}
 IMPLIED = {"dilations": 1, "strides": 1, "pads": 0}
 """Attribute of an operator on images -> the value of every element that it has if it is left out."""
 
+PADS_COUNT = "count_include_pad"
+"""Attribute of a mean that says whether pads count: it says nothing where there are none."""
+
 
 def plain(graph: onnx.GraphProto, opset: int) -> onnx.GraphProto:
     """Return an equal graph without attributes, inputs and constants that can be left out.
@@ -57,6 +60,8 @@ def _first_equal(constants: dict[str, Any]) -> dict[str, str]:
 
 def _is_implied(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int) -> bool:
     value = helper.get_attribute_value(attribute)
+    if attribute.name == PADS_COUNT:
+        return all(set(each.ints) <= {0} for each in node.attribute if each.name == "pads")
     if attribute.name in IMPLIED:
         return bool(np.all(np.asarray(value) == IMPLIED[attribute.name]))
     default = onnx.defs.get_schema(node.op_type, opset).attributes[attribute.name].default_value

@@ -28,7 +28,17 @@ from onnxruntime.quantization import (  # noqa: E402
     quantize_static,
 )
 
-INNER_OPS = ("Concat", "Conv", "DepthToSpace", "MaxPool", "Relu", "Resize", "Slice")
+INNER_OPS = (
+    "AveragePool",
+    "Concat",
+    "Conv",
+    "DepthToSpace",
+    "LeakyRelu",
+    "MaxPool",
+    "Relu",
+    "Resize",
+    "Slice",
+)
 """Operators that are converted, from the first convolution up to the heads."""
 PREPARED = "onnx.quant.pre_process"
 """Marks the model as pre-processed, so that onnxruntime's quantiser does not warn; this graph needs

@@ -136,6 +136,7 @@ _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "budget_s": (float, "a number of seconds"),
     "noise": (str, "a word"),
     "refine_probe": (boolean, "true or false"),
+    "solver": (str, "a word or a path"),
     "num_modes": (_number, 'a number of modes, or "auto"'),
     "keep_probe_scale": (PROBE_SCALES.__getitem__, " or ".join(PROBE_SCALES)),
     "refine_passes": (_number, 'a number of passes, or "auto"'),

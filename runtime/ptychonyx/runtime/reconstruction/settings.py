@@ -27,6 +27,7 @@ SOLVING_KEYS = {
     "noise": "Noise",
     "refine_probe": "RefineProbe",
     "num_modes": "ProbeModes",
+    "solver": "SolverNetwork",
     "keep_probe_scale": "ProbeScale",
     "refine_passes": "RefinePasses",
 }

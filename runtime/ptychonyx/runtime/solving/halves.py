@@ -8,6 +8,8 @@ object of all patterns, with twice the photons and positions, is somewhat better
 What both halves have wrong alike looks like specimen, too. Both use the probe that the whole scan
 ended with, and it stays as it is. If it was refined, it was fitted to all patterns, noise included:
 that correlates the halves a little, and the resolution is then slightly too good.
+Halves are solved by passes alone, whatever solved the whole scan: a network would put in what it has
+learned, alike in both.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ..errors import OverlapError, ScanError
 from ..product import Metadata, Product
 from ..scan import Scan, some_of
 from .network.correction import Network
-from .options import DEFAULT_SOLVING, SolvingOptions
+from .options import DEFAULT_SOLVING, NO_SOLVER, SolvingOptions
 from .solve import Progress, solve
 
 PASSES_FROM_VACUUM = 10
@@ -121,6 +123,7 @@ def solve_halves(
         refine_probe=False,
         num_modes=None,
         residual_patterns=0,
+        solver=NO_SOLVER,
     )
     halves = []
     for number, indexes in enumerate(split_positions(scan.corners_px), 1):

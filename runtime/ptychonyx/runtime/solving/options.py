@@ -10,6 +10,8 @@ import numpy as np
 Noise = Literal["amplitude", "poisson"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 AUTO = "auto"
+SHIPPED_SOLVER, NO_SOLVER = "shipped", "none"
+"""Words for a network between passes; anything else is the path of its model file."""
 MAX_PASSES = 60
 """Most passes of an automatic stop."""
 MAX_MODES = 8
@@ -40,6 +42,9 @@ class SolvingOptions:
         so that the object absorbs the rest. Else its power is fitted to the counts.
     residual_patterns : int
         Patterns, spread over the scan, on which the object is tested; 0 tests none.
+    solver : str
+        Network that corrects the object between passes where photons or positions are few:
+        "shipped" for that of this package, "none", or the path of a model file.
     seed : int
         Decides the batches of the passes.
 
@@ -63,6 +68,7 @@ class SolvingOptions:
     num_modes: int | str | None = None
     keep_probe_scale: bool = True
     residual_patterns: int = 256
+    solver: str = SHIPPED_SOLVER
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +86,10 @@ class SolvingOptions:
             )
         if not _is_whole(self.residual_patterns, 0):
             raise ValueError(f"`residual_patterns` is {self.residual_patterns!r}; give 0 or more.")
+        if not isinstance(self.solver, str) or not self.solver:
+            raise ValueError(
+                f'`solver` is {self.solver!r}; give "shipped", "none" or the path of a model file.'
+            )
         if not _is_whole(self.seed, 0):
             raise ValueError(f"`seed` is {self.seed!r}; give 0 or more.")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .network.correction import Network
+from .network.choice import OpenNetwork
 from .network.trust import Need, need_of, with_network
 from .options import AUTO, MAX_PASSES, SolvingOptions
 from .part import middle_part
@@ -29,6 +29,7 @@ from .stopping import (
 )
 
 UNUSED = "not used: patterns are good enough for passes alone"
+UNAVAILABLE = "not used: onnxruntime, which computes it, is not installed"
 REFUSED = "not used: pixels that were held back are explained clearly better without it"
 
 
@@ -52,6 +53,12 @@ class Plan:
     reason: str
     use_of_network: str | None
 
+    @property
+    def network_name(self) -> str | None:
+        """Name of the network that corrects the object; None if none does."""
+        corrector = self.passer.corrector
+        return None if corrector is None else corrector.network.name
+
 
 def start_of(
     problem: Problem, object_: NDArray[np.complex64], probe: NDArray[np.complex64]
@@ -66,7 +73,7 @@ def make_plan(
     passer: Passer,
     options: SolvingOptions,
     *,
-    network: Network | None,
+    network: OpenNetwork | None,
     progress: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> Plan:
@@ -80,7 +87,8 @@ def make_plan(
     passer : Passer
         Without a network.
     options : SolvingOptions
-    network : Network or None
+    network : callable or None
+        Opens a network.
     progress : callable
         Called after each pass of a trial with its number and residual.
     should_stop : callable
@@ -89,7 +97,11 @@ def make_plan(
     need = need_of(problem, state)
     helped, use = passer, None if network is None else UNUSED
     if network is not None and (need.is_noisy or need.is_sparse):
-        helped, use = with_network(passer, network), _describe(need)
+        opened = network()
+        if opened is None:
+            use = UNAVAILABLE
+        else:
+            helped, use = with_network(passer, opened), _describe(need)
     if options.passes != AUTO:
         return Plan(helped, int(options.passes), "the passes asked for are done", use)
     if options.budget_s is not None:

@@ -36,6 +36,8 @@ class Ending:
         Why there were no more.
     use_of_network : str or None
         Whether a network corrected the object, and why; None if there was none.
+    network_name : str or None
+        Of the network that did; None if none did.
     is_complete : bool
         False if the passes were interrupted.
     """
@@ -44,6 +46,7 @@ class Ending:
     residuals: tuple[float, ...]
     reason: str
     use_of_network: str | None
+    network_name: str | None
     is_complete: bool
 
 
@@ -107,7 +110,8 @@ def _on_canvas(image: NDArray[Any], placement: Placement, canvas: Canvas) -> NDA
 
 
 def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Metadata:
-    used: Metadata = {"use_of_network": ending.use_of_network} if ending.use_of_network else {}
+    facts = {"use_of_network": ending.use_of_network, "network_name": ending.network_name}
+    used: Metadata = {name: fact for name, fact in facts.items() if fact is not None}
     return used | {
         "method": "passes",
         "start": setting.start,

@@ -14,6 +14,7 @@ from ..errors import ScanError
 from ..model.cores import num_cores
 from ..product import Product, check_finite
 from ..scan import Scan
+from .network.choice import OpenNetwork, network_of
 from .network.correction import Network
 from .options import DEFAULT_SOLVING, SolvingOptions
 from .physics.sweep import Problem
@@ -49,8 +50,8 @@ def solve(
         Used instead of that of the scan. By default that of a `start` whose probe was refined comes
         first, then that of the scan, then that of the start; without any, one is guessed.
     network : SolverModel, optional
-        Corrects the object after each pass, where the scan is noisy or sparse and the network
-        does not make it worse; see `plan.make_plan`.
+        Used instead of that of `options.solver`. It corrects the object after each pass where the
+        scan is noisy or sparse and the network does not make it worse; see `plan.make_plan`.
     num_threads : int, optional
         By default as many as there are cores; the result does not depend on it.
     progress : callable, optional
@@ -82,9 +83,10 @@ def solve(
     """
     started_s = perf_counter()
     _check(scan, options, start, probe)
+    opening = network_of(options.solver) if network is None else lambda: network
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
         setting = set_up(scan, options, pool, start=start, probe=probe)
-        ending = _run(setting, options, network, started_s, progress, should_stop or _never)
+        ending = _run(setting, options, opening, started_s, progress, should_stop or _never)
         return make_product(scan, options, setting, ending, started_s)
 
 
@@ -122,7 +124,7 @@ def _check(
 def _run(
     setting: Setting,
     options: SolvingOptions,
-    network: Network | None,
+    network: OpenNetwork | None,
     started_s: float,
     progress: Progress | None,
     should_stop: Callable[[], bool],
@@ -141,6 +143,7 @@ def _run(
     most, why = plan.passes, plan.reason
     budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
+    is_complete = True
     while len(residuals) < most:
         if residuals and budget.passes_left() < 1:
             why = f"the budget of {options.budget_s:g} s is spent"
@@ -152,11 +155,11 @@ def _run(
             in_all = int(min(most, len(residuals) + budget.passes_left()))
             progress(len(residuals), max(in_all, len(residuals)), state.residual)
         if should_stop():
-            why = "it was interrupted"
-            return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=False)
+            why, is_complete = "it was interrupted", False
+            break
         if len(residuals) == 1:
             budget.check()
-    return Ending(state, tuple(residuals), why, plan.use_of_network, is_complete=True)
+    return Ending(state, tuple(residuals), why, plan.use_of_network, plan.network_name, is_complete)
 
 
 class _Budget:

@@ -25,6 +25,7 @@ class Says:
     """A network that always says the same, on canvases of any size."""
 
     value: complex
+    name: str = "test"
     stride: int = 16
 
     def change(self, features: np.ndarray) -> np.ndarray:
@@ -83,6 +84,7 @@ def test_a_network_that_knows_the_truth_ends_at_once(
 
     @dataclass
     class Knows:
+        name: str = "test"
         stride: int = 1
 
         def change(self, features: np.ndarray) -> np.ndarray:

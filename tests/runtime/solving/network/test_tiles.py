@@ -16,6 +16,7 @@ from ptychonyx.runtime.solving.network.tiles import MARGIN_PX, change_of_canvas
 class Blur:
     """A network that sees as far as the margin reaches, from halved images on, as a U-Net does."""
 
+    name: str = "test"
     stride: int = 16
     seen: list[tuple[int, ...]] = field(default_factory=list)
 

@@ -69,11 +69,11 @@ class SolverConfig(SavedConfig):
     batch_size: int = 4
     num_groups: int = 4
     num_processes: int = 1
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1e-3
     min_learning_rate: float = 1e-5
     schedule: str = "cosine"
     warmup_epochs: int = 0
-    gradient_clip_norm: float = 2.0
+    gradient_clip_norm: float = 1.0
     validation_scans: int = 12
     validation_passes: int = 10
     seed: int = 0

@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-ACTIVATIONS = ("relu", "sigmoid", "swish", "softplus", "tanh")
-"""What a name means: max(x, 0); 1/(1+e^-x); x/(1+e^-x); ln(1+e^x); tanh x."""
+ACTIVATIONS = ("relu", "leaky_relu", "sigmoid", "swish", "softplus", "tanh")
+"""What a name means: max(x, 0); max(x, x/10); 1/(1+e^-x); x/(1+e^-x); ln(1+e^x); tanh x."""
+LEAK = 0.1
+"""Slope of `leaky_relu` below zero."""
+INNER_ACTIVATIONS = ("relu", "leaky_relu")
+"""Those between convolutions, which keep the precision of what they are given."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Activation:
 @dataclass(frozen=True)
 class MaxPool:
     """The largest of each 2×2 pixels."""
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean of each 2×2 pixels."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +93,23 @@ class Concatenation:
 
 
 Layer = (
-    Convolution | Activation | MaxPool | Upsample | Channels | Pad | Border | Sum | Concatenation
+    Convolution
+    | Activation
+    | MaxPool
+    | AveragePool
+    | Upsample
+    | Channels
+    | Pad
+    | Border
+    | Sum
+    | Concatenation
 )
 Layers = tuple[Layer, ...]
 Size = tuple[int, int]
 """Height and width of an image."""
 
 RELU = Activation("relu")
+LEAKY_RELU = Activation("leaky_relu")
 
 
 def block(name: str, num_in: int, width: int, num_out: int | None = None) -> Layers:
@@ -160,6 +179,10 @@ def _count_convolution(layer: Convolution, size_px: Size) -> tuple[int, Size]:
     return 2 * 9 * layer.num_in * layer.num_out * height * width, size_px
 
 
+def _halved(size_px: Size) -> tuple[int, Size]:
+    return 0, (size_px[0] // 2, size_px[1] // 2)
+
+
 def _count_branches(layer: Sum | Concatenation, size_px: Size) -> tuple[int, Size]:
     counts = [count_operations(branch, size_px) for branch in layer.branches]
     return sum(count for count, _ in counts), counts[0][1]
@@ -168,7 +191,8 @@ def _count_branches(layer: Sum | Concatenation, size_px: Size) -> tuple[int, Siz
 OPERATIONS: dict[type[Layer], Callable[[Any, Size], tuple[int, Size]]] = {
     Convolution: _count_convolution,
     Activation: lambda layer, size_px: (0, size_px),
-    MaxPool: lambda layer, size_px: (0, (size_px[0] // 2, size_px[1] // 2)),
+    MaxPool: lambda layer, size_px: _halved(size_px),
+    AveragePool: lambda layer, size_px: _halved(size_px),
     Upsample: lambda layer, size_px: (0, (2 * size_px[0], 2 * size_px[1])),
     Channels: lambda layer, size_px: (0, size_px),
     Pad: lambda layer, size_px: (

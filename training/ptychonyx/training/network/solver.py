@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from ptychonyx.runtime.model.manifest import NUM_CHANGE
 
 from .layers import (
-    RELU,
+    LEAKY_RELU,
+    AveragePool,
     Convolution,
     LayeredArchitecture,
     Layers,
-    MaxPool,
     Sum,
     Upsample,
     convolutions,
@@ -61,7 +61,7 @@ class SolverArchitecture(LayeredArchitecture):
         return (
             Convolution("first", self.num_features, width),
             *_level(self.widths, 0),
-            RELU,
+            LEAKY_RELU,
             Convolution("last", width, NUM_CHANGE, gain=LAST_GAIN),
         )
 
@@ -97,7 +97,7 @@ def _level(widths: tuple[int, ...], index: int) -> Layers:
         return (_residual("bottleneck", width),)
     below = widths[index + 1]
     halved: Layers = (
-        MaxPool(),
+        AveragePool(),
         Convolution(f"down.{index}", width, below),
         *_level(widths, index + 1),
         Convolution(f"up.{index}", below, width),
@@ -111,11 +111,11 @@ def _level(widths: tuple[int, ...], index: int) -> Layers:
 
 
 def _residual(name: str, width: int) -> Sum:
-    """Return x + conv(relu(conv(relu(x))))."""
+    """Return x + conv(leaky_relu(conv(leaky_relu(x))))."""
     branch: Layers = (
-        RELU,
+        LEAKY_RELU,
         Convolution(f"{name}.conv1", width, width),
-        RELU,
+        LEAKY_RELU,
         Convolution(f"{name}.conv2", width, width, gain=RESIDUAL_GAIN),
     )
     return Sum(((), branch))

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..network.layers import (
+    INNER_ACTIVATIONS,
+    LEAK,
     Activation,
+    AveragePool,
     Border,
     Channels,
     Concatenation,
@@ -58,7 +61,7 @@ class LayeredNetwork(nn.Module):
 
 
 def _activate(layer: Activation, features: Tensor) -> Tensor:
-    if layer.function != "relu":
+    if layer.function not in INNER_ACTIVATIONS:
         # the last function of a head, in full precision
         features = features.to(torch.promote_types(features.dtype, torch.float32))
     result = ACTIVATIONS[layer.function](features)
@@ -74,6 +77,7 @@ def _border(layer: Border, features: Tensor) -> Tensor:
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
+    "leaky_relu": lambda features: functional.leaky_relu(features, LEAK),
     "sigmoid": torch.sigmoid,
     "swish": lambda features: features * torch.sigmoid(features),
     "softplus": functional.softplus,
@@ -83,6 +87,7 @@ LAYERS: dict[type[Layer], Callable[[LayeredNetwork, Any, Tensor], Tensor]] = {
     Convolution: LayeredNetwork.convolve,
     Activation: lambda network, layer, features: _activate(layer, features),
     MaxPool: lambda network, layer, features: functional.max_pool2d(features, 2),
+    AveragePool: lambda network, layer, features: functional.avg_pool2d(features, 2),
     Upsample: lambda network, layer, features: functional.interpolate(
         features, scale_factor=2.0, mode="nearest"
     ),

@@ -15,7 +15,11 @@ from ptychonyx.runtime.simulation.scan import MARGIN_PX, diffract
 from ptychonyx.runtime.solving.network.correction import light_of
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.measured import read_measured
-from ptychonyx.runtime.solving.physics.placement import common_slices, place_windows
+from ptychonyx.runtime.solving.physics.placement import (
+    Placement,
+    common_slices,
+    place_windows,
+)
 from ptychonyx.runtime.solving.physics.sweep import Problem
 from ptychonyx.runtime.solving.probe.freedom import with_power
 
@@ -95,9 +99,8 @@ def draw_scan(rng: np.random.Generator) -> DrawnScan:
         placement.corner_px, placement.shape, (-margin_px, -margin_px), object_.shape
     )
     truth[there] = object_[here]
-    light = light_of(placement, make_beam(probe))
-    centers_px = placement.whole_px + window_px // 2
-    return DrawnScan(Problem(measured, placement), probe, truth, _weights(light, centers_px))
+    weights = weights_of(placement, probe)
+    return DrawnScan(Problem(measured, placement), probe, truth, weights)
 
 
 def draw_object(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.complex128]:
@@ -174,7 +177,10 @@ def _believed(probe: Complex, rng: np.random.Generator) -> Complex:
     return with_power((probe + error).astype(np.complex64), power)
 
 
-def _weights(light: NDArray[np.float32], centers_px: NDArray[np.int64]) -> NDArray[np.float32]:
+def weights_of(placement: Placement, probe: Complex) -> NDArray[np.float32]:
+    """Return how much each pixel of a canvas counts: its light, and where it lies, decide."""
+    light = light_of(placement, make_beam(probe))
+    centers_px = placement.whole_px + probe.shape[-1] // 2
     low, high = centers_px.min(axis=0), centers_px.max(axis=0) + 1
     inside = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
     is_lit = light >= WELL_LIT * np.median(light[inside])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,21 +18,25 @@ from ptychonyx.runtime.solving.physics.sweep import State, first_step_of, start_
 from ptychonyx.runtime.solving.probe.freedom import center_of
 from ptychonyx.runtime.solving.start import vacuum
 
-from .draw import CANVAS_PX, draw_scan
+from .draw import CANVAS_PX, DrawnScan, draw_scan
+from .poorer import STRIDE_PX, GoodScan, draw_poorer
 
 LAST_PASSES = (2, 4, 7, 12, 20, 40)
 LAST_PASS_SHARES = (0.2, 0.2, 0.2, 0.2, 0.12, 0.08)
 """After how many passes a scan leaves the pool, and how often that is drawn."""
+GOOD_SHARE = 0.5
+"""Share of the scans that are made of measured ones, if there are some."""
 WORST_RESIDUAL = 5.0
 LARGEST_AMPLITUDE = 8.0
 """A scan whose object or residual is beyond these has gone astray, and is replaced."""
 
 Complex = NDArray[np.complex64]
+Draw = Callable[[np.random.Generator], DrawnScan]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Hold what one training step needs of several scans, each on a canvas of `CANVAS_PX`².
+    """Hold what one training step needs of several scans, each on a canvas of S×S pixels.
 
     Complex images are two real ones, on axis 1.
 
@@ -69,6 +73,8 @@ class Trial:
         Computes the passes.
     last_pass : int, optional
         When it is done; drawn by default.
+    draw : callable
+        Draws the scan.
     """
 
     def __init__(
@@ -76,8 +82,9 @@ class Trial:
         rng: np.random.Generator,
         threads: ThreadPoolExecutor,
         last_pass: int | None = None,
+        draw: Draw = draw_scan,
     ) -> None:
-        self.scan = draw_scan(rng)
+        self.scan = draw(rng)
         self.last_pass = last_pass or int(rng.choice(LAST_PASSES, p=LAST_PASS_SHARES))
         intensity = make_beam(self.scan.probe).intensity
         power = float(intensity.sum())
@@ -118,22 +125,36 @@ class Pool:
     seed : sequence of int
         Decides everything that is drawn.
     num_groups, batch_size : int
+    good_scans : sequence of GoodScan
+        Of which half of the scans are made; if there are none, all are simulated.
     """
 
-    def __init__(self, seed: Sequence[int], num_groups: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        seed: Sequence[int],
+        num_groups: int,
+        batch_size: int,
+        good_scans: Sequence[GoodScan] = (),
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._threads = ThreadPoolExecutor(1)
         self._num_groups, self._batch_size = num_groups, batch_size
+        self._good_scans = good_scans
         self._groups: list[list[Trial]] = []
 
     def _new(self) -> Trial:
         while True:
             try:
-                trial = Trial(self._rng, self._threads)
+                trial = Trial(self._rng, self._threads, draw=self._draw)
             except ScanError:  # no counts at all
                 continue
             if trial.after.residual < WORST_RESIDUAL:
                 return trial
+
+    def _draw(self, rng: np.random.Generator) -> DrawnScan:
+        if not self._good_scans or rng.random() >= GOOD_SHARE:
+            return draw_scan(rng)
+        return draw_poorer(self._good_scans[int(rng.integers(len(self._good_scans)))], rng)
 
     def batch(self, number: int) -> Batch:
         """Return what the training step of this number needs."""
@@ -151,7 +172,7 @@ class Pool:
 
 def stack(trials: Sequence[Trial]) -> Batch:
     """Return what the network needs of some trials, each in the corner of a square canvas."""
-    num, side = len(trials), CANVAS_PX
+    num, side = len(trials), max(CANVAS_PX, *(_needed_px(trial) for trial in trials))
     features = np.zeros((num, NUM_FEATURES, side, side), np.float32)
     objects = np.zeros((num, 2, side, side), np.float32)
     truths, weights = np.zeros_like(objects), np.zeros((num, side, side), np.float32)
@@ -165,6 +186,12 @@ def stack(trials: Sequence[Trial]) -> Batch:
     units = np.array([trial.features.unit for trial in trials], np.float32)
     stages = np.array([trial.after.num_passes for trial in trials])
     return Batch(features, units, objects, truths, weights, stages)
+
+
+def _needed_px(trial: Trial) -> int:
+    """Return the side of a canvas that its scan needs, in steps of the largest stride."""
+    longest = max(trial.scan.problem.placement.shape)
+    return -(-longest // STRIDE_PX) * STRIDE_PX
 
 
 def _pair(image: Complex) -> NDArray[np.float32]:

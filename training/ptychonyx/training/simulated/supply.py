@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .pool import Batch, Pool
+from .poorer import GoodScan
 
 GONE = (EOFError, ConnectionError)
 ENDED = (
@@ -34,6 +35,8 @@ class Supply:
         Groups of scans in each process; 2 or more, so that one is made while another is learned from.
     batch_size : int
         Scans of a batch.
+    good_scans : sequence of GoodScan
+        Measured scans that some of the scans are made of.
 
     Examples
     --------
@@ -45,7 +48,13 @@ class Supply:
     """
 
     def __init__(
-        self, seed: Sequence[int], *, num_processes: int, num_groups: int, batch_size: int
+        self,
+        seed: Sequence[int],
+        *,
+        num_processes: int,
+        num_groups: int,
+        batch_size: int,
+        good_scans: Sequence[GoodScan] = (),
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._number = 0
@@ -55,7 +64,7 @@ class Supply:
             here, there = context.Pipe()
             process = context.Process(
                 target=_serve,
-                args=(there, (*seed, index), num_groups, batch_size),
+                args=(there, (*seed, index), num_groups, batch_size, good_scans),
                 daemon=True,
                 name=f"scans-{index}",
             )
@@ -115,9 +124,15 @@ class Supply:
             end.close()
 
 
-def _serve(end: Connection, seed: Sequence[int], num_groups: int, batch_size: int) -> None:
+def _serve(
+    end: Connection,
+    seed: Sequence[int],
+    num_groups: int,
+    batch_size: int,
+    good_scans: Sequence[GoodScan],
+) -> None:
     """Send batches, one ahead of the corrections."""
-    pool = Pool(seed, num_groups, batch_size)
+    pool = Pool(seed, num_groups, batch_size, good_scans)
     number = 0
     end.send(pool.batch(number))
     while True:

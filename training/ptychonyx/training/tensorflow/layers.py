@@ -13,7 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..network.layers import (
+    INNER_ACTIVATIONS,
+    LEAK,
     Activation,
+    AveragePool,
     Border,
     Channels,
     Concatenation,
@@ -68,7 +71,7 @@ class LayeredNetwork(keras.Model):
 
 
 def _activate(layer: Activation, features: tf.Tensor) -> tf.Tensor:
-    if layer.function != "relu" and features.dtype == tf.bfloat16:
+    if layer.function not in INNER_ACTIVATIONS and features.dtype == tf.bfloat16:
         features = tf.cast(features, tf.float32)  # the last function of a head, in full precision
     result = ACTIVATIONS[layer.function](features)
     return result if layer.factor == 1 else layer.factor * result
@@ -88,6 +91,7 @@ def _pad(layer: Pad, features: tf.Tensor) -> tf.Tensor:
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "relu": tf.nn.relu,
+    "leaky_relu": lambda features: tf.nn.leaky_relu(features, LEAK),
     "sigmoid": tf.sigmoid,
     "swish": lambda features: features * tf.sigmoid(features),
     "softplus": tf.nn.softplus,
@@ -97,6 +101,7 @@ LAYERS: dict[type[Layer], Callable[[LayeredNetwork, Any, tf.Tensor], tf.Tensor]]
     Convolution: LayeredNetwork.convolve,
     Activation: lambda network, layer, features: _activate(layer, features),
     MaxPool: lambda network, layer, features: tf.nn.max_pool2d(features, 2, 2, "VALID"),
+    AveragePool: lambda network, layer, features: tf.nn.avg_pool2d(features, 2, 2, "VALID"),
     Upsample: lambda network, layer, features: network.upsample(features),
     Channels: lambda network, layer, features: features[..., layer.start : layer.stop],
     Pad: lambda network, layer, features: _pad(layer, features),

@@ -30,6 +30,7 @@ MAX_RANK = 8
 
 OPERATORS: dict[str, frozenset[str]] = {
     "Add": frozenset(),
+    "AveragePool": frozenset({"kernel_shape", "pads", "strides", "dilations"}),
     "Cast": frozenset({"to", "saturate"}),
     "Concat": frozenset({"axis"}),
     "Conv": frozenset({"kernel_shape", "pads", "strides", "dilations", "group"}),
@@ -37,6 +38,7 @@ OPERATORS: dict[str, frozenset[str]] = {
     "DepthToSpace": frozenset({"blocksize", "mode"}),
     "DequantizeLinear": frozenset({"axis"}),
     "Greater": frozenset(),
+    "LeakyRelu": frozenset({"alpha"}),
     "MatMul": frozenset(),
     "MaxPool": frozenset({"kernel_shape", "pads", "strides", "dilations"}),
     "Mul": frozenset(),

@@ -241,6 +241,7 @@ def _resize(call: Call) -> Sides:
 
 
 RESULTS: dict[str, Callable[[Call], Sides]] = {
+    "AveragePool": _pooling,
     "Cast": _same,
     "Concat": _concatenation,
     "Conv": _convolution,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .checks import JSON_OBJECT, Rule, whole
+from .checks import JSON_OBJECT, Rule, or_none, whole
 from .facts import FACT_RULES, ModelFacts, Shapes
 from .solver_proof import NUM_CHANGE, SolverVerification
 
@@ -39,6 +39,8 @@ class SolverManifest(ModelFacts):
     scores : dict
         How well it solves a fixed set of simulated scans.
     verification : SolverVerification
+    derivation : dict or None
+        Of a model of fewer bits: the calibration scan, and what its object lost.
     """
 
     KIND: ClassVar[str] = "solver"
@@ -50,6 +52,7 @@ class SolverManifest(ModelFacts):
     stride_px: int
     trained_passes: int
     scores: dict[str, Any]
+    derivation: dict[str, Any] | None = None
 
     @property
     def inputs(self) -> Shapes:
@@ -88,6 +91,7 @@ RULES: dict[str, Rule] = {
     "stride_px": whole(1, MAX_STRIDE_PX),
     "trained_passes": whole(1, MAX_PASSES),
     "scores": JSON_OBJECT,
+    "derivation": or_none(JSON_OBJECT),
     "verification": Rule(
         lambda value: isinstance(value, SolverVerification), "an object of three fields"
     ),

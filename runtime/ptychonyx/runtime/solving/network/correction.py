@@ -21,6 +21,10 @@ class Network(Protocol):
     """What computes a change from features, such as `SolverModel`."""
 
     @property
+    def name(self) -> str:
+        """What a product calls it."""
+
+    @property
     def stride(self) -> int:
         """Number that height and width of the features must be multiples of."""
 

@@ -25,6 +25,11 @@ class SolverNetwork:
     model: SolverModel
 
     @property
+    def name(self) -> str:
+        """Name in the manifest, and the first digits of the file's sha256."""
+        return f"{self.model.manifest.name} ({self.model.digest[:12]})"
+
+    @property
     def stride(self) -> int:
         """Number that height and width of the features must be multiples of."""
         return self.model.manifest.stride_px

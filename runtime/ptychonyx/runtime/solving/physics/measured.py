@@ -110,10 +110,10 @@ def read_part(scan: Scan, indexes: NDArray[np.int64], *, kept_bytes: int) -> Mea
     good = None
     if scan.bad_pixels is not None:
         good = np.fft.ifftshift(~scan.bad_pixels).astype(np.float32)
-    return Measured(scan, indexes, kept, good, counts, _are_photons(kept[:NUM_LOOKED_AT]))
+    return Measured(scan, indexes, kept, good, counts, looks_like_photons(kept[:NUM_LOOKED_AT]))
 
 
-def _are_photons(amplitudes: NDArray[np.float32]) -> bool:
+def looks_like_photons(amplitudes: NDArray[np.float32]) -> bool:
     """Tell whether amplitudes are roots of whole numbers, as far as float32 can show it."""
     counts = np.square(amplitudes)
     off = np.abs(counts - np.rint(counts))
