@@ -222,7 +222,7 @@ def reconstruct_many(
         typer.Option(
             help="Scans with more patterns are shared among workers, in parts of at most so many; "
             "passes over them are then parallel ones, which takes more of them. Not with "
-            "`--refine` or `--budget`."
+            "`--refine`, `--budget` or the file of a `--solver`."
         ),
     ] = 20_000,
     quantity: Quantity = None,

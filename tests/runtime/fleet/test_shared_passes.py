@@ -157,12 +157,14 @@ def test_a_share_that_cannot_be_read_fails_with_its_reason(
     assert not (tmp_path / "out" / FOLDER).exists()
 
 
-def test_passes_within_a_budget_are_made_by_one_worker(scan_path: Path, tmp_path: Path) -> None:
-    order = make_order(scan_path, None, tmp_path, "scan", split_patterns=15, budget_s=60.0)
-    assert not order.is_split(40)
-    timeless = dataclasses.replace(order, recipe=order.recipe.changed({"budget_s": None}))
-    assert timeless.is_split(40)
-    assert not timeless.is_split(15)
+def test_some_passes_are_made_by_one_worker(scan_path: Path, tmp_path: Path) -> None:
+    order = make_order(scan_path, None, tmp_path, "scan", split_patterns=15)
+    assert order.is_split(40)
+    assert not order.is_split(15)
+    needs_one: list[dict[str, Any]] = [{"budget_s": 60.0}, {"solver": "own.onnx"}]
+    for changes in needs_one:
+        other = dataclasses.replace(order, recipe=order.recipe.changed(changes))
+        assert not other.is_split(40)
 
 
 def test_patterns_never_travel(scan_path: Path, tmp_path: Path) -> None:

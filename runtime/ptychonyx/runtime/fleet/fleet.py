@@ -134,7 +134,7 @@ def reconstruct_many(
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, for several workers: a
         network's are stitched together, and passes from vacuum become parallel passes. Passes
-        after a network, and passes within a budget, are made by one worker.
+        after a network, within a budget, or with a solver's file, are made by one worker.
     options : ReconstructionOptions
         Of the model, for all scans.
     solving : SolvingOptions

@@ -75,7 +75,7 @@ class Order:
     def is_split(self, num_patterns: int) -> bool:
         """Tell whether several workers share a scan of so many patterns.
 
-        Passes after a network are made by one worker, and so are passes within a budget.
+        Passes after a network are made by one worker, and so are some others, see `can_share`.
         """
         if num_patterns <= self.split_patterns:
             return False

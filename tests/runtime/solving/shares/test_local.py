@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime import Product, Scan, SolvingOptions, compare_objects, solve
 from ptychonyx.runtime.errors import OverlapError
-from ptychonyx.runtime.solving.options import MAX_PASSES
+from ptychonyx.runtime.solving.options import MAX_PASSES, NO_SOLVER
+from ptychonyx.runtime.solving.shares.beginning import PASSES_ALONE
 from ptychonyx.runtime.solving.shares.local import solve_in_shares
 
 TOLERANCE = 1e-5
@@ -43,13 +44,16 @@ def test_the_number_of_shares_does_not_change_the_object(
     assert many.pass_residuals == pytest.approx(one.pass_residuals, rel=1e-4)
     told = [many.metadata[name] for name in ("shares", "workers", "passes", "repeats")]
     assert told == [num_shares, 1, 15, 0]
+    assert many.metadata["use_of_network"] == PASSES_ALONE
     assert scan.probe is not None
     assert (difference(one.probe, scan.probe) > 0.01) == refine_probe
 
 
 def test_enough_parallel_passes_explain_as_much_as_others(small_scan: Scan) -> None:
-    parallel = solve_in_shares(small_scan, SolvingOptions(passes=40), num_shares=2)
-    batches = solve(small_scan, SolvingOptions(passes=20))
+    parallel = solve_in_shares(
+        small_scan, SolvingOptions(passes=40, solver=NO_SOLVER), num_shares=2
+    )
+    batches = solve(small_scan, SolvingOptions(passes=20, solver=NO_SOLVER))
     assert parallel.metadata["residual"] == pytest.approx(batches.metadata["residual"], rel=0.1)
     assert parallel.metadata["believable"]
     assert pearson(parallel, batches) > 0.98

@@ -13,7 +13,7 @@ from ...probe import ChosenProbe
 from ...product import Product
 from ...scan import Scan
 from ..left_out import PART_PATTERNS
-from ..options import SolvingOptions
+from ..options import NO_SOLVER, SHIPPED_SOLVER, SolvingOptions
 from ..passes import Passer
 from ..physics.measured import Measured, read_part
 from ..physics.parallel import PARALLEL_MOMENTUM
@@ -23,6 +23,8 @@ from ..plan import make_plan, start_of
 from ..result import Ending, make_product
 from ..setup import Setting, set_up
 from .share import SHARE_BYTES
+
+PASSES_ALONE = "not used: passes that several workers share are made alone"
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,16 @@ class Beginning:
 
 
 def can_share(options: SolvingOptions) -> bool:
-    """Tell whether options allow that a scan is solved in shares: one with a budget is not.
+    """Tell whether options allow that a scan is solved in shares.
+
+    Passes within a budget, and those that a network of one's own corrects, are not shared.
 
     Examples
     --------
     >>> can_share(SolvingOptions()), can_share(SolvingOptions(budget_s=5.0))
     (True, False)
     """
-    return options.budget_s is None
+    return options.budget_s is None and options.solver in (SHIPPED_SOLVER, NO_SOLVER)
 
 
 def begin(scan: Scan, options: SolvingOptions, pool: ThreadPoolExecutor) -> tuple[Beginning, State]:
@@ -162,7 +166,14 @@ def finish(
         "vacuum",
         1.0,
     )
-    ending = Ending(state, effort.residuals, beginning.reason, None, is_complete=True)
+    ending = Ending(
+        state,
+        effort.residuals,
+        beginning.reason,
+        use_of_network=None if options.solver == NO_SOLVER else PASSES_ALONE,
+        network_name=None,
+        is_complete=True,
+    )
     product = make_product(scan, options, setting, ending, started_s)
     told = {"shares": effort.shares, "workers": effort.workers, "repeats": effort.repeats}
     return replace(product, metadata=product.metadata | told)
