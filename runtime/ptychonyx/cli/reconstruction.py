@@ -219,7 +219,9 @@ def reconstruct_many(
     split_patterns: Annotated[
         int,
         typer.Option(
-            help="Scans with more patterns are split among workers, if a model makes them."
+            help="Scans with more patterns are shared among workers, in parts of at most so many; "
+            "passes over them are then parallel ones, which takes more of them. Not with "
+            "`--refine`, `--budget` or the file of a `--solver`."
         ),
     ] = 20_000,
     quantity: Quantity = None,
@@ -229,6 +231,8 @@ def reconstruct_many(
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
     **Example:** `ptychonyx reconstruct-many scans/*.npz -o products --workers 4`
+
+    **A scan for all workers:** `ptychonyx reconstruct-many large.h5 -o products --split-patterns 10000`
     """
     from ptychonyx.runtime.fleet.fleet import reconstruct_many as run
     from ptychonyx.runtime.reconstruction.recipe import Recipe

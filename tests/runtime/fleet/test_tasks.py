@@ -12,7 +12,7 @@ import pytest
 from fleet_orders import make_order
 
 from ptychonyx.runtime.fleet import tasks
-from ptychonyx.runtime.fleet.record import product_path
+from ptychonyx.runtime.fleet.record import Record, product_path
 from ptychonyx.runtime.fleet.tasks import Order
 from ptychonyx.runtime.formats import load_product
 
@@ -48,7 +48,7 @@ def test_a_split_scan_is_the_unsplit_one(
             reference = tasks.make_reference(split, merged)
     record = tasks.finish_parts(order, split, merged, reference)
     assert (record.status, record.num_parts, record.num_patterns) == ("done", 3, 40)
-    assert not isinstance(unsplit, tasks.Split)
+    assert isinstance(unsplit, Record)
     assert record.residual == pytest.approx(unsplit.residual, rel=1e-5)
     a, b = (load_product(product_path(folder, name)) for name in ("parts", "whole"))
     assert a.complete
@@ -71,14 +71,15 @@ def test_a_process_opens_the_model_once_and_refuses_another_in_its_place(order: 
 
 
 @pytest.mark.parametrize("has_model", [True, False])
-def test_a_scan_that_passes_go_over_is_never_split(
+def test_a_scan_that_passes_go_over_is_solved_in_one_task(
     has_model: bool, model: Path, scan_path: Path, tmp_path: Path
 ) -> None:
+    """After a network always, else if it is no larger than a share."""
     changes: dict[str, Any] = {"refine_passes": 2} if has_model else {"passes": 2}
-    given = model if has_model else None
-    order = make_order(scan_path, given, tmp_path / "out", "one", split_patterns=15, **changes)
+    given, split = (model, 15) if has_model else (None, 40)
+    order = make_order(scan_path, given, tmp_path / "out", "one", split_patterns=split, **changes)
     record = tasks.reconstruct_scan(order)
-    assert not isinstance(record, tasks.Split)
+    assert isinstance(record, Record)
     assert record.method == ("network and passes" if has_model else "passes")
     assert (record.num_parts, record.passes, record.disagreement) == (1, 2, None)
     assert record.residual is not None

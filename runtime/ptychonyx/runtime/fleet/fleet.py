@@ -6,10 +6,9 @@ Dask decides who does what, and does again what a worker that died was doing.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
@@ -23,12 +22,12 @@ from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
 from ..solving.options import DEFAULT_SOLVING, SolvingOptions
+from ..solving.shares.share import even_parts, in_a_tree
 from .connection import LOCAL, connected
 from .record import (
     RECORDS,
     Record,
     fingerprint_of,
-    finished_record,
     names_in,
     product_path,
     record_path,
@@ -36,13 +35,18 @@ from .record import (
     unique_names,
 )
 from .report import report_paths, write_report
+from .share_tasks import Begun, Held, PassDone, begin_passes
+from .shared_passes import SharedPasses
+from .states import remove_all_states
 from .tasks import (
     DEFAULT_SPLIT_PATTERNS,
     Order,
     Split,
+    ToShare,
     finish_parts,
     make_reference,
     merge_parts,
+    num_parts_of,
     reconstruct_scan,
     stitch_part,
 )
@@ -128,8 +132,9 @@ def reconstruct_many(
     quantity, position_origin, pattern_axis : str, optional
         As in `load_scan`, for all scans.
     split_patterns : int
-        A scan with more patterns is split into parts of at most so many, for several workers.
-        Passes need a whole scan: where they are made, none is split.
+        A scan with more patterns is split into parts of at most so many, for several workers: a
+        network's are stitched together, and passes from vacuum become parallel passes. Passes
+        after a network, within a budget, or with a solver's file, are made by one worker.
     options : ReconstructionOptions
         Of the model, for all scans.
     solving : SolvingOptions
@@ -190,6 +195,7 @@ def reconstruct_many(
     is_stopped = len(done) < len(orders)
     if dask == LOCAL or not is_stopped:  # else workers elsewhere may still be writing
         remove_leftovers(folder, [order.name for order in todo])
+        remove_all_states(folder, [order.name for order in todo])
     done |= _finished(todo)  # also what was finished after the last look
     records = [done.get(order.name) or _record(order, "waiting") for order in orders]
     write_report(records, folder, model_name=None if file is None else file.manifest.name)
@@ -275,7 +281,7 @@ def _choices(order: Order) -> dict[str, Any]:
 
 
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:
-    found = (finished_record(order.folder, order.name, order.fingerprint) for order in orders)
+    found = (order.finished() for order in orders)
     return {record.name: record for record in found if record is not None}
 
 
@@ -285,6 +291,7 @@ def _results(
     """Submit everything to Dask, and yield the record of each scan as it is done."""
     finished: Queue[Future] = Queue()
     running: dict[str, tuple[Order, Future]] = {}
+    shared: dict[str, SharedPasses] = {}
 
     def watch(order: Order, future: Future) -> None:
         running[future.key] = order, future
@@ -299,14 +306,34 @@ def _results(
             continue
         order, _ = running.pop(future.key)
         if future.status != "finished":
+            shared.pop(order.name, None)  # lets go of what workers hold for it
             yield _record(order, "failed", _reason(future))
             continue
         result = future.result()
-        if isinstance(result, Split):
-            watch(order, _submit_parts(client, order, future, result.num_patterns))
-        else:
+        if isinstance(result, Record):
+            shared.pop(order.name, None)
             yield result
+        else:
+            watch(order, _submit_next(client, order, future, result, shared))
     client.cancel([future for _, future in running.values()])
+
+
+def _submit_next(
+    client: Client,
+    order: Order,
+    future: Future,
+    result: Split | ToShare | Begun | Held | PassDone,
+    shared: dict[str, SharedPasses],
+) -> Future:
+    """Submit what follows a task over a split scan; return the future to wait for."""
+    if isinstance(result, Split):
+        return _submit_parts(client, order, future, result.num_patterns)
+    if isinstance(result, ToShare):
+        return client.submit(begin_passes, order, pure=False, priority=1, retries=1)
+    if isinstance(result, Begun):
+        shared[order.name] = SharedPasses(client, order, result)
+        return shared[order.name].hold()
+    return shared[order.name].go_on(result)
 
 
 def _submit_parts(client: Client, order: Order, split: Future, num_patterns: int) -> Future:
@@ -325,19 +352,12 @@ def _submit_pass(
     client: Client, order: Order, split: Future, num_patterns: int, reference: Future | None
 ) -> Future:
     """Submit the parts of a scan and the tree that sums them; return the future of their sum."""
-    num_parts = math.ceil(num_patterns / order.split_patterns)
-    bounds = [num_patterns * number // num_parts for number in range(num_parts + 1)]
     parts = [
         client.submit(stitch_part, order, split, *ends, reference, pure=False, retries=1)
-        for ends in pairwise(bounds)
+        for ends in even_parts(num_patterns, num_parts_of(order, num_patterns))
     ]
-    while len(parts) > 1:
-        # sums before parts: they free memory
-        parts = [
-            client.submit(merge_parts, *pair, pure=False, priority=1) if len(pair) == 2 else pair[0]
-            for pair in (parts[start : start + 2] for start in range(0, len(parts), 2))
-        ]
-    return parts[0]
+    # sums before parts: they free memory
+    return in_a_tree(parts, partial(client.submit, merge_parts, pure=False, priority=1))
 
 
 def _reason(future: Future) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ..reconstruction.recipe import Recipe
 from ..reconstruction.reconstruct import Outcome, make_product
 from ..reconstruction.run import follow
 from ..scan import Scan
+from ..solving.shares.beginning import can_share
 from ..solving.solve import solve
 from ..stitching.mosaic import Mosaic, PartialSums, Stitched
 from .record import Fingerprint, Record, finished_record, product_path, write_record
@@ -56,7 +58,7 @@ class Order:
     num_threads : int
         Threads of one prediction on the CPU.
     split_patterns : int
-        A scan with more patterns is split into parts of at most so many, unless passes are made.
+        A scan with more patterns is split into parts of at most so many, see `is_split`.
     """
 
     name: str
@@ -69,6 +71,38 @@ class Order:
     recipe: Recipe
     num_threads: int = 1
     split_patterns: int = DEFAULT_SPLIT_PATTERNS
+
+    def is_split(self, num_patterns: int) -> bool:
+        """Tell whether several workers share a scan of so many patterns.
+
+        Passes after a network are made by one worker, and so are some others, see `can_share`.
+        """
+        if num_patterns <= self.split_patterns:
+            return False
+        if self.model is None:
+            return can_share(self.recipe.solving)
+        return self.recipe.refine_passes is None
+
+    def finished(self) -> Record | None:
+        """Return the record of the scan if its product is there, made as this order has it.
+
+        Whether passes were shared decides about their product; into how many parts does not.
+        """
+        record = finished_record(self.folder, self.name, self.fingerprint)
+        if record is None or self.model is not None:
+            return record
+        is_alike = self.is_split(record.num_patterns) == (record.num_parts > 1)
+        return record if is_alike else None
+
+
+def num_parts_of(order: Order, num_patterns: int) -> int:
+    """Return into how many parts a scan is split."""
+    return math.ceil(num_patterns / order.split_patterns)
+
+
+@dataclass(frozen=True)
+class ToShare:
+    """A scan that is too large for one task, and will be solved by passes of several workers."""
 
 
 @dataclass(frozen=True)
@@ -100,26 +134,27 @@ class Reference:
     work_s: float
 
 
-def reconstruct_scan(order: Order) -> Record | Split:
+def reconstruct_scan(order: Order) -> Record | Split | ToShare:
     """Reconstruct a scan and write product and record, or say how to split it.
 
     A scan that another worker has finished, and then died before it could say so, is not
     reconstructed again.
     """
-    finished = finished_record(order.folder, order.name, order.fingerprint)
+    finished = order.finished()
     if finished is not None:
         return finished
     started_s = perf_counter()
-    scan = _load(order)
+    scan = load(order)
     model = None if order.model is None else open_model(order)
-    if model is not None and order.recipe.refine_passes is None:
+    if order.is_split(scan.num_patterns):
+        if model is None:
+            return ToShare()
         options = order.recipe.network.tuned(model.digest)
-        if scan.num_patterns > order.split_patterns:
-            plan = plan_reconstruction(scan, model.manifest, options)
-            return Split(plan, scan.num_patterns, perf_counter() - started_s)
+        plan = plan_reconstruction(scan, model.manifest, options)
+        return Split(plan, scan.num_patterns, perf_counter() - started_s)
     solver = partial(solve, num_threads=order.num_threads)
     product = follow(scan, model, order.recipe, solver=solver)
-    return _finish(order, product, num_parts=1, before_s=0.0, started_s=started_s)
+    return finish_scan(order, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
 def stitch_part(
@@ -130,7 +165,7 @@ def stitch_part(
     In a second pass, `reference` is the object of the first, to which phases are aligned.
     """
     started_s = perf_counter()
-    scan, model, plan = _load(order), open_model(order), split.plan
+    scan, model, plan = load(order), open_model(order), split.plan
     known = None if reference is None else reference.object_
     mosaic = Mosaic(plan.canvas, plan.patch_weights(), reference=known)
     pipeline = Pipeline(scan, model, plan, mosaic, part=slice(start, stop))
@@ -162,7 +197,7 @@ def finish_parts(
 ) -> Record:
     """Make the product of a scan from the sum of its parts, and write it with its record."""
     started_s = perf_counter()
-    scan, model = _load(order), open_model(order)
+    scan, model = load(order), open_model(order)
     stitched = _stitched(split, whole)
     first_s = (0.0, 0.0) if reference is None else (reference.infer_s, reference.work_s)
     before_s = split.work_s + whole.work_s + first_s[1]
@@ -174,7 +209,7 @@ def finish_parts(
         total_s=before_s + perf_counter() - started_s,
     )
     product = make_product(scan, model, split.plan, outcome)
-    return _finish(
+    return finish_scan(
         order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
     )
 
@@ -211,7 +246,8 @@ def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
     return model
 
 
-def _load(order: Order) -> Scan:
+def load(order: Order) -> Scan:
+    """Open the scan of an order."""
     choices = order.scan_options
     return load_scan(
         order.scan,
@@ -221,7 +257,7 @@ def _load(order: Order) -> Scan:
     )
 
 
-def _finish(
+def finish_scan(
     order: Order, product: Product, *, num_parts: int, before_s: float, started_s: float
 ) -> Record:
     """Write the product, then its record: a record without a product does not exist."""
@@ -246,7 +282,7 @@ def _finish(
         passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
         work_s=before_s + perf_counter() - started_s,
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=this_worker(),
         thumbnail=thumbnail(product.object_, known),
     )
     write_record(record, order.folder)
@@ -257,3 +293,8 @@ def _disagreement(product: Product, known: NDArray[np.bool_]) -> float | None:
     if product.disagreement is None:
         return None
     return float(np.sqrt(product.disagreement[known].mean())) if known.any() else 0.0
+
+
+def this_worker() -> str:
+    """Return host and process of this worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from .network.correction import Corrector
 from .physics.exit_waves import make_beam
-from .physics.sweep import Problem, State, sweep
+from .physics.parallel import after_pass, sums_of_pass
+from .physics.sweep import Problem, State, Sums, sweep
 from .probe.freedom import center_of, orthogonal, with_power
 
 FIRST_PROBE_PASS = 2
@@ -33,7 +34,10 @@ class Passer:
     center_px : float64 array, shape (2,)
         Where the beam's center of mass stays, relative to the window's middle.
     is_parallel : bool
-        Whether passes are parallel, as a network needs them; see `sweep`.
+        Whether passes are parallel, as a network needs them, and several workers; see
+        `physics.parallel`.
+    momentum : float
+        Share of the last change that a parallel pass begins with; 0 where a network follows.
     corrector : Corrector or None
         A network that corrects the object after each pass.
     """
@@ -44,26 +48,50 @@ class Passer:
     power: float
     center_px: NDArray[np.float64]
     is_parallel: bool = False
+    momentum: float = 0.0
     corrector: Corrector | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
     ) -> State:
         """Pass once over a problem."""
-        number = state.num_passes + 1
-        with_probe = self.refine_probe and number >= FIRST_PROBE_PASS
-        after = sweep(
-            problem,
-            state,
-            rng=np.random.default_rng([self.seed, number]),
-            pool=self.pool,
-            refine_probe=with_probe,
-            is_parallel=self.is_parallel,
-            should_stop=should_stop,
-        )
+        if self.is_parallel:
+            after = self._after(state, self.sums(problem, state))
+        else:
+            after = sweep(
+                problem,
+                state,
+                rng=np.random.default_rng([self.seed, state.num_passes + 1]),
+                pool=self.pool,
+                refine_probe=self._corrects_probe(state),
+                should_stop=should_stop,
+            )
         if self.corrector is not None:
             after = self.corrector.correct(problem, state, after)
-        return self._settled(after) if with_probe else after
+        return self._settled(after) if self._corrects_probe(state) else after
+
+    def sums(self, problem: Problem, state: State) -> Sums:
+        """Sum what the patterns of a problem, or of a part of it, ask for in a parallel pass."""
+        return sums_of_pass(
+            problem,
+            state,
+            momentum=self.momentum,
+            pool=self.pool,
+            with_probe=self._corrects_probe(state),
+        )
+
+    def moved(self, state: State, sums: Sums) -> State:
+        """Return the state after a parallel pass without a network, whose sums are known."""
+        after = self._after(state, sums)
+        return self._settled(after) if self._corrects_probe(state) else after
+
+    def _after(self, state: State, sums: Sums) -> State:
+        with_probe = self._corrects_probe(state)
+        return after_pass(state, sums, momentum=self.momentum, with_probe=with_probe)
+
+    def _corrects_probe(self, state: State) -> bool:
+        """Tell whether the pass after a state corrects the probe."""
+        return self.refine_probe and state.num_passes + 1 >= FIRST_PROBE_PASS
 
     def _settled(self, state: State) -> State:
         """Undo what a probe may do without changing a pattern: mix its modes, gain power, wander.

@@ -85,19 +85,28 @@ def read_measured(scan: Scan, indexes: NDArray[np.int64]) -> Measured:
     >>> measured.counts, measured.amplitudes(np.array([1])).shape
     (array([256., 256.]), (1, 8, 8))
     """
+    measured = read_part(scan, indexes, kept_bytes=KEPT_BYTES)
+    if not measured.counts.any():
+        raise ScanError(
+            "All diffraction patterns are zero; check which dataset of the file holds the "
+            "patterns, and the bad pixels."
+        )
+    return measured
+
+
+def read_part(scan: Scan, indexes: NDArray[np.int64], *, kept_bytes: int) -> Measured:
+    """Read a part of a scan, which may be dark.
+
+    Parameters and errors are those of `read_measured`, and amplitudes up to `kept_bytes` are kept.
+    """
     side = scan.window_px
-    kept = np.empty((min(len(indexes), KEPT_BYTES // (4 * side**2)), side, side), np.float32)
+    kept = np.empty((min(len(indexes), kept_bytes // (4 * side**2)), side, side), np.float32)
     counts = np.empty(len(indexes))
     for start in range(0, len(indexes), READ_BATCH):
         part = slice(start, start + READ_BATCH)
         amplitudes = _read(scan, indexes[part])
         counts[part] = np.square(amplitudes).sum(axis=(1, 2), dtype=np.float64)
         kept[part] = amplitudes[: max(0, len(kept) - start)]
-    if not counts.any():
-        raise ScanError(
-            "All diffraction patterns are zero; check which dataset of the file holds the "
-            "patterns, and the bad pixels."
-        )
     good = None
     if scan.bad_pixels is not None:
         good = np.fft.ifftshift(~scan.bad_pixels).astype(np.float32)

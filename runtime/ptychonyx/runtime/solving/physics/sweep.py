@@ -37,9 +37,6 @@ NOISE_PATTERNS = 64
 """Patterns that decide the first step."""
 DENOMINATOR_FLOOR = 0.5
 """β: weakly lit pixels move as if they had this share of the beam's largest intensity."""
-PARALLEL_FLOOR = 0.02
-"""The same for all patterns at once, as a share of the brightest pixel's light: no step of theirs can
-go too far, so that dim pixels may move, too."""
 BATCHES_PER_PASS = 16
 CHUNK = 16
 """Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
@@ -139,10 +136,9 @@ def sweep(
     rng: np.random.Generator,
     pool: ThreadPoolExecutor,
     refine_probe: bool = False,
-    is_parallel: bool = False,
     should_stop: Callable[[], bool] | None = None,
 ) -> State:
-    """Pass once over all patterns.
+    """Pass once over all patterns, batch after batch.
 
     Parameters
     ----------
@@ -155,9 +151,6 @@ def sweep(
         Its threads share the patterns of a batch; how many there are does not change the result.
     refine_probe : bool
         Whether the probe is corrected, too.
-    is_parallel : bool
-        Whether all patterns are one batch, whose full correction is made, without momentum: the
-        object then holds the mean of what the patterns ask for, with the least noise.
     should_stop : callable, optional
         Asked after each batch; if true, the rest of the pass is left out.
 
@@ -166,22 +159,18 @@ def sweep(
     State
         After the pass.
     """
-    momentum, step = (0.0, 1.0) if is_parallel else (MOMENTUM, state.step)
-    object_ = state.object_ + np.float32(momentum) * state.last_change
+    step = np.float32(state.step)
+    object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
     spare: deque[Workspace] = deque()
-    for batch in np.array_split(order, 1 if is_parallel else num_batches(len(order))):
-        sums = _Sums(problem, beam, with_probe=refine_probe)
-        for chunk, windows, change in _changes(
-            problem, object_, beam, batch, pool, spare, refine_probe
-        ):
-            sums.add(chunk, windows, change)
-            misfit += change.misfit
-        counts += float(problem.measured.counts[batch].sum())
-        object_ += np.float32(step) * sums.object_step(is_parallel=is_parallel)
+    for batch in np.array_split(order, num_batches(len(order))):
+        sums = sum_changes(problem, object_, beam, batch, pool, spare, with_probe=refine_probe)
+        misfit += sums.misfit
+        counts += sums.counts
+        object_ += step * sums.object_step(DENOMINATOR_FLOOR * float(beam.intensity.max()))
         if refine_probe:
-            beam = make_beam(beam.modes + np.float32(step) * sums.probe_step())
+            beam = make_beam(beam.modes + step * sums.probe_step())
         if should_stop is not None and should_stop():
             break
     residual = misfit / counts if counts else float("nan")
@@ -217,37 +206,78 @@ def next_step(state: State, residual: float) -> float:
     return 1 / (1 / state.step + STEP_DECAY / state.first_step)
 
 
-class _Sums:
-    """Sum what the patterns of a batch ask for, and how strongly each pixel was lit."""
+@dataclass
+class Sums:
+    """What patterns ask for, summed, and how strongly they lit each pixel: sums can be added.
 
-    def __init__(self, problem: Problem, beam: Beam, *, with_probe: bool) -> None:
-        self._placement, self._beam = problem.placement, beam
-        self._object = np.zeros(problem.placement.shape, np.complex64)
-        self._light = np.zeros(problem.placement.shape, np.float32)
-        self._probe = np.zeros_like(beam.modes)
-        self._transmission = np.zeros(beam.modes.shape[1:], np.float32)
-        self._with_probe = with_probe
+    Attributes
+    ----------
+    object_ : complex64 array, shape (H, W)
+        Σ_jm P̄_jm δ_jm on the canvas.
+    light : float32 array, shape (H, W)
+        Σ_jm |P_jm|².
+    probe : complex64 array, shape (modes, N, N)
+        Σ_j Ō_j δ_jm; 0 where the probe is not corrected.
+    transmission : float32 array, shape (N, N)
+        Σ_j |O_j|²; 0 there, too.
+    misfit, counts : float
+        Σ (A − a)² and Σ a².
+    """
 
-    def add(self, chunk: NDArray[np.int64], windows: Complex, change: Change) -> None:
-        self._placement.add(self._object, change.object_, chunk)
-        self._placement.add(self._light, self._beam.intensity[None], chunk)
-        if change.probe is not None:
-            self._probe += change.probe
-            self._transmission += np.square(np.abs(windows)).sum(axis=0)
+    object_: Complex
+    light: NDArray[np.float32]
+    probe: Complex
+    transmission: NDArray[np.float32]
+    misfit: float = 0.0
+    counts: float = 0.0
 
-    def object_step(self, *, is_parallel: bool) -> Complex:
-        floor = DENOMINATOR_FLOOR * float(self._beam.intensity.max())
-        if is_parallel:
-            floor = PARALLEL_FLOOR * float(self._light.max())
-        np.maximum(self._light, floor, out=self._light)
-        np.reciprocal(self._light, out=self._light)
-        self._object *= self._light
-        return self._object
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.object_ + other.object_,
+            self.light + other.light,
+            self.probe + other.probe,
+            self.transmission + other.transmission,
+            self.misfit + other.misfit,
+            self.counts + other.counts,
+        )
+
+    def object_step(self, floor: float) -> Complex:
+        """Return what the object should change, of pixels with less light than `floor` less."""
+        return self.object_ * np.reciprocal(np.maximum(self.light, np.float32(floor)))
 
     def probe_step(self) -> Complex:
-        floor = DENOMINATOR_FLOOR * float(self._transmission.max())
-        self._probe /= np.maximum(self._transmission, floor)
-        return self._probe
+        """Return what the probe should change."""
+        floor = DENOMINATOR_FLOOR * float(self.transmission.max())
+        return np.asarray(self.probe / np.maximum(self.transmission, np.float32(floor)))
+
+
+def sum_changes(
+    problem: Problem,
+    object_: Complex,
+    beam: Beam,
+    batch: NDArray[np.int64],
+    pool: ThreadPoolExecutor,
+    spare: deque[Workspace],
+    *,
+    with_probe: bool,
+) -> Sums:
+    """Sum what the patterns of a batch ask for; workspaces that no thread uses are in `spare`."""
+    placement, shape = problem.placement, problem.placement.shape
+    sums = Sums(
+        np.zeros(shape, np.complex64),
+        np.zeros(shape, np.float32),
+        np.zeros_like(beam.modes),
+        np.zeros(beam.modes.shape[1:], np.float32),
+        counts=float(problem.measured.counts[batch].sum()),
+    )
+    for chunk, windows, change in _changes(problem, object_, beam, batch, pool, spare, with_probe):
+        placement.add(sums.object_, change.object_, chunk)
+        placement.add(sums.light, beam.intensity[None], chunk)
+        if change.probe is not None:
+            sums.probe += change.probe
+            sums.transmission += np.square(np.abs(windows)).sum(axis=0)
+        sums.misfit += change.misfit
+    return sums
 
 
 def _changes(
