@@ -76,6 +76,7 @@ PRODUCT_ROWS = {
     "passes": "passes",
     "stopped": "stopped",
     "noise": "noise",
+    "passes on": "pass_providers",
     "probe from": "probe_source",
     "probe refined": "probe_refined",
 }

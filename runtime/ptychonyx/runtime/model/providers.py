@@ -18,6 +18,7 @@ DYNAMIC_SIDES = {
     "batch": (BATCH_SIZES[0], 64, BATCH_SIZES[-1]),  # 64 is a reconstruction's default
     "height": (32, 512, 2048),
     "width": (32, 512, 2048),
+    "modes": (1, 2, 8),  # of a probe; 8 are the most that a solver takes
 }
 """Dynamic side of an input -> its smallest, usual and largest length."""
 

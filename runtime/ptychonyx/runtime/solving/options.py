@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..model.providers import check_provider
+
 Noise = Literal["amplitude", "poisson"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 AUTO = "auto"
@@ -40,6 +42,9 @@ class SolvingOptions:
         so that the object absorbs the rest. Else its power is fitted to the counts.
     residual_patterns : int
         Patterns, spread over the scan, on which the object is tested; 0 tests none.
+    provider : str
+        Execution provider that compares patterns, one of `providers.provider_names()`. "auto" leaves
+        that to NumPy and SciPy on the CPU; any other computes a graph of the same formulas.
     seed : int
         Decides the batches of the passes.
 
@@ -63,9 +68,11 @@ class SolvingOptions:
     num_modes: int | str | None = None
     keep_probe_scale: bool = True
     residual_patterns: int = 256
+    provider: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_provider(self.provider)
         if self.passes != AUTO and not _is_whole(self.passes, 1):
             raise ValueError(f'`passes` is {self.passes!r}; give 1 or more, or "auto".')
         if self.budget_s is not None and not 0 < self.budget_s < float("inf"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .network.correction import Corrector
+from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
 from .physics.sweep import Problem, State, sweep
 from .probe.freedom import center_of, orthogonal, with_power
@@ -36,6 +37,8 @@ class Passer:
         Whether passes are parallel, as a network needs them; see `sweep`.
     corrector : Corrector or None
         A network that corrects the object after each pass.
+    comparer : Comparer or None
+        Compares the patterns; None: NumPy and SciPy.
     """
 
     pool: ThreadPoolExecutor
@@ -45,6 +48,7 @@ class Passer:
     center_px: NDArray[np.float64]
     is_parallel: bool = False
     corrector: Corrector | None = None
+    comparer: Comparer | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -59,6 +63,7 @@ class Passer:
             pool=self.pool,
             refine_probe=with_probe,
             is_parallel=self.is_parallel,
+            comparer=self.comparer,
             should_stop=should_stop,
         )
         if self.corrector is not None:

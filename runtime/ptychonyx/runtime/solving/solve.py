@@ -14,8 +14,10 @@ from ..errors import ScanError
 from ..model.cores import num_cores
 from ..product import Product, check_finite
 from ..scan import Scan
+from .graph.comparer import GraphComparer
 from .network.correction import Network
-from .options import DEFAULT_SOLVING, SolvingOptions
+from .options import AUTO, DEFAULT_SOLVING, SolvingOptions
+from .physics.comparing import Comparer
 from .physics.sweep import Problem
 from .plan import make_plan, start_of
 from .result import Ending, make_product
@@ -52,7 +54,8 @@ def solve(
         Corrects the object after each pass, where the scan is noisy or sparse and the network
         does not make it worse; see `plan.make_plan`.
     num_threads : int, optional
-        By default as many as there are cores; the result does not depend on it.
+        By default as many as there are cores; the result does not depend on it, but for the rounding
+        of an execution provider.
     progress : callable, optional
         Called after each pass.
     should_stop : callable, optional
@@ -71,6 +74,10 @@ def solve(
         If the budget is over before the first pass is done.
     ScanError
         If a pattern cannot be used, or the patterns do not overlap.
+    ProviderError
+        If an execution provider was asked for and does not start; says why.
+    RuntimeError
+        If one was asked for, and onnxruntime is not installed, or fails.
 
     Examples
     --------
@@ -82,14 +89,22 @@ def solve(
     """
     started_s = perf_counter()
     _check(scan, options, start, probe)
+    comparer = _comparer(scan, options, num_threads)
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
-        setting = set_up(scan, options, pool, start=start, probe=probe)
+        setting = set_up(scan, options, pool, start=start, probe=probe, comparer=comparer)
         ending = _run(setting, options, network, started_s, progress, should_stop or _never)
         return make_product(scan, options, setting, ending, started_s)
 
 
 def _never() -> bool:
     return False
+
+
+def _comparer(scan: Scan, options: SolvingOptions, num_threads: int | None) -> Comparer | None:
+    """Start the execution provider that was asked for, if one was."""
+    if options.provider == AUTO:
+        return None
+    return GraphComparer(options.provider, scan.window_px, options.noise, num_threads=num_threads)
 
 
 def _check(

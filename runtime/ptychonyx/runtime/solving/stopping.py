@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .physics.comparing import CHUNK
 from .physics.exit_waves import predict_amplitudes
-from .physics.sweep import CHUNK, Problem, State
+from .physics.sweep import Problem, State
 
 HELD_PIXELS = 0.05
 CLEARLY_WORSE = 2.0

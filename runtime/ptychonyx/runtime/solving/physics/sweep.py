@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,14 +12,8 @@ from numpy.typing import NDArray
 from ...comparison.region import spread_indexes
 from ...noise import noise_of_amplitudes
 from ..options import Noise
-from .exit_waves import (
-    Beam,
-    Change,
-    Workspace,
-    compare_batch,
-    make_beam,
-    predict_amplitudes,
-)
+from .comparing import CHUNK, Comparer, ScipyComparer
+from .exit_waves import Beam, Change, make_beam, predict_amplitudes
 from .measured import Measured
 from .placement import Placement
 
@@ -41,10 +34,8 @@ PARALLEL_FLOOR = 0.02
 """The same for all patterns at once, as a share of the brightest pixel's light: no step of theirs can
 go too far, so that dim pixels may move, too."""
 BATCHES_PER_PASS = 16
-CHUNK = 16
-"""Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
-CHUNKS_AT_ONCE = 16
-"""Chunks that are computed before they are added: all that a pass holds besides canvas and patterns."""
+PATTERNS_AT_ONCE = 16 * CHUNK
+"""Patterns that are compared before they are added: all that a pass holds besides its canvas."""
 
 Complex = NDArray[np.complex64]
 
@@ -140,6 +131,7 @@ def sweep(
     pool: ThreadPoolExecutor,
     refine_probe: bool = False,
     is_parallel: bool = False,
+    comparer: Comparer | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> State:
     """Pass once over all patterns.
@@ -158,6 +150,8 @@ def sweep(
     is_parallel : bool
         Whether all patterns are one batch, whose full correction is made, without momentum: the
         object then holds the mean of what the patterns ask for, with the least noise.
+    comparer : Comparer, optional
+        Compares the patterns; by default NumPy and SciPy.
     should_stop : callable, optional
         Asked after each batch; if true, the rest of the pass is left out.
 
@@ -170,11 +164,11 @@ def sweep(
     object_ = state.object_ + np.float32(momentum) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
-    spare: deque[Workspace] = deque()
+    comparer = comparer or ScipyComparer()
     for batch in np.array_split(order, 1 if is_parallel else num_batches(len(order))):
         sums = _Sums(problem, beam, with_probe=refine_probe)
         for chunk, windows, change in _changes(
-            problem, object_, beam, batch, pool, spare, refine_probe
+            problem, object_, beam, batch, pool, comparer, refine_probe
         ):
             sums.add(chunk, windows, change)
             misfit += change.misfit
@@ -256,21 +250,14 @@ def _changes(
     beam: Beam,
     batch: NDArray[np.int64],
     pool: ThreadPoolExecutor,
-    spare: deque[Workspace],
+    comparer: Comparer,
     with_probe: bool,
 ) -> Iterator[tuple[NDArray[np.int64], Complex, Change]]:
-    """Yield what each chunk of a batch asks for, in order; chunks are computed by the pool.
-
-    Workspaces that no thread uses are in `spare`.
-    """
+    """Yield what each chunk of a batch asks for, in order; the pool's threads ask the comparer."""
 
     def compare(chunk: NDArray[np.int64]) -> tuple[NDArray[np.int64], Complex, Change]:
         windows = problem.placement.cut(object_, chunk)
-        try:
-            workspace = spare.pop()
-        except IndexError:  # all are in use
-            workspace = Workspace(CHUNK, beam)
-        change = compare_batch(
+        change = comparer.compare(
             beam,
             windows,
             problem.placement.fractions_px[chunk],
@@ -278,14 +265,14 @@ def _changes(
             good=problem.measured.good_of(chunk),
             noise=problem.noise,
             with_probe=with_probe,
-            workspace=workspace,
         )
-        spare.append(workspace)
         return chunk, windows, change
 
-    starts = range(0, len(batch), CHUNK)
-    for first in range(0, len(starts), CHUNKS_AT_ONCE):
-        some = [batch[start : start + CHUNK] for start in starts[first : first + CHUNKS_AT_ONCE]]
+    size = comparer.chunk(beam)
+    starts = range(0, len(batch), size)
+    at_once = max(1, PATTERNS_AT_ONCE // size)
+    for first in range(0, len(starts), at_once):
+        some = [batch[start : start + size] for start in starts[first : first + at_once]]
         # all are computed before the first is added: adding at the same time takes longer in all,
         # since two threads of Python hinder each other
         yield from list(pool.map(compare, some))
