@@ -10,8 +10,8 @@ from solver_oracle import Complex, Exact, Real, amplitude, changes, make_exact, 
 from ptychonyx.runtime.model.providers import DYNAMIC_SIDES
 from ptychonyx.runtime.solving.graph.comparer import GraphComparer, relative_difference
 from ptychonyx.runtime.solving.graph.comparison import (
-    BATCH,
     MODES,
+    PATTERNS,
     comparison_graph,
     input_shapes,
 )
@@ -120,6 +120,6 @@ def test_the_graph_passes_the_check_of_the_onnx_package(noise: Noise, with_probe
 
 def test_providers_know_how_long_each_dynamic_side_is() -> None:
     sides = {side for shape in input_shapes(16).values() for side in shape if isinstance(side, str)}
-    assert sides == {BATCH, MODES}
+    assert sides == {PATTERNS, MODES}
     assert sides <= DYNAMIC_SIDES.keys()
     assert DYNAMIC_SIDES[MODES][-1] == MAX_MODES

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ProviderError
-from ...model.providers import PROVIDERS, ModelTraits, check_provider
+from ...model.providers import DYNAMIC_SIDES, PROVIDERS, ModelTraits, check_provider
 from ...model.start import errors_of, import_onnxruntime, start_graph
 from ..options import Noise
 from ..physics.exit_waves import (
@@ -29,6 +29,7 @@ from .comparison import (
     MISFITS,
     OF_OBJECT,
     OF_PROBE,
+    PATTERNS,
     RAMPS,
     SPECTRA,
     WINDOWS,
@@ -37,8 +38,8 @@ from .comparison import (
     output_shapes,
 )
 
-LARGEST_CHUNK = 64
-"""Patterns of one run, at most: what TensorRT's engines are best at, see `DYNAMIC_SIDES`."""
+LARGEST_CHUNK = DYNAMIC_SIDES[PATTERNS][-1]
+"""Patterns of one run, at most."""
 CHUNK_BYTES = 32 * 2**20
 """Size that the exit waves of one run may have; a run holds about ten tensors of this size."""
 TOLERANCE = 2e-5

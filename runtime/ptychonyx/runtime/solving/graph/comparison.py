@@ -30,7 +30,7 @@ WINDOWS, SPECTRA, RAMPS, MEASURED, GOOD = "windows", "spectra", "ramps", "measur
 OF_OBJECT, OF_PROBE, MISFITS = "of_object", "of_probe", "misfits"
 Shapes = dict[str, tuple[int | str, ...]]
 """Name of an input or output -> its sides; a dynamic side has a name."""
-BATCH, MODES = "batch", "modes"
+PATTERNS, MODES = "patterns", "modes"
 """Dynamic sides, as `model.providers.DYNAMIC_SIDES` names them."""
 
 
@@ -45,11 +45,11 @@ def input_shapes(side: int) -> Shapes:
         at [0, 0]; and 0 where a pixel says nothing, else 1.
     """
     return {
-        WINDOWS: (BATCH, side, side, 2),
+        WINDOWS: (PATTERNS, side, side, 2),
         SPECTRA: (MODES, side, side, 2),
-        RAMPS: (BATCH, 2, side, 2),
-        MEASURED: (BATCH, side, side),
-        GOOD: (BATCH, side, side),
+        RAMPS: (PATTERNS, 2, side, 2),
+        MEASURED: (PATTERNS, side, side),
+        GOOD: (PATTERNS, side, side),
     }
 
 
@@ -63,7 +63,7 @@ def output_shapes(side: int, *, with_probe: bool) -> Shapes:
         wanted; Σ (A − a)² of each pattern.
     """
     of_probe: Shapes = {OF_PROBE: (MODES, side, side, 2)} if with_probe else {}
-    return {OF_OBJECT: (BATCH, side, side, 2), **of_probe, MISFITS: (BATCH,)}
+    return {OF_OBJECT: (PATTERNS, side, side, 2), **of_probe, MISFITS: (PATTERNS,)}
 
 
 def comparison_graph(side: int, *, noise: Noise, with_probe: bool) -> bytes:
