@@ -34,7 +34,7 @@ from devices.lines import Line, exit_code, summary, table, write_json  # noqa: E
 from ptychonyx.runtime.model.start import why_no_gpu  # noqa: E402
 
 BUDGET_S = 470.0
-BUDGET_WITHOUT_GPU_S = 160.0
+BUDGET_WITHOUT_GPU_S = 150.0
 
 
 def main() -> int:

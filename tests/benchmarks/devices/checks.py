@@ -17,7 +17,7 @@ from .places import CACHE, SMALL, untrained
 
 CUDA, TENSORRT = "cuda", "tensorrt"
 SIDES = (64, 128, 256)
-MODES = (1, 2, 3, 4)
+MODES, FEW_MODES = (1, 2, 3, 4), (1, 3)
 IN_FLOAT32 = {"NVIDIA_TF32_OVERRIDE": "0", "PTYCHONYX_CACHE": str(CACHE)}
 """For TensorRT: no sums in TF32, and engines where the second start looks for them."""
 ENVIRONMENTS = ("runtime", "pytorch", "tensorflow")
@@ -38,13 +38,13 @@ def checks() -> tuple[Check, ...]:
             for name in ENVIRONMENTS
         ),
         Check("network-cpu", dict(_networks("cpu")), 30),
-        Check("sweep-cpu", dict(_sweeps("cpu", MODES)), 60),
+        Check("sweep-cpu", dict(_sweeps("cpu", FEW_MODES)), 90),
         Check("network-cuda", dict(_networks(CUDA)), 30, needs_gpu=True),
         Check("sweep-cuda", dict(_sweeps(CUDA, MODES)), 40, needs_gpu=True),
         Check("places", dict(_places()), 20, needs_gpu=True),
         _tensorrt("engines", dict(_engines()), 80),
         _tensorrt("network-tensorrt", dict(_networks(TENSORRT)), 40),
-        _tensorrt("sweep-tensorrt", dict(_sweeps(TENSORRT, (1, 3))), 90),
+        _tensorrt("sweep-tensorrt", dict(_sweeps(TENSORRT, FEW_MODES)), 90),
         Check("untrained", dict(_untrained()), 40, needs_gpu=True, environment="pytorch"),
         Check("speed-cpu", dict(_cpu_speeds()), 90),
         Check("speed-cuda", dict(_speeds(CUDA)), 45, needs_gpu=True),
