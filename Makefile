@@ -8,7 +8,12 @@ STAMP := $(VENV)/installed
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
 
-.PHONY: help demo test slow fuzz lint models bench quality lock sbom clean
+# Each of the environments in docs/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
+RUNTIME_PYTHON ?= $(BIN)/python
+PYTORCH_PYTHON ?= $(BIN)/python
+TENSORFLOW_PYTHON ?= $(BIN)/python
+
+.PHONY: help demo test slow fuzz lint models bench gpu quality lock sbom clean
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
@@ -18,6 +23,7 @@ help:
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
 	@echo "make models  train and export the models in models/"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
+	@echo "make gpu     look at every path to a GPU, in at most 8 minutes, and print one table"
 	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
 	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
@@ -61,6 +67,10 @@ bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/scaling.py
 	$(BIN)/python tests/benchmarks/bounds.py
 	$(BIN)/python tests/benchmarks/refusals.py
+
+gpu: $(STAMP)
+	$(BIN)/python tests/benchmarks/gpu.py --runtime $(RUNTIME_PYTHON) \
+		--pytorch $(PYTORCH_PYTHON) --tensorflow $(TENSORFLOW_PYTHON)
 
 quality: $(STAMP)
 	$(BIN)/python tests/benchmarks/quality.py all

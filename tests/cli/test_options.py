@@ -33,8 +33,8 @@ from ptychonyx.training.config.config import LOSSES
 from ptychonyx.training.distributed.workers import STRATEGIES
 
 FIELDS = [field.name for field in dataclasses.fields(ReconstructionOptions)]
-NOT_OFFERED = {"residual_patterns", "seed"}
-"""Of the options of passes: networks have the first one, too; of the second, any will do."""
+NOT_OFFERED = {"residual_patterns", "provider", "seed"}
+"""Of the options of passes: networks have the first two, too; of the third, any will do."""
 SOLVING_FIELDS = [
     *(each.name for each in dataclasses.fields(SolvingOptions) if each.name not in NOT_OFFERED),
     "refine_passes",

@@ -59,6 +59,14 @@ def test_a_scan_is_solved_inspected_and_compared(scan: list[object], tmp_path: P
     assert float(re.findall(r'"phase_pearson": ([0-9.]+)', compared)[0]) > 0.5
 
 
+def test_passes_run_on_a_provider_that_is_named(scan: list[object], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="providers are those of onnxruntime")
+    text = run("reconstruct", *scan, "--passes", 2, "--provider", "cpu")
+    assert "by passes on CPUExecutionProvider" in text
+    rows = run("inspect", tmp_path / "product.h5")
+    assert re.search(r"│ passes on +│ *CPUExecutionProvider", rows)
+
+
 def test_the_number_of_passes_is_found(scan: list[object]) -> None:
     text = run("reconstruct", *scan)
     assert "pixels that were held back bear no more" in text or "all passes were made" in text

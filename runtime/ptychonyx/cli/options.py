@@ -44,7 +44,11 @@ Provider = Annotated[words.Provider, typer.Option(help="Execution provider.")]
 
 def reconstruction_options(
     provider: Annotated[
-        words.Provider | None, typer.Option(help="Execution provider.", show_default="auto")
+        words.Provider | None,
+        typer.Option(
+            help="Execution provider; passes need none, and take one that is named.",
+            show_default="auto",
+        ),
     ] = None,
     batch_size: Annotated[
         str | None,

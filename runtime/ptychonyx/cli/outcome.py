@@ -41,7 +41,7 @@ def describe_outcome(
     """
     assert product.coverage is not None
     share = 100 * float((product.coverage > 0).mean())
-    how = "by passes" if provider is None else f"on {provider}"
+    how = _by_passes(product) if provider is None else f"on {provider}"
     lines = [
         f"Wrote {output}: {product.num_patterns_used} of {len(product.corners_px)} patterns, "
         f"{share:.0f} % of {product.object_.shape[0]}×{product.object_.shape[1]} covered, {how}, "
@@ -57,6 +57,11 @@ def describe_outcome(
     if product.metadata.get("believable") is False:
         lines.append(_of_doubt(product))
     return lines
+
+
+def _by_passes(product: Product) -> str:
+    providers = product.metadata.get("pass_providers")
+    return f"by passes on {str(providers).split(', ')[0]}" if providers else "by passes"
 
 
 def _of_halves(product: Product) -> list[str]:

@@ -24,7 +24,7 @@ FLAGS = {
     "refine_passes": "--refine",
 }
 """Field of the library -> its option, where that has another name."""
-OF_BOTH_WAYS = ("residual_patterns",)
+OF_BOTH_WAYS = ("residual_patterns", "provider")
 """Options that networks and passes share."""
 
 

@@ -79,6 +79,7 @@ PRODUCT_ROWS = {
     "workers": "workers",
     "repeated passes": "repeats",
     "noise": "noise",
+    "passes on": "pass_providers",
     "probe from": "probe_source",
     "probe refined": "probe_refined",
 }

@@ -178,6 +178,8 @@ def test_a_fleet_without_a_model_is_solved_once(scan_path: Path, tmp_path: Path)
     before = times_of(out)
     assert "(1 had it before)" in run(*words, "--passes", 2, code=0)
     assert times_of(out) == before
+    assert "(1 had it before)" in run(*words, "--passes", 2, "--provider", "cpu", code=0)
+    assert times_of(out) == before
     assert "(0 had it before)" in run(*words, "--passes", 3, code=0)
     assert load_product(out / "scan.h5").metadata["passes"] == 3
 

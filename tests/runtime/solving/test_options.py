@@ -15,6 +15,7 @@ WRONG: dict[str, tuple[list[Any], str]] = {
     "noise": (["gaussian", ""], '`noise` is .*, expected one of: "amplitude", "poisson"'),
     "num_modes": ([0, MAX_MODES + 1, 1.0, True], f"`num_modes` is .*; give 1 to {MAX_MODES}"),
     "residual_patterns": ([-1, 2.5], "`residual_patterns` is .*; give 0 or more"),
+    "provider": (["npu", None], "`provider` is .*; there is no such execution provider"),
     "seed": ([-1, 0.5], "`seed` is .*; give 0 or more"),
 }
 

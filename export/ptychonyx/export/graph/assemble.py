@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ptychonyx.runtime.model.graph.building import IR_VERSION as IR_VERSION
+from ptychonyx.runtime.model.graph.building import OPSET as OPSET
 from ptychonyx.runtime.model.manifest import (
     INPUT_NAMES,
     METADATA_KEY,
@@ -23,10 +25,6 @@ from .backprojection import backprojection_nodes
 from .plain import plain
 from .reduce import reduce_operations
 
-OPSET = 18
-"""Version of the ONNX operators: the newest that tf2onnx writes."""
-IR_VERSION = 10
-"""Version of the file format: onnxruntime 1.20 and later read it."""
 SCALED, BARE_INPUT = "scaled_amplitude", "features"
 BARE_OUTPUTS = ("modulus", "phase")
 INPUT, SCALE = INPUT_NAMES

@@ -21,7 +21,7 @@ from ..model.start import may_use_gpu
 from ..reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
-from ..solving.options import DEFAULT_SOLVING, SolvingOptions
+from ..solving.options import AUTO, DEFAULT_SOLVING, SolvingOptions
 from ..solving.shares.share import even_parts, in_a_tree
 from .connection import LOCAL, connected
 from .record import (
@@ -163,7 +163,7 @@ def reconstruct_many(
     _check(split_patterns, dask, num_workers)
     num_threads = 1
     if dask == LOCAL:
-        provider = None if model is None else options.provider
+        provider = _provider(model, options, solving)
         num_threads, num_workers = _share_cores(provider, num_workers)
     file = None if model is None else open_model_file(model)
     order = Order(
@@ -226,6 +226,15 @@ def _check(split_patterns: int, dask: str | Cluster, num_workers: int | None) ->
         )
 
 
+def _provider(
+    model: Path | None, options: ReconstructionOptions, solving: SolvingOptions
+) -> str | None:
+    """Return the execution provider of a worker; None if passes need none."""
+    if model is not None:
+        return options.provider
+    return None if solving.provider == AUTO else solving.provider
+
+
 def _share_cores(provider: str | None, num_workers: int | None) -> tuple[int, int]:
     """Return the threads of each worker, and how many workers to start on this machine."""
     from dask.system import CPU_COUNT
@@ -266,18 +275,19 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
 def _choices(order: Order) -> dict[str, Any]:
     """Return all that decides a product beside files and model."""
     recipe = order.recipe
-    choices = asdict(order.scan_options)
+    choices = _that_decide(order.scan_options)
+    del choices["patterns_path"]
     if order.model is None:
-        choices["solving"] = asdict(recipe.solving)
+        choices["solving"] = _that_decide(recipe.solving)
     else:
-        choices |= asdict(recipe.network)
+        choices |= _that_decide(recipe.network)
         if recipe.refine_passes is not None:
-            choices["solving"] = asdict(recipe.refining)
-    return {
-        name: value
-        for name, value in choices.items()
-        if name not in ("patterns_path", *DO_NOT_DECIDE)
-    }
+            choices["solving"] = _that_decide(recipe.refining)
+    return choices
+
+
+def _that_decide(options: ScanOptions | ReconstructionOptions | SolvingOptions) -> dict[str, Any]:
+    return {name: value for name, value in asdict(options).items() if name not in DO_NOT_DECIDE}
 
 
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:

@@ -18,6 +18,8 @@ DYNAMIC_SIDES = {
     "batch": (BATCH_SIZES[0], 64, BATCH_SIZES[-1]),  # 64 is a reconstruction's default
     "height": (32, 512, 2048),
     "width": (32, 512, 2048),
+    "patterns": (1, 32, 64),  # of a solver, at a time
+    "modes": (1, 2, 8),  # of its probe
 }
 """Dynamic side of an input -> its smallest, usual and largest length."""
 

@@ -117,13 +117,41 @@ def start_session(
     predictions_at_once: int = 1,
     driver: Driver = why_no_gpu,
 ) -> tuple[str, Any]:
-    """Start a provider, or for "auto" the best that really starts.
+    """Start a provider for a model file, or for "auto" the best that really starts.
+
+    Parameters, result and errors are those of `start_graph`.
+    """
+    return start_graph(
+        ort,
+        file.to_session(),
+        ModelTraits(file.digest, file.manifest.precision, file.manifest.inputs),
+        provider,
+        num_threads=num_threads,
+        predictions_at_once=predictions_at_once,
+        driver=driver,
+    )
+
+
+def start_graph(
+    ort: ModuleType,
+    data: bytes,
+    traits: ModelTraits,
+    provider: str = "auto",
+    *,
+    num_threads: int | None = None,
+    predictions_at_once: int = 1,
+    driver: Driver = why_no_gpu,
+) -> tuple[str, Any]:
+    """Start a provider for a graph, or for "auto" the best that really starts.
 
     Parameters
     ----------
     ort : module
         onnxruntime.
-    file : ModelFile
+    data : bytes
+        An ONNX file that `write_onnx` has written.
+    traits : ModelTraits
+        What providers want to know about it.
     provider : str
         One of `provider_names()`.
     num_threads : int, optional
@@ -144,9 +172,7 @@ def start_session(
     ProviderError
         If a provider asked for by name does not start; says why.
     """
-    traits = ModelTraits(file.digest, file.manifest.precision, file.manifest.inputs)
     reasons: list[str] = []
-    data = file.to_session()
     for name in AUTO if provider == "auto" else (provider,):
         threads = num_threads or _num_threads(predictions_at_once if name == "cpu" else 1)
         session, reason = _session_or_reason(ort, data, name, threads, traits, driver)

@@ -69,7 +69,7 @@ class Recipe:
     def changed(self, changes: Mapping[str, Any]) -> Recipe:
         """Return a recipe with other values for some fields of itself and of its options.
 
-        `residual_patterns`, which both ways have, counts for both.
+        `residual_patterns` and `provider`, which both ways have, count for both.
 
         Raises
         ------

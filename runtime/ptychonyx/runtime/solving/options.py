@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..model.providers import check_provider
+
 Noise = Literal["amplitude", "poisson"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 AUTO = "auto"
@@ -46,6 +48,9 @@ class SolvingOptions:
     solver : str
         Network that corrects the object between passes where photons or positions are few:
         "shipped" for that of this package, "none", or the path of a model file.
+    provider : str
+        Execution provider that compares patterns, one of `providers.provider_names()`. "auto" leaves
+        that to NumPy and SciPy on the CPU; any other computes a graph of the same formulas.
     seed : int
         Decides the batches of the passes.
 
@@ -70,9 +75,11 @@ class SolvingOptions:
     keep_probe_scale: bool = True
     residual_patterns: int = 256
     solver: str = SHIPPED_SOLVER
+    provider: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_provider(self.provider)
         if self.passes != AUTO and not _is_whole(self.passes, 1):
             raise ValueError(f'`passes` is {self.passes!r}; give 1 or more, or "auto".')
         if self.budget_s is not None and not 0 < self.budget_s < float("inf"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .network.correction import Corrector
+from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
 from .physics.parallel import after_pass, sums_of_pass
 from .physics.sweep import Problem, State, Sums, sweep
@@ -40,6 +41,8 @@ class Passer:
         Share of the last change that a parallel pass begins with; 0 where a network follows.
     corrector : Corrector or None
         A network that corrects the object after each pass.
+    comparer : Comparer or None
+        Compares the patterns; None: NumPy and SciPy.
     """
 
     pool: ThreadPoolExecutor
@@ -50,6 +53,7 @@ class Passer:
     is_parallel: bool = False
     momentum: float = 0.0
     corrector: Corrector | None = None
+    comparer: Comparer | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -64,6 +68,7 @@ class Passer:
                 rng=np.random.default_rng([self.seed, state.num_passes + 1]),
                 pool=self.pool,
                 refine_probe=self._corrects_probe(state),
+                comparer=self.comparer,
                 should_stop=should_stop,
             )
         if self.corrector is not None:
@@ -77,6 +82,7 @@ class Passer:
             state,
             momentum=self.momentum,
             pool=self.pool,
+            comparer=self.comparer,
             with_probe=self._corrects_probe(state),
         )
 

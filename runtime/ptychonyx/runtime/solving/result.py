@@ -123,7 +123,15 @@ def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Meta
         "probe_counts_ratio": setting.probe.counts_ratio,
         "probe_refined": setting.passer.refine_probe,
         "probe_modes": len(setting.probe.array),
+        **_describe_providers(setting),
     }
+
+
+def _describe_providers(setting: Setting) -> Metadata:
+    """Return what computed the passes, where it was not NumPy and SciPy."""
+    comparer = setting.passer.comparer
+    providers = () if comparer is None else comparer.providers
+    return {"pass_providers": ", ".join(providers)} if providers else {}
 
 
 def _describe_left_out(share: float | None) -> Metadata:

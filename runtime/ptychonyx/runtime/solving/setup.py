@@ -14,6 +14,7 @@ from ..product import Product
 from ..scan import Scan
 from .options import AUTO, SolvingOptions
 from .passes import Passer
+from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
 from .physics.measured import Measured, read_measured
 from .physics.placement import Placement, beams_per_pixel, place_windows
@@ -60,18 +61,21 @@ def set_up(
     *,
     start: Product | None,
     probe: NDArray[np.complex64] | None,
+    comparer: Comparer | None = None,
 ) -> Setting:
     """Read a scan and decide its probe, its modes and the object to start from.
 
-    Parameters and errors are those of `solve.solve`.
+    Parameters and errors are those of `solve.solve`; `comparer` compares the patterns.
     """
     measured = read_measured(scan, np.arange(scan.num_patterns))
     placement = place_windows(scan.corners_px, scan.window_px)
-    chosen = _choose_probe(scan, measured, placement, options, pool, start=start, given=probe)
+    chosen = _choose_probe(
+        scan, measured, placement, options, pool, comparer, start=start, given=probe
+    )
     refines = options.num_modes == AUTO or options.refine_probe or chosen.source == "estimated"
     # how wide a beam is that is yet to be refined cannot be told, only that it is within its window
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
-    passer = _passer(chosen.array, pool, refines, options.seed)
+    passer = replace(_passer(chosen.array, pool, refines, options.seed), comparer=comparer)
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
         modes = find_modes(
             measured,
@@ -107,6 +111,7 @@ def _choose_probe(
     placement: Placement,
     options: SolvingOptions,
     pool: ThreadPoolExecutor,
+    comparer: Comparer | None,
     *,
     start: Product | None,
     given: NDArray[np.complex64] | None,
@@ -119,7 +124,14 @@ def _choose_probe(
         ("start", other),
     ]
     if all(candidate is None for _, candidate in candidates):
-        guess = guess_probe(measured, placement, noise=options.noise, seed=options.seed, pool=pool)
+        guess = guess_probe(
+            measured,
+            placement,
+            noise=options.noise,
+            seed=options.seed,
+            pool=pool,
+            comparer=comparer,
+        )
         candidates = [("estimated", guess)]
     return choose_probe(
         scan,

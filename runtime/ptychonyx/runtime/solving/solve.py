@@ -14,9 +14,11 @@ from ..errors import ScanError
 from ..model.cores import num_cores
 from ..product import Product, check_finite
 from ..scan import Scan
+from .graph.comparer import GraphComparer
 from .network.choice import OpenNetwork, network_of
 from .network.correction import Network
-from .options import DEFAULT_SOLVING, SolvingOptions
+from .options import AUTO, DEFAULT_SOLVING, SolvingOptions
+from .physics.comparing import Comparer
 from .physics.sweep import Problem
 from .plan import make_plan, start_of
 from .result import Ending, make_product
@@ -54,7 +56,8 @@ def solve(
         Used instead of that of `options.solver`. It corrects the object after each pass where the
         scan is noisy or sparse and the network does not make it worse; see `plan.make_plan`.
     num_threads : int, optional
-        By default as many as there are cores; the result does not depend on it.
+        By default as many as there are cores; the result does not depend on it, but for the rounding
+        of an execution provider.
     progress : callable, optional
         Called after each pass.
     after_pass : callable, optional
@@ -76,6 +79,10 @@ def solve(
         If the budget is over before the first pass is done.
     ScanError
         If a pattern cannot be used, or the patterns do not overlap.
+    ProviderError
+        If an execution provider was asked for and does not start; says why.
+    RuntimeError
+        If one was asked for, and onnxruntime is not installed, or fails.
 
     Examples
     --------
@@ -88,8 +95,9 @@ def solve(
     started_s = perf_counter()
     _check(scan, options, start, probe)
     opening = network_of(options.solver) if network is None else lambda: network
+    comparer = _comparer(scan, options, num_threads)
     with ThreadPoolExecutor(num_threads or num_cores(), "solve") as pool:
-        setting = set_up(scan, options, pool, start=start, probe=probe)
+        setting = set_up(scan, options, pool, start=start, probe=probe, comparer=comparer)
 
         def show(ending: Ending) -> None:
             if after_pass is not None:
@@ -102,6 +110,13 @@ def solve(
 
 def _never() -> bool:
     return False
+
+
+def _comparer(scan: Scan, options: SolvingOptions, num_threads: int | None) -> Comparer | None:
+    """Start the execution provider that was asked for, if one was."""
+    if options.provider == AUTO:
+        return None
+    return GraphComparer(options.provider, scan.window_px, options.noise, num_threads=num_threads)
 
 
 def _check(

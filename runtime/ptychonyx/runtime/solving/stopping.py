@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import Noise
+from .physics.comparing import CHUNK
 from .physics.exit_waves import predict_amplitudes
-from .physics.sweep import CHUNK, Problem, State
+from .physics.sweep import Problem, State
 
 HELD_PIXELS = 0.05
 CLEARLY_WORSE = 2.0

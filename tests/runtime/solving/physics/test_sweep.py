@@ -10,11 +10,11 @@ import pytest
 from solver_oracle import Complex, Exact, changes, make_exact, shift, with_noise
 
 from ptychonyx.runtime.solving.options import Noise
+from ptychonyx.runtime.solving.physics.comparing import CHUNK
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.measured import Measured
 from ptychonyx.runtime.solving.physics.sweep import (
     BATCHES_PER_PASS,
-    CHUNK,
     DENOMINATOR_FLOOR,
     MOMENTUM,
     Problem,
@@ -172,7 +172,7 @@ def test_chunks_that_wait_are_added_in_order(
 ) -> None:
     exact = make_exact(5 * CHUNK * BATCHES_PER_PASS // 2, side=16)
     expected = run(exact.problem(), wrong_state(exact), pool)
-    monkeypatch.setattr("ptychonyx.runtime.solving.physics.sweep.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("ptychonyx.runtime.solving.physics.sweep.PATTERNS_AT_ONCE", 1)
     found = run(exact.problem(), wrong_state(exact), pool)
     np.testing.assert_array_equal(found.object_, expected.object_)
     assert found.residual == expected.residual

@@ -98,9 +98,14 @@ def make_beam(modes: Complex) -> Beam:
 
 def shift_ramps(fractions_px: NDArray[np.float64], window_px: int) -> Complex:
     """Return the phase ramps (k, N, N) that shift by fractions of a pixel in Fourier space."""
-    steps = -2j * np.pi * np.fft.fftfreq(window_px)
-    down, across = np.exp(fractions_px.T[:, :, None] * steps).astype(np.complex64)
+    down, across = axis_ramps(fractions_px, window_px).transpose(1, 0, 2)
     return np.asarray(down[:, :, None] * across[:, None, :])
+
+
+def axis_ramps(fractions_px: NDArray[np.float64], window_px: int) -> Complex:
+    """Return the ramp down and the one across (k, 2, N), whose product over both axes shifts."""
+    steps = -2j * np.pi * np.fft.fftfreq(window_px)
+    return np.exp(fractions_px[:, :, None] * steps).astype(np.complex64)
 
 
 class Workspace:

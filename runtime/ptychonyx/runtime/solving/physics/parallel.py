@@ -7,13 +7,13 @@ be summed anywhere, and added up.
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
-from .exit_waves import Workspace, make_beam
+from .comparing import Comparer, ScipyComparer
+from .exit_waves import make_beam
 from .sweep import Problem, State, Sums, sum_changes
 
 PARALLEL_MOMENTUM = 0.9
@@ -31,6 +31,7 @@ def sums_of_pass(
     momentum: float,
     pool: ThreadPoolExecutor,
     with_probe: bool,
+    comparer: Comparer | None = None,
 ) -> Sums:
     """Sum what all patterns of a problem, or of a part of it, ask for in a parallel pass.
 
@@ -46,11 +47,13 @@ def sums_of_pass(
         Its threads share the patterns; how many there are does not change the result.
     with_probe : bool
         Whether the probe's sums are wanted.
+    comparer : Comparer, optional
+        Compares the patterns; by default NumPy and SciPy.
     """
     object_ = state.object_ + np.float32(momentum) * state.last_change
     every = np.arange(len(problem.measured.indexes))
-    spare: deque[Workspace] = deque()
-    return sum_changes(problem, object_, state.beam, every, pool, spare, with_probe=with_probe)
+    comparer = comparer or ScipyComparer()
+    return sum_changes(problem, object_, state.beam, every, pool, comparer, with_probe=with_probe)
 
 
 def after_pass(state: State, sums: Sums, *, momentum: float, with_probe: bool) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,14 +12,8 @@ from numpy.typing import NDArray
 from ...comparison.region import spread_indexes
 from ...noise import noise_of_amplitudes
 from ..options import Noise
-from .exit_waves import (
-    Beam,
-    Change,
-    Workspace,
-    compare_batch,
-    make_beam,
-    predict_amplitudes,
-)
+from .comparing import CHUNK, Comparer, ScipyComparer
+from .exit_waves import Beam, Change, make_beam, predict_amplitudes
 from .measured import Measured
 from .placement import Placement
 
@@ -38,10 +31,8 @@ NOISE_PATTERNS = 64
 DENOMINATOR_FLOOR = 0.5
 """β: weakly lit pixels move as if they had this share of the beam's largest intensity."""
 BATCHES_PER_PASS = 16
-CHUNK = 16
-"""Patterns that one thread takes at a time: enough that Python does not matter, and they fit a cache."""
-CHUNKS_AT_ONCE = 16
-"""Chunks that are computed before they are added: all that a pass holds besides canvas and patterns."""
+PATTERNS_AT_ONCE = 16 * CHUNK
+"""Patterns that are compared before they are added: all that a pass holds besides its canvas."""
 
 Complex = NDArray[np.complex64]
 
@@ -136,6 +127,7 @@ def sweep(
     rng: np.random.Generator,
     pool: ThreadPoolExecutor,
     refine_probe: bool = False,
+    comparer: Comparer | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> State:
     """Pass once over all patterns, batch after batch.
@@ -151,6 +143,8 @@ def sweep(
         Its threads share the patterns of a batch; how many there are does not change the result.
     refine_probe : bool
         Whether the probe is corrected, too.
+    comparer : Comparer, optional
+        Compares the patterns; by default NumPy and SciPy.
     should_stop : callable, optional
         Asked after each batch; if true, the rest of the pass is left out.
 
@@ -163,9 +157,9 @@ def sweep(
     object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
     order = rng.permutation(len(problem.measured.indexes))
-    spare: deque[Workspace] = deque()
+    comparer = comparer or ScipyComparer()
     for batch in np.array_split(order, num_batches(len(order))):
-        sums = sum_changes(problem, object_, beam, batch, pool, spare, with_probe=refine_probe)
+        sums = sum_changes(problem, object_, beam, batch, pool, comparer, with_probe=refine_probe)
         misfit += sums.misfit
         counts += sums.counts
         object_ += step * sums.object_step(DENOMINATOR_FLOOR * float(beam.intensity.max()))
@@ -257,11 +251,11 @@ def sum_changes(
     beam: Beam,
     batch: NDArray[np.int64],
     pool: ThreadPoolExecutor,
-    spare: deque[Workspace],
+    comparer: Comparer,
     *,
     with_probe: bool,
 ) -> Sums:
-    """Sum what the patterns of a batch ask for; workspaces that no thread uses are in `spare`."""
+    """Sum what the patterns of a batch ask for."""
     placement, shape = problem.placement, problem.placement.shape
     sums = Sums(
         np.zeros(shape, np.complex64),
@@ -270,7 +264,9 @@ def sum_changes(
         np.zeros(beam.modes.shape[1:], np.float32),
         counts=float(problem.measured.counts[batch].sum()),
     )
-    for chunk, windows, change in _changes(problem, object_, beam, batch, pool, spare, with_probe):
+    for chunk, windows, change in _changes(
+        problem, object_, beam, batch, pool, comparer, with_probe
+    ):
         placement.add(sums.object_, change.object_, chunk)
         placement.add(sums.light, beam.intensity[None], chunk)
         if change.probe is not None:
@@ -286,21 +282,14 @@ def _changes(
     beam: Beam,
     batch: NDArray[np.int64],
     pool: ThreadPoolExecutor,
-    spare: deque[Workspace],
+    comparer: Comparer,
     with_probe: bool,
 ) -> Iterator[tuple[NDArray[np.int64], Complex, Change]]:
-    """Yield what each chunk of a batch asks for, in order; chunks are computed by the pool.
-
-    Workspaces that no thread uses are in `spare`.
-    """
+    """Yield what each chunk of a batch asks for, in order; the pool's threads ask the comparer."""
 
     def compare(chunk: NDArray[np.int64]) -> tuple[NDArray[np.int64], Complex, Change]:
         windows = problem.placement.cut(object_, chunk)
-        try:
-            workspace = spare.pop()
-        except IndexError:  # all are in use
-            workspace = Workspace(CHUNK, beam)
-        change = compare_batch(
+        change = comparer.compare(
             beam,
             windows,
             problem.placement.fractions_px[chunk],
@@ -308,14 +297,14 @@ def _changes(
             good=problem.measured.good_of(chunk),
             noise=problem.noise,
             with_probe=with_probe,
-            workspace=workspace,
         )
-        spare.append(workspace)
         return chunk, windows, change
 
-    starts = range(0, len(batch), CHUNK)
-    for first in range(0, len(starts), CHUNKS_AT_ONCE):
-        some = [batch[start : start + CHUNK] for start in starts[first : first + CHUNKS_AT_ONCE]]
+    size = comparer.chunk(beam)
+    starts = range(0, len(batch), size)
+    at_once = max(1, PATTERNS_AT_ONCE // size)
+    for first in range(0, len(starts), at_once):
+        some = [batch[start : start + size] for start in starts[first : first + at_once]]
         # all are computed before the first is added: adding at the same time takes longer in all,
         # since two threads of Python hinder each other
         yield from list(pool.map(compare, some))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..options import Noise
 from ..part import middle_part
 from ..passes import Passer
+from ..physics.comparing import Comparer
 from ..physics.fourier import transform_back
 from ..physics.measured import Measured
 from ..physics.placement import Placement
@@ -73,6 +74,7 @@ def guess_probe(
     noise: Noise,
     seed: int,
     pool: ThreadPoolExecutor,
+    comparer: Comparer | None = None,
 ) -> Complex:
     """Guess the probe of a scan from its patterns.
 
@@ -84,6 +86,8 @@ def guess_probe(
     noise : "amplitude" or "poisson"
     seed : int
     pool : ThreadPoolExecutor
+    comparer : Comparer, optional
+        Compares the patterns; by default NumPy and SciPy.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def guess_probe(
     part, _ = middle_part(measured, placement, GUESS_PATTERNS)
     problem = Problem(*part, noise)
     mean = np.square(problem.measured.kept).mean(axis=0, dtype=np.float64)
-    passer = Passer(pool, True, seed, float(mean.sum()), np.zeros(2))
+    passer = Passer(pool, True, seed, float(mean.sum()), np.zeros(2), comparer=comparer)
 
     def passed(state: State, num: int) -> State:
         for _ in range(num):

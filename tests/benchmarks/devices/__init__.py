@@ -1,0 +1,1 @@
+"""What `make gpu` looks at: one module a theme, each task a function that says what it saw."""
