@@ -21,6 +21,7 @@ from .options import (
     load_asked,
     scan_files,
 )
+from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .outcome import count_passes, say_what_came_out
 from .solving_options import refuse_unused, show_passes
 
@@ -40,6 +41,7 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     options: dict[str, Any],
     solving: dict[str, Any],
+    choices: ScanChoices,
     model: ModelPath = None,
     start: Annotated[
         Path | None,
@@ -92,8 +94,9 @@ def reconstruct(
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
-    choices = (quantity, position_origin, patterns, pattern_axis)
-    loaded, network, recipe = _open(scan, model, recipe, choices, check_proof=not skip_proof)
+    said = (quantity, position_origin, patterns, pattern_axis)
+    loaded, network, recipe = _open(scan, model, recipe, said, check_proof=not skip_proof)
+    loaded = take_plausible(loaded, choices).scan
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
             loaded,
@@ -174,6 +177,7 @@ def reconstruct_folder(
     event_file: Annotated[
         Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
+    accept: Accept = None,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
 
@@ -201,6 +205,7 @@ def reconstruct_folder(
             input_folder,
             output_folder,
             recipe=recipe,
+            accept=known_names(accept),
             events=events,
             should_stop=lambda: bool(stopped),
         )
@@ -240,6 +245,7 @@ def reconstruct_many(
     quantity: Quantity = None,
     position_origin: Origin = None,
     pattern_axis: Axis = None,
+    accept: Accept = None,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
@@ -260,6 +266,7 @@ def reconstruct_many(
             quantity=quantity,
             position_origin=position_origin,
             pattern_axis=pattern_axis,
+            accept=known_names(accept),
             split_patterns=split_patterns,
             options=recipe.network,
             solving=recipe.solving,

@@ -20,6 +20,8 @@ from .model.manifest import Manifest as Manifest
 from .model.manifest import SolverManifest as SolverManifest
 from .model.model_file import load_manifest as load_manifest
 from .model.session import Model as Model
+from .plausibility import Finding as Finding
+from .plausibility import check_scan as check_scan
 from .product import Product as Product
 from .reconstruction.options import ReconstructionOptions as ReconstructionOptions
 from .reconstruction.reconstruct import reconstruct as reconstruct

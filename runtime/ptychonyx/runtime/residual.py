@@ -156,7 +156,7 @@ def measure_residual(
     if num_patterns < 1:
         raise ValueError(f"`num_patterns` is {num_patterns}; give 1 or more.")
     counted, _ = probe_in_counts(probe, counts_per_pattern)
-    padded, shift = _padded(scan, object_, object_corner_px, coverage)
+    padded, shift = padded_object(scan, object_, object_corner_px, coverage)
     chosen = spread_indexes(scan.num_patterns, num_patterns)
     unexplained, measured = np.zeros(len(chosen)), np.zeros(len(chosen))
     summed, weighted = np.zeros((2, scan.window_px, scan.window_px))
@@ -187,7 +187,7 @@ def measure_residual(
     )
 
 
-def _padded(
+def padded_object(
     scan: Scan,
     object_: NDArray[np.complex64],
     object_corner_px: tuple[float, float],

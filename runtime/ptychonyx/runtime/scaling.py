@@ -109,11 +109,16 @@ def counts_per_pattern(scan: Scan) -> float:
         counts = read_counts(scan, start, min(start + READ_BATCH, scan.num_patterns))
         total += float(counts.sum(dtype=np.float64))
     if total <= 0:
-        raise ScanError(
-            "All diffraction patterns are zero; check which dataset of the file holds the "
-            "patterns, and the bad pixels."
-        )
+        raise no_counts_error()
     return total / scan.num_patterns
+
+
+def no_counts_error() -> ScanError:
+    """Return the error of a scan without any counts."""
+    return ScanError(
+        "All diffraction patterns are zero; check which dataset of the file holds the "
+        "patterns, and the bad pixels."
+    )
 
 
 def mean_pattern(scan: Scan, *, num_patterns: int | None = None) -> NDArray[np.float64]:

@@ -102,6 +102,7 @@ def reconstruct_many(
     options: ReconstructionOptions = DEFAULT_OPTIONS,
     solving: SolvingOptions = DEFAULT_SOLVING,
     refine_passes: int | str | None = None,
+    accept: Sequence[str] = (),
     connect_s: float = 30.0,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -136,6 +137,8 @@ def reconstruct_many(
         Of the passes, for all scans.
     refine_passes : int, "auto" or None
         Passes after the network, see `Recipe`.
+    accept : sequence of str
+        Names of findings with a scan that are right all the same, see `make_plausible`.
     connect_s : float
         Seconds to wait for the scheduler's first answer.
     progress : callable, optional
@@ -174,6 +177,7 @@ def reconstruct_many(
         recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,
+        accept=tuple(accept),
     )
     orders = _orders(scans, order)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
@@ -260,7 +264,7 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
 def _choices(order: Order) -> dict[str, Any]:
     """Return all that decides a product beside files and model."""
     recipe = order.recipe
-    choices = asdict(order.scan_options)
+    choices = asdict(order.scan_options) | {"accept": sorted(order.accept)}
     if order.model is None:
         choices["solving"] = asdict(recipe.solving)
     else:

@@ -60,6 +60,8 @@ class Record:
         Their number, if there were any.
     probe_source : str
         Where its probe came from, see `probe.ChosenProbe`.
+    findings : str
+        What is odd about the scan, see `plausibility.check_scan`.
     work_s : float
         Seconds that workers spent on it, all of them together.
     worker : str
@@ -84,6 +86,7 @@ class Record:
     method: str = "network"
     passes: int | None = None
     probe_source: str = ""
+    findings: str = ""
     work_s: float = 0.0
     worker: str = ""
     thumbnail: str = ""
@@ -215,7 +218,9 @@ def _check(record: Record, name: str) -> None:
     if not isinstance(record.fingerprint, dict) or len(record.object_shape) != 2:
         raise ValueError("`fingerprint` or `object_shape` has another shape")
     kinds: dict[Kind, tuple[str, ...]] = {
-        _is_text: ("scan", "product_digest", "reason", "method", "probe_source", "worker"),
+        _is_text: (
+            *("scan", "product_digest", "reason", "method", "probe_source", "findings", "worker"),
+        ),
         _is_picture: ("thumbnail",),
         _is_count: ("num_patterns", "num_parts"),
         _is_number: ("coverage", "work_s"),

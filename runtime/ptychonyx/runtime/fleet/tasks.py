@@ -17,6 +17,7 @@ from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
 from ..model.session import Model
+from ..plausibility import Finding, Repairs, make_plausible
 from ..product import Product
 from ..reconstruction.pipeline import Pipeline
 from ..reconstruction.plan import Plan, plan_reconstruction
@@ -57,6 +58,8 @@ class Order:
         Threads of one prediction on the CPU.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, unless passes are made.
+    accept : tuple of str
+        Findings with a scan that are right all the same.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Order:
     recipe: Recipe
     num_threads: int = 1
     split_patterns: int = DEFAULT_SPLIT_PATTERNS
+    accept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Split:
     plan: Plan
     num_patterns: int
     work_s: float
+    repairs: Repairs
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -110,16 +116,20 @@ def reconstruct_scan(order: Order) -> Record | Split:
     if finished is not None:
         return finished
     started_s = perf_counter()
-    scan = _load(order)
+    checked = make_plausible(_load(order), order.accept)
+    scan, findings = checked.scan, checked.findings
     model = None if order.model is None else open_model(order)
     if model is not None and order.recipe.refine_passes is None:
         options = order.recipe.network.tuned(model.digest)
         if scan.num_patterns > order.split_patterns:
             plan = plan_reconstruction(scan, model.manifest, options)
-            return Split(plan, scan.num_patterns, perf_counter() - started_s)
+            worked_s = perf_counter() - started_s
+            return Split(plan, scan.num_patterns, worked_s, checked.repairs, findings)
     solver = partial(solve, num_threads=order.num_threads)
     product = follow(scan, model, order.recipe, solver=solver)
-    return _finish(order, product, num_parts=1, before_s=0.0, started_s=started_s)
+    return _finish(
+        order, product, findings, num_parts=1, before_s=0.0, started_s=started_s
+    )
 
 
 def stitch_part(
@@ -130,7 +140,7 @@ def stitch_part(
     In a second pass, `reference` is the object of the first, to which phases are aligned.
     """
     started_s = perf_counter()
-    scan, model, plan = _load(order), open_model(order), split.plan
+    scan, model, plan = split.repairs.apply(_load(order)), open_model(order), split.plan
     known = None if reference is None else reference.object_
     mosaic = Mosaic(plan.canvas, plan.patch_weights(), reference=known)
     pipeline = Pipeline(scan, model, plan, mosaic, part=slice(start, stop))
@@ -162,7 +172,7 @@ def finish_parts(
 ) -> Record:
     """Make the product of a scan from the sum of its parts, and write it with its record."""
     started_s = perf_counter()
-    scan, model = _load(order), open_model(order)
+    scan, model = split.repairs.apply(_load(order)), open_model(order)
     stitched = _stitched(split, whole)
     first_s = (0.0, 0.0) if reference is None else (reference.infer_s, reference.work_s)
     before_s = split.work_s + whole.work_s + first_s[1]
@@ -175,7 +185,12 @@ def finish_parts(
     )
     product = make_product(scan, model, split.plan, outcome)
     return _finish(
-        order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
+        order,
+        product,
+        split.findings,
+        num_parts=whole.num_parts,
+        before_s=before_s,
+        started_s=started_s,
     )
 
 
@@ -222,7 +237,13 @@ def _load(order: Order) -> Scan:
 
 
 def _finish(
-    order: Order, product: Product, *, num_parts: int, before_s: float, started_s: float
+    order: Order,
+    product: Product,
+    findings: tuple[Finding, ...],
+    *,
+    num_parts: int,
+    before_s: float,
+    started_s: float,
 ) -> Record:
     """Write the product, then its record: a record without a product does not exist."""
     assert product.coverage is not None
@@ -245,6 +266,7 @@ def _finish(
         method=str(product.metadata["method"]),
         passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
+        findings=" ".join(str(each) for each in findings if each.name not in order.accept),
         work_s=before_s + perf_counter() - started_s,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         thumbnail=thumbnail(product.object_, known),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..model.session import Model
 from ..product import NETWORK, Metadata, Product
 from ..residual import Residual, measure_residual
-from ..scan import Scan
+from ..scan import Scan, turned_metadata
 from ..stitching.mosaic import Mosaic, Stitched
 from .options import DEFAULT_OPTIONS, ReconstructionOptions
 from .pipeline import Pipeline
@@ -164,6 +164,7 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
         complete=outcome.is_complete,
         num_patterns_used=outcome.num_used,
         metadata=_describe(model, plan)
+        | turned_metadata(scan)
         | ({} if residual is None else residual.metadata)
         | {
             "infer_s": outcome.infer_s,
