@@ -64,9 +64,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_inspect_names_the_orientation_and_the_option_cures_it(folder: Path) -> None:
     file = folder / "flipped.npz"
-    _, text = run(
-        "inspect", file, "--quantity", "counts", "--check-orientation", "--json"
-    )
+    _, text = run("inspect", file, "--quantity", "counts", "--check-orientation", "--json")
     found = json.loads(text)["orientation"]
     assert (found["verdict"], found["options"]) == ("wrong", "--flip x")
     _, text = run("inspect", file, "--quantity", "counts", "--flip", "x", "--json")

@@ -64,7 +64,9 @@ COMMANDS = (
     with_options(inspect, scan_choices, "choices"),
     simulate,
     with_options(
-        with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
+        with_options(
+            with_options(train, training_settings, "settings"), cluster_options, "cluster"
+        ),
         scan_choices,
         "choices",
     ),

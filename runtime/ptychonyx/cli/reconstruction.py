@@ -21,8 +21,8 @@ from .options import (
     load_asked,
     scan_files,
 )
-from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .outcome import count_passes, say_what_came_out
+from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:

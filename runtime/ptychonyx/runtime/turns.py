@@ -95,7 +95,9 @@ class Turn:
         bad = scan.bad_pixels
         return replace(
             scan,
-            patterns=TurnedPatterns(scan.patterns, self) if self.dc_px or self.flip else scan.patterns,
+            patterns=TurnedPatterns(scan.patterns, self)
+            if self.dc_px or self.flip
+            else scan.patterns,
             bad_pixels=None if bad is None else self.of_images(bad),
             corners_px=self.of_corners(scan),
             turned=" ".join(filter(None, (scan.turned, self.options))),

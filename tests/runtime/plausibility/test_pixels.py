@@ -46,7 +46,8 @@ def test_gaps_of_any_kind_are_masked(dtype: str, value: float, small_scan: Scan)
 
 
 @pytest.mark.parametrize(
-    ("value", "dtype"), [(3e38, "float32"), (np.nan, "float32"), (-5.0, "float64"), (2**32 - 1, "uint32")]
+    ("value", "dtype"),
+    [(3e38, "float32"), (np.nan, "float32"), (-5.0, "float64"), (2**32 - 1, "uint32")],
 )
 def test_a_value_that_cannot_be_is_named_with_its_place(
     value: float, dtype: str, small_scan: Scan
@@ -60,7 +61,11 @@ def test_a_value_that_cannot_be_is_named_with_its_place(
 
 @pytest.mark.parametrize(
     ("rows", "columns", "num"),
-    [(slice(14, 17), slice(None), 96), (slice(None), slice(18, 19), 32), (slice(13, 14), slice(15, 16), 1)],
+    [
+        (slice(14, 17), slice(None), 96),
+        (slice(None), slice(18, 19), 32),
+        (slice(13, 14), slice(15, 16), 1),
+    ],
 )
 def test_dead_rows_columns_and_pixels(
     rows: slice, columns: slice, num: int, small_scan: Scan

@@ -127,9 +127,7 @@ def reconstruct_scan(order: Order) -> Record | Split:
             return Split(plan, scan.num_patterns, worked_s, checked.repairs, findings)
     solver = partial(solve, num_threads=order.num_threads)
     product = follow(scan, model, order.recipe, solver=solver)
-    return _finish(
-        order, product, findings, num_parts=1, before_s=0.0, started_s=started_s
-    )
+    return _finish(order, product, findings, num_parts=1, before_s=0.0, started_s=started_s)
 
 
 def stitch_part(

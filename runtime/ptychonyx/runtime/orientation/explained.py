@@ -93,7 +93,9 @@ def explain(
             (of_patterns, each): float(share)
             for each, share in zip(of_positions, shares, strict=True)
         }
-    return [_explained(sample, turn, found[_patterns_of(turn), _positions_of(turn)]) for turn in turns]
+    return [
+        _explained(sample, turn, found[_patterns_of(turn), _positions_of(turn)]) for turn in turns
+    ]
 
 
 def _positions_of(turn: Turn) -> Turn:

@@ -23,10 +23,10 @@ TRIED_PATTERNS = 40
 FLAT = 1e-3
 """An object that varies by less is a place holder, and knows nothing."""
 NUM_CONFIRMED = 2
-NO_PROBE = (
-    "cannot be told without a trusted probe: give one of this beam, from another scan, with `--probe`"
+NO_PROBE = "cannot be told without a trusted probe: give one of this beam, from another scan, with `--probe`"
+MIRROR = (
+    "A mirror image of everything, patterns, positions, probe and object alike, cannot be told."
 )
-MIRROR = "A mirror image of everything, patterns, positions, probe and object alike, cannot be told."
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,9 @@ def _by_passes(scan: Scan, probe: NDArray[np.complex64]) -> Orientation:
     return _decided(own, ways)
 
 
-def _passed(scan: Scan, probe: NDArray[np.complex64], turn: Turn, num: int, passes: int) -> Explained:
+def _passed(
+    scan: Scan, probe: NDArray[np.complex64], turn: Turn, num: int, passes: int
+) -> Explained:
     """Return what a few passes over the middle of a turned scan leave."""
     middle = np.median(scan.corners_px, axis=0)
     distances = np.square(scan.corners_px - middle).sum(axis=1)

@@ -3,8 +3,8 @@
 from .check import SCAN_FINDINGS as SCAN_FINDINGS
 from .check import Checked as Checked
 from .check import check_scan as check_scan
-from .check import make_plausible as make_plausible
 from .check import look_at as look_at
+from .check import make_plausible as make_plausible
 from .finding import Finding as Finding
 from .finding import log_findings as log_findings
 from .finding import refuse_wrong as refuse_wrong

@@ -97,7 +97,9 @@ def summarize_patterns(scan: Scan, progress: Progress | None = None) -> PatternS
             values = np.where(impossible, values.dtype.type(0), values)
             low, high = values.min(axis=0), values.max(axis=0)
         at_high = np.count_nonzero(values == high, axis=0)
-        num_highest = np.where(high > highest, 0, num_highest) + np.where(high >= highest, at_high, 0)
+        num_highest = np.where(high > highest, 0, num_highest) + np.where(
+            high >= highest, at_high, 0
+        )
         lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
         flat = values.reshape(len(values), -1).astype(np.float64)
         if scan.quantity == "amplitude":
