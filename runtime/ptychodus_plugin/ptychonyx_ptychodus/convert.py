@@ -18,9 +18,11 @@ from ptychodus.api.product import Product as PtychodusProduct
 from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
 from ptychonyx.runtime import ReconstructionOptions
+from ptychonyx.runtime.belief import judge, with_verdict
 from ptychonyx.runtime.formats.placed_object import as_object, as_probe
 from ptychonyx.runtime.formats.positions import corners_from_metres
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.plausibility import log_findings, look_at
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
 from ptychonyx.runtime.scan import Frame, Scan
@@ -114,8 +116,14 @@ def reconstruct(
     options: ReconstructionOptions,
     losses: Sequence[LossValue] = (),
 ) -> Generator[ReconstructOutput, None, None]:
-    """Reconstruct, and yield the product a few times as it grows, with the progress in percent."""
-    scan = to_scan(parameters)
+    """Reconstruct, and yield the product a few times as it grows, with the progress in percent.
+
+    What is odd about the scan, and why a result should not be believed, goes into the log.
+    """
+    given = to_scan(parameters)
+    checked = look_at(given)
+    log_findings(checked.findings, given.name)
+    scan = checked.scan
     percent = 0
 
     def count(done: int, num: int) -> None:
@@ -127,6 +135,8 @@ def reconstruct(
         for product in steps:
             output = to_ptychodus(product, parameters.product, losses)
             yield ReconstructOutput(output, progress=percent)
+    for finding in judge(with_verdict(product, scan, model.manifest)):
+        _logger.warning("NOT BELIEVABLE: %s", finding)
     _logger.info(
         "Reconstructed %d patterns on %s in %.2f s.",
         scan.num_patterns,

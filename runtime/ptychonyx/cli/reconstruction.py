@@ -21,7 +21,7 @@ from .options import (
     load_asked,
     scan_files,
 )
-from .outcome import count_passes, say_what_came_out
+from .outcome import count_passes, doubts, say_what_came_out
 from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .solving_options import refuse_unused, show_passes
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from ptychonyx.runtime.reconstruction.recipe import Recipe
     from ptychonyx.runtime.scan import Scan
     from ptychonyx.runtime.solving.refine import Solver
+
+
+Strict = Annotated[
+    bool, typer.Option("--strict", help="End with exit code 1 if the result is not believable.")
+]
 
 
 def reconstruct(
@@ -73,6 +78,7 @@ def reconstruct(
         bool,
         typer.Option("--skip-proof", help="Do not compute the test in the model file first."),
     ] = False,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
 
@@ -120,6 +126,8 @@ def reconstruct(
         _plot(product, plot)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
+    if strict and product.metadata.get("believable") is False:
+        raise typer.Exit(1)
 
 
 def _open(
@@ -178,6 +186,7 @@ def reconstruct_folder(
         Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
     accept: Accept = None,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
 
@@ -215,8 +224,12 @@ def reconstruct_folder(
         f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s"
         f"{f', {count_passes(passes)}' if passes else ''}."
     )
+    for line in doubts(product):
+        say(line)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
+    if strict and product.metadata.get("believable") is False:
+        raise typer.Exit(1)
 
 
 def reconstruct_many(
@@ -246,6 +259,7 @@ def reconstruct_many(
     position_origin: Origin = None,
     pattern_axis: Axis = None,
     accept: Accept = None,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
@@ -280,9 +294,12 @@ def reconstruct_many(
         f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
         f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"
     )
+    doubted = [record for record in fleet.records if record.doubt]
+    for record in doubted:
+        say(f"{record.scan}: NOT BELIEVABLE: {record.doubt}")
     if fleet.is_stopped:
         raise typer.Exit(INTERRUPTED)
-    if fleet.failed:
+    if fleet.failed or (strict and doubted):
         raise typer.Exit(1)
 
 
@@ -298,8 +315,13 @@ def _plot(product: Product, path: Path) -> None:
         pass_residuals=product.pass_residuals,
         ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
-        title=product.name,
+        title=_title(product),
     )
+
+
+def _title(product: Product) -> str:
+    doubted = product.metadata.get("believable") is False
+    return f"{product.name} — NOT BELIEVABLE" if doubted else product.name
 
 
 def _residual_points(

@@ -28,10 +28,12 @@ from .reconstruction.reconstruct import reconstruct as reconstruct
 from .reconstruction.reconstruct import reconstruct_in_steps as reconstruct_in_steps
 from .scan import Frame as Frame
 from .scan import Scan as Scan
+from .turns import Turn as Turn
 
 if TYPE_CHECKING:
     from .fleet.fleet import reconstruct_many as reconstruct_many
     from .model.solver import SolverModel as SolverModel
+    from .orientation import check_orientation as check_orientation
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
     from .solving.halves import solve_halves as solve_halves
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 _DEFERRED = {
     "reconstruct_many": ".fleet.fleet",
     "SolverModel": ".model.solver",
+    "check_orientation": ".orientation",
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
     "SolvingOptions": ".solving.options",

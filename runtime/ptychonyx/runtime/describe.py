@@ -125,6 +125,9 @@ def describe_product(product: Product) -> dict[str, str]:
     rows["probe"] = f"{len(product.probe)} mode(s)"
     if product.num_patterns_used is not None:
         rows["patterns used"] = f"{product.num_patterns_used} of {len(product.corners_px)}"
+    if "believable" in metadata:
+        reasons = str(metadata.get("believable_reasons", ""))
+        rows["believable"] = "yes" if metadata["believable"] else f"NO: {reasons}"
     rows["complete"] = "yes" if product.complete else "no, it was stopped early"
     return rows
 

@@ -16,6 +16,9 @@ PROBE_RATIO_RANGE = (0.9, 25.0)
 """A probe is taken to be in sqrt(counts) if its power over the mean counts lies in this range: the
 object then lets through 4 % to 110 % of the beam."""
 
+COUNTS_AGREE = (0.9, 1.1)
+"""Within these, power of a probe over counts, nothing has to be decided."""
+
 
 def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     """Read patterns as counts, with bad pixels set to 0.

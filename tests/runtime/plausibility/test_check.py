@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ptychonyx.runtime import check_scan, load_scan
 from ptychonyx.runtime.errors import ImplausibleError, ScanError
@@ -47,7 +49,7 @@ def test_simulated_scans_of_all_kinds_raise_no_alarm(number: int) -> None:
 
 
 def test_a_scan_without_light_is_refused() -> None:
-    scan = Scan(np.zeros((9, 8, 8)), "counts", 4.0 * np.indices((3, 3)).reshape(2, -1).T)
+    scan = Scan(np.zeros((9, 8, 8)), "counts", np.indices((3, 3)).reshape(2, -1).T * np.float64(4))
     with pytest.raises(ScanError, match="All diffraction patterns are zero"):
         check_scan(scan)
 
@@ -69,7 +71,7 @@ class Unreadable:
     def __init__(self, scan: Scan) -> None:
         self.shape, self.dtype = scan.patterns.shape, scan.patterns.dtype
 
-    def __getitem__(self, key: object) -> None:
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
         raise AssertionError("a pattern was read")
 
 

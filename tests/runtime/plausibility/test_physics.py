@@ -28,11 +28,12 @@ def test_a_pixel_size_that_does_not_follow_from_the_geometry(small_scan: Scan) -
     detector_m = wavelength_m * small_scan.detector_distance_m / (32 * small_scan.pixel_size_m)
     right = replace(small_scan, detector_pixel_m=detector_m)
     assert find_in_geometry(right) == []
-    for changes in (
-        {"pixel_size_m": 2 * small_scan.pixel_size_m},
-        {"detector_distance_m": 1e-3 * small_scan.detector_distance_m},
-    ):
-        (finding,) = find_in_geometry(replace(right, **changes))
+    wrong = (
+        replace(right, pixel_size_m=2 * small_scan.pixel_size_m),
+        replace(right, detector_distance_m=1e-3 * small_scan.detector_distance_m),
+    )
+    for scan in wrong:
+        (finding,) = find_in_geometry(scan)
         assert finding.name == "pixel-size"
     unknown = replace(small_scan, detector_distance_m=1e3 * small_scan.detector_distance_m)
     (finding,) = find_in_geometry(unknown)

@@ -60,6 +60,8 @@ class Record:
         Their number, if there were any.
     probe_source : str
         Where its probe came from, see `probe.ChosenProbe`.
+    doubt : str
+        Why its product should not be believed; "" if nothing speaks against it.
     findings : str
         What is odd about the scan, see `plausibility.check_scan`.
     work_s : float
@@ -86,6 +88,7 @@ class Record:
     method: str = "network"
     passes: int | None = None
     probe_source: str = ""
+    doubt: str = ""
     findings: str = ""
     work_s: float = 0.0
     worker: str = ""
@@ -219,7 +222,16 @@ def _check(record: Record, name: str) -> None:
         raise ValueError("`fingerprint` or `object_shape` has another shape")
     kinds: dict[Kind, tuple[str, ...]] = {
         _is_text: (
-            *("scan", "product_digest", "reason", "method", "probe_source", "findings", "worker"),
+            *(
+                "scan",
+                "product_digest",
+                "reason",
+                "method",
+                "probe_source",
+                "findings",
+                "doubt",
+                "worker",
+            ),
         ),
         _is_picture: ("thumbnail",),
         _is_count: ("num_patterns", "num_parts"),

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..belief import with_verdict
 from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
@@ -182,6 +183,7 @@ def finish_parts(
         total_s=before_s + perf_counter() - started_s,
     )
     product = make_product(scan, model, split.plan, outcome)
+    product = with_verdict(product, scan, model.manifest)
     return _finish(
         order,
         product,
@@ -264,6 +266,7 @@ def _finish(
         method=str(product.metadata["method"]),
         passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
+        doubt=str(product.metadata.get("believable_reasons", "")),
         findings=" ".join(str(each) for each in findings if each.name not in order.accept),
         work_s=before_s + perf_counter() - started_s,
         worker=f"{socket.gethostname()}:{os.getpid()}",

@@ -86,8 +86,8 @@ def pair_patterns(
             "belong to one scan."
         )
     paired = pattern_indexes[is_inner]
-    num_between = len(paired) - np.count_nonzero(np.isin(paired, known))
-    num_unused = len(known) - np.count_nonzero(np.isin(known, paired))
+    num_between = int((~np.isin(paired, known)).sum())
+    num_unused = int((~np.isin(known, paired)).sum())
     _say(
         num_between,
         "patterns lie between two positions, and got one by interpolation",

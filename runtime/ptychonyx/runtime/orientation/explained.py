@@ -81,7 +81,7 @@ def explain(
         [_predict(scan, sample.indexes, object_, probe, each).ravel() for each in of_positions]
     )
     squares = np.square(predicted).reshape(len(predicted), len(sample.indexes), -1).sum(axis=1)
-    found = {}
+    found: dict[tuple[Turn, Turn], float] = {}
     for of_patterns in dict.fromkeys(_patterns_of(turn) for turn in turns):
         measured = of_patterns.of_images(sample.amplitudes).ravel()  # 0 at bad pixels
         overlaps = predicted @ measured
@@ -140,7 +140,9 @@ def _take_sample(scan: Scan) -> _Sample:
     chosen = spread_indexes(scan.num_patterns, num)
     amplitudes = read_amplitudes_of(scan, chosen).astype(np.float64)
     side = scan.window_px
-    good = np.ones((side, side)) if scan.bad_pixels is None else 1.0 - scan.bad_pixels
+    good = np.ones((side, side))
+    if scan.bad_pixels is not None:
+        good[scan.bad_pixels] = 0
     counts = np.square(amplitudes)
     total = float(counts.sum())
     each = counts.sum(axis=(1, 2), keepdims=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..scaling import PROBE_RATIO_RANGE
+from ..scaling import COUNTS_AGREE, PROBE_RATIO_RANGE
 from ..scan import PLANCK_TIMES_LIGHT_EV_M, Scan
 from .finding import Finding
 
@@ -99,6 +99,6 @@ def absorption_text(ratio: float) -> str | None:
     >>> absorption_text(4.96)
     'taken as absorption, mean |O| 0.45'
     """
-    if ratio <= 1.1 or ratio > PROBE_RATIO_RANGE[1]:
+    if ratio <= COUNTS_AGREE[1] or ratio > PROBE_RATIO_RANGE[1]:
         return None
     return f"taken as absorption, mean |O| {ratio**-0.5:.2f}"

@@ -38,7 +38,8 @@ def find_impossible(summary: PatternSummary) -> list[Finding]:
     if not sometimes.any():
         return []
     first = summary.first_impossible
-    y, x = min(map(tuple, np.argwhere(sometimes).tolist()), key=lambda pixel: first[pixel][0])
+    pixels = [pixel for pixel in first if sometimes[pixel]]
+    y, x = min(pixels, key=lambda pixel: first[pixel][0])
     index, value = first[y, x]
     evidence = (
         f"{int(summary.num_impossible[sometimes].sum())} values are no counts of a detector; the "
@@ -158,7 +159,7 @@ def _dead_islands(total: NDArray[np.float64], dark: Mask) -> Mask:
         if num > dark.size // 20:  # a weak pattern has many pixels without a count
             break
         wide: Any = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
-        group = labels[wide] == number
+        group = np.asarray(labels[wide] == number)
         ring = ndimage.binary_dilation(group, structure=np.ones((3, 3))) & ~group
         if ring.any() and total[wide][ring].min() >= LIT_COUNTS:
             dead[wide] |= group

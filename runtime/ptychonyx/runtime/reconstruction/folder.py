@@ -158,6 +158,7 @@ def reconstruct_folder(
         "finished",
         product=str(path),
         complete=product.complete,
+        believable=product.metadata.get("believable"),
         num_patterns_used=product.num_patterns_used,
     )
     return product
