@@ -83,6 +83,20 @@ def test_what_is_wrong_ends_inspect_and_reconstruct_alike(folder: Path) -> None:
     assert code == 0
 
 
+def test_a_result_that_is_not_believable_ends_strict_commands(folder: Path) -> None:
+    words = ("reconstruct", folder / "flipped.npz", "-o", folder / "p.h5", "--quantity", "counts")
+    code, text = run(*words, "--passes", "2")
+    assert code == 0
+    assert "NOT BELIEVABLE" in text
+    code, _ = run(*words, "--passes", "2", "--strict")
+    assert code == 1
+    code, text = run(*words, "--passes", "2", "--strict", "--flip", "x")
+    assert (code, "NOT BELIEVABLE" in text) == (0, False)
+    _, text = run("inspect", folder / "p.h5", "--json")
+    assert json.loads(text)["product"]["believable"] == "yes"
+    assert json.loads(text)["product"]["turned"] == "--flip x"
+
+
 def test_unknown_names_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="`--accept` is 'all', expected one of"):
         run("inspect", folder / "right.npz", "--accept", "all")
