@@ -138,7 +138,7 @@ def usual_counts(summary: PatternSummary, bad: Mask) -> NDArray[np.float64]:
 
 def _dead_lines(total: NDArray[np.float64], dark: Mask, bad: Mask) -> Mask:
     """Return the rows without any count that lie between lit ones."""
-    is_dark = (dark | bad).all(axis=1) & dark.any(axis=1)
+    is_dark = np.asarray((dark | bad).all(axis=1) & dark.any(axis=1))
     lit = np.flatnonzero(total.sum(axis=1) >= LIT_COUNTS)
     dead = np.zeros_like(dark)
     for row in np.flatnonzero(is_dark).tolist():
