@@ -72,7 +72,7 @@ def files_within(paths: Sequence[Path]) -> list[Path] | None:
     ValueError
         If a folder holds none.
     """
-    if len(paths) == 1 and (paths[0].is_file() or _is_scan_folder(paths[0])):
+    if len(paths) == 1 and (not paths[0].is_dir() or _is_scan_folder(paths[0])):
         return None
     found: list[Path] = []
     for path in paths:
