@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.describe import describe_product, describe_scan
+from ptychonyx.runtime.plausibility import look_at
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.scan import Scan
 
@@ -36,6 +37,13 @@ def test_a_description_reads_each_pattern_once_and_names_dose_and_scale() -> Non
     assert rows["overlap"] == "median step 4.00 px, linear overlap 75 %"
     assert rows["probe"].endswith("power / counts = 1")
     assert rows["missing"].startswith("object, pixel size")
+
+
+def test_looking_at_a_scan_and_describing_it_read_each_pattern_once(small_scan: Scan) -> None:
+    scan = replace(small_scan, patterns=ReadOnce(np.array(small_scan.patterns)))
+    rows = describe_scan(scan, look_at(scan))
+    assert rows["dose"] == describe_scan(small_scan)["dose"]
+    assert "patterns used" not in rows
 
 
 def test_a_product_is_described_with_what_it_says_and_no_more() -> None:

@@ -108,18 +108,21 @@ def _in_metres(positions: ProbePositionSequence) -> NDArray[np.float64]:
 
 
 def _positions(product: Product, given: PtychodusProduct) -> ProbePositionSequence:
-    """Return the given positions, or where they were moved to."""
-    frame, before_m = _frame_of(given.object_), _in_metres(given.probe_positions)
-    before_px = corners_from_metres(before_m, product.window_px, frame)
+    """Return the given positions, or where they were moved to; those of patterns left out stay."""
+    frame, positions = _frame_of(given.object_), list(given.probe_positions)
+    kept = np.isin([each.index for each in positions], product.position_indexes)
+    before_px = corners_from_metres(
+        _in_metres(given.probe_positions)[kept], product.window_px, frame
+    )
     if np.allclose(product.corners_px, before_px, rtol=0, atol=ROUNDING_PX):
         return given.probe_positions
     after_m = metres_from_corners(product.corners_px, product.window_px, frame)
-    return ProbePositionSequence(
-        [
-            replace(position, **{_name(position, *Y_M): y_m, _name(position, *X_M): x_m})
-            for position, (y_m, x_m) in zip(given.probe_positions, after_m.tolist(), strict=True)
-        ]
-    )
+    for place, (y_m, x_m) in zip(np.flatnonzero(kept), after_m.tolist(), strict=True):
+        position = positions[place]
+        positions[place] = replace(
+            position, **{_name(position, *Y_M): y_m, _name(position, *X_M): x_m}
+        )
+    return ProbePositionSequence(positions)
 
 
 def _named(thing: Any, *names: str) -> float:

@@ -12,9 +12,12 @@ from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
 from ptychonyx.runtime import ReconstructionOptions, SolvingOptions
+from ptychonyx.runtime.belief import judge, with_verdict
 from ptychonyx.runtime.model.session import Model
+from ptychonyx.runtime.plausibility import log_findings, look_at
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
+from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.solving.network.correction import Network
 from ptychonyx.runtime.solving.steps import Step, solve_in_steps
 
@@ -37,8 +40,11 @@ def reconstruct(
     options: ReconstructionOptions,
     losses: Sequence[LossValue] = (),
 ) -> Outputs:
-    """Reconstruct, and yield the product a few times as it grows, with the progress in percent."""
-    scan = to_scan(parameters)
+    """Reconstruct, and yield the product a few times as it grows, with the progress in percent.
+
+    What is odd about the scan, and why a result should not be believed, goes into the log.
+    """
+    scan = _plausible(parameters)
     percent = 0
 
     def count(done: int, num: int) -> None:
@@ -50,6 +56,7 @@ def reconstruct(
         for product in steps:
             output = to_ptychodus(product, parameters.product, losses)
             yield ReconstructOutput(output, progress=percent)
+    _warn(with_verdict(product, scan, model.manifest))
     _logger.info(
         "Reconstructed %d patterns on %s in %.2f s.",
         scan.num_patterns,
@@ -66,7 +73,7 @@ def solve(
     While it is being found out how many passes the scan bears, what was given is yielded, so that
     Ptychodus can stop it.
     """
-    steps = solve_in_steps(to_scan(parameters), options, network=network)
+    steps = solve_in_steps(_plausible(parameters), options, network=network)
     with closing(steps):
         for step in steps:
             _log(step)
@@ -112,12 +119,20 @@ def _log_outcome(product: Product) -> None:
     )
     if "use_of_network" in metadata:
         _logger.info("The network between passes was %s.", metadata["use_of_network"])
-    if metadata.get("believable") is False:
-        _logger.warning(
-            "NOT BELIEVABLE: object and probe leave too much of what differs between the patterns "
-            "unexplained; check the probe, the positions and the orientation of the patterns. "
-            "RefineProbe corrects a probe that is nearly right."
-        )
+    _warn(with_verdict(product))
+
+
+def _plausible(parameters: ReconstructInput) -> Scan:
+    """Return what was given without what is of no use, and log what is odd about it."""
+    given = to_scan(parameters)
+    checked = look_at(given)
+    log_findings(checked.findings, given.name)
+    return checked.scan
+
+
+def _warn(product: Product) -> None:
+    for finding in judge(product):
+        _logger.warning("NOT BELIEVABLE: %s", finding)
 
 
 class Awaited:

@@ -13,10 +13,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
+from .inspection import inspect
 from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
-from .scans import compare, inspect, simulate
+from .scan_choices import scan_choices
+from .scans import compare, simulate
 from .solving_options import solving_options
 from .training import cluster_options, train, train_solver, training_settings
 
@@ -59,15 +61,21 @@ def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS = (
-    inspect,
+    with_options(inspect, scan_choices, "choices"),
     simulate,
-    with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
+    with_options(
+        with_options(
+            with_options(train, training_settings, "settings"), cluster_options, "cluster"
+        ),
+        scan_choices,
+        "choices",
+    ),
     train_solver,
     export,
     derive,
     verify,
     benchmark,
-    _of_both_ways(reconstruct),
+    with_options(_of_both_ways(reconstruct), scan_choices, "choices"),
     _of_both_ways(reconstruct_folder),
     _of_both_ways(reconstruct_many),
     compare,

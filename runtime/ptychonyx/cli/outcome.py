@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 FAR_WORSE = 3.0
 """A network's result that leaves so many times what passes leave does not fit the scan."""
-COUNTS_AGREE = (0.9, 1.1)
-"""Within these, power of a probe over counts, nothing has to be decided."""
 
 
 def say_what_came_out(
@@ -50,13 +48,18 @@ def describe_outcome(
     if "passes" in product.metadata:
         lines += [*_of_passes(product), *_of_probe_power(product, is_probe_kept=is_probe_kept)]
     elif "residual" in product.metadata:
-        lines.append(_of_residual(product))
+        lines += [_of_residual(product), *_of_probe_power(product, is_probe_kept=is_probe_kept)]
     if product.metadata["probe_source"] == "estimated":
         lines.append(_of_estimated_probe(product))
     lines += _of_halves(product)
-    if product.metadata.get("believable") is False:
-        lines.append(_of_doubt(product))
-    return lines
+    return [*lines, *doubts(product)]
+
+
+def doubts(product: Product) -> list[str]:
+    """Return why a product should not be believed, a line each."""
+    from ptychonyx.runtime.belief import judge
+
+    return [f"NOT BELIEVABLE: {finding}" for finding in judge(product)]
 
 
 def _by_passes(product: Product) -> str:
@@ -99,23 +102,6 @@ def count_modes(number: int) -> str:
     return "1 mode" if number == 1 else f"{number} modes"
 
 
-def _of_doubt(product: Product) -> str:
-    left_out = float(product.metadata.get("left_out_unexplained", 0))
-    if left_out > float(product.metadata["unexplained_differences"]):
-        return (
-            f"NOT BELIEVABLE: this probe fits the patterns it has seen, but leaves {100 * left_out:.0f} "
-            "% of what differs between others unexplained (right ones less than 60 %). Start from "
-            "another probe, or from none: without `--probe` one is searched for."
-        )
-    share = 100 * float(product.metadata["unexplained_differences"])
-    return (
-        f"NOT BELIEVABLE: beyond photon noise, {share:.0f} % of what differs between the patterns is "
-        "not explained by this object and probe (right results leave less than 35 %). Check the "
-        "probe, the positions and the orientation of the patterns; `--refine-probe` corrects a probe "
-        "that is nearly right."
-    )
-
-
 def _of_passes(product: Product) -> list[str]:
     metadata = product.metadata
     lines = [f"{count_passes(int(metadata['passes']))}: {metadata['stopped']}."]
@@ -154,7 +140,7 @@ def _of_probe_power(product: Product, *, is_probe_kept: bool) -> list[str]:
     """Say what was decided about the power of the probe, if there was anything to decide."""
     import numpy as np
 
-    from ptychonyx.runtime.scaling import PROBE_RATIO_RANGE
+    from ptychonyx.runtime.scaling import COUNTS_AGREE, PROBE_RATIO_RANGE
 
     ratio = float(product.metadata["probe_counts_ratio"])
     if COUNTS_AGREE[0] <= ratio <= COUNTS_AGREE[1]:

@@ -21,7 +21,8 @@ from .options import (
     load_asked,
     scan_files,
 )
-from .outcome import count_passes, say_what_came_out
+from .outcome import count_passes, doubts, say_what_came_out
+from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:
@@ -35,11 +36,17 @@ if TYPE_CHECKING:
     from ptychonyx.runtime.solving.refine import Solver
 
 
+Strict = Annotated[
+    bool, typer.Option("--strict", help="End with exit code 1 if the result is not believable.")
+]
+
+
 def reconstruct(
     scan: ScanPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     options: dict[str, Any],
     solving: dict[str, Any],
+    choices: ScanChoices,
     model: ModelPath = None,
     start: Annotated[
         Path | None,
@@ -64,6 +71,7 @@ def reconstruct(
         bool,
         typer.Option("--skip-proof", help="Do not compute the test in the model file first."),
     ] = False,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct a scan into a product that Ptychodus opens: by passes, or with a model.
 
@@ -85,8 +93,9 @@ def reconstruct(
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
-    choices = (quantity, position_origin, patterns, pattern_axis)
-    loaded, network, recipe = _open(scan, model, recipe, choices, check_proof=not skip_proof)
+    said = (quantity, position_origin, patterns, pattern_axis)
+    loaded, network, recipe = _open(scan, model, recipe, said, check_proof=not skip_proof)
+    loaded = take_plausible(loaded, choices).scan
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
             loaded,
@@ -110,6 +119,8 @@ def reconstruct(
         _plot(product, plot)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
+    if strict and product.metadata.get("believable") is False:
+        raise typer.Exit(1)
 
 
 def _open(
@@ -159,6 +170,8 @@ def reconstruct_folder(
     event_file: Annotated[
         Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
+    accept: Accept = None,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
 
@@ -186,6 +199,7 @@ def reconstruct_folder(
             input_folder,
             output_folder,
             recipe=recipe,
+            accept=known_names(accept),
             events=events,
             should_stop=lambda: bool(stopped),
         )
@@ -195,8 +209,12 @@ def reconstruct_folder(
         f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s"
         f"{f', {count_passes(passes)}' if passes else ''}."
     )
+    for line in doubts(product):
+        say(line)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
+    if strict and product.metadata.get("believable") is False:
+        raise typer.Exit(1)
 
 
 def reconstruct_many(
@@ -227,6 +245,8 @@ def reconstruct_many(
     quantity: Quantity = None,
     position_origin: Origin = None,
     pattern_axis: Axis = None,
+    accept: Accept = None,
+    strict: Strict = False,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
 
@@ -249,6 +269,7 @@ def reconstruct_many(
             quantity=quantity,
             position_origin=position_origin,
             pattern_axis=pattern_axis,
+            accept=known_names(accept),
             split_patterns=split_patterns,
             options=recipe.network,
             solving=recipe.solving,
@@ -262,9 +283,12 @@ def reconstruct_many(
         f"{fleet.num_done} of {len(fleet.records)} scans have their product ({fleet.num_skipped} "
         f"had it before), {len(fleet.failed)} failed: {output_folder / 'report.html'}"
     )
+    doubted = [record for record in fleet.records if record.doubt]
+    for record in doubted:
+        say(f"{record.scan}: NOT BELIEVABLE: {record.doubt}")
     if fleet.is_stopped:
         raise typer.Exit(INTERRUPTED)
-    if fleet.failed:
+    if fleet.failed or (strict and doubted):
         raise typer.Exit(1)
 
 
@@ -280,8 +304,13 @@ def _plot(product: Product, path: Path) -> None:
         pass_residuals=product.pass_residuals,
         ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
-        title=product.name,
+        title=_title(product),
     )
+
+
+def _title(product: Product) -> str:
+    doubted = product.metadata.get("believable") is False
+    return f"{product.name} — NOT BELIEVABLE" if doubted else product.name
 
 
 def _residual_points(

@@ -1,4 +1,4 @@
-"""Commands on scans and objects: inspect, simulate, compare."""
+"""Commands on scans and objects: simulate, compare."""
 
 from __future__ import annotations
 
@@ -9,47 +9,11 @@ import typer
 
 from . import words
 from .console.terminal import as_text, print_table, say
-from .options import Axis, Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
+from .options import Axis, Plot, Quantity, check_files, load_asked, scan_files
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject
     from ptychonyx.runtime.scan import Scan
-
-
-def inspect(
-    file: Annotated[Path, typer.Argument(exists=True, help="A scan, a product or a model file.")],
-    quantity: Quantity = None,
-    position_origin: Origin = None,
-    patterns: Patterns = None,
-    pattern_axis: Axis = None,
-    plot: Plot = None,
-) -> None:
-    """Say what a scan, a product or a model is.
-
-    Of a product with its patterns beside it, both are shown.
-
-    **Example:** `ptychonyx inspect scan.npz --quantity counts --plot scan.png`
-    """
-    from ptychonyx.runtime.describe import describe_model, describe_product, describe_scan
-    from ptychonyx.runtime.formats import files_of, is_result, load_product
-
-    check_files([file] if file.suffix.lower() == ".onnx" else scan_files(file, patterns), plot=plot)
-    if file.suffix.lower() == ".onnx":
-        from ptychonyx.runtime.model.model_file import open_model_file
-
-        model = open_model_file(file)
-        print_table(file.name, {**describe_model(model.manifest), "sha256": model.digest})
-        return
-    if is_result(file):
-        print_table(file.name, describe_product(load_product(file)))
-        if files_of(file) == [file] and patterns is None and plot is None:
-            return
-    scan = load_asked(file, quantity, position_origin, patterns, pattern_axis)
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_scan
-
-        plot_scan(scan, plot)
-    print_table(file.name, describe_scan(scan))
 
 
 def simulate(

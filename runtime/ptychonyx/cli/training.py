@@ -13,6 +13,7 @@ import typer
 from . import words
 from .console.terminal import say, stop_on_signal
 from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
+from .scan_choices import ScanChoices, take_plausible
 
 if TYPE_CHECKING:
     from ptychonyx.training import TrainingResult
@@ -68,6 +69,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")],
     settings: dict[str, Any],
     cluster: dict[str, Any],
+    choices: ScanChoices,
     config: Annotated[
         Path | None, typer.Option(exists=True, help="YAML with training settings.")
     ] = None,
@@ -115,8 +117,8 @@ def train(
     if workers is None:
         command = [sys.executable, "-P", "-m", "ptychonyx.cli", *sys.argv[1:]]
         raise typer.Exit(launch(command, cluster["devices"], os.environ))
-    choices = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis)
-    loaded = [load_asked(path, *choices) for path in scans]
+    said = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis)
+    loaded = [take_plausible(load_asked(path, *said), choices).scan for path in scans]
     with ExitStack() as stack:
         logs = []
         if mlflow is not None and workers.is_first:

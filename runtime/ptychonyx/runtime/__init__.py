@@ -20,16 +20,20 @@ from .model.manifest import Manifest as Manifest
 from .model.manifest import SolverManifest as SolverManifest
 from .model.model_file import load_manifest as load_manifest
 from .model.session import Model as Model
+from .plausibility import Finding as Finding
+from .plausibility import check_scan as check_scan
 from .product import Product as Product
 from .reconstruction.options import ReconstructionOptions as ReconstructionOptions
 from .reconstruction.reconstruct import reconstruct as reconstruct
 from .reconstruction.reconstruct import reconstruct_in_steps as reconstruct_in_steps
 from .scan import Frame as Frame
 from .scan import Scan as Scan
+from .turns import Turn as Turn
 
 if TYPE_CHECKING:
     from .fleet.fleet import reconstruct_many as reconstruct_many
     from .model.solver import SolverModel as SolverModel
+    from .orientation import check_orientation as check_orientation
     from .simulation.scan import SimulationOptions as SimulationOptions
     from .simulation.scan import simulate_scan as simulate_scan
     from .solving.halves import solve_halves as solve_halves
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 _DEFERRED = {
     "reconstruct_many": ".fleet.fleet",
     "SolverModel": ".model.solver",
+    "check_orientation": ".orientation",
     "SimulationOptions": ".simulation.scan",
     "simulate_scan": ".simulation.scan",
     "SolvingOptions": ".solving.options",

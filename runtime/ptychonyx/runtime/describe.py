@@ -6,16 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from .model.manifest import AnyManifest, Manifest, ModelFacts, SolverManifest
+from .plausibility import Checked, absorption_text, median_step_px
 from .product import Product
 from .scaling import counts_per_pattern, probe_in_counts, scale_from_counts
 from .scan import Scan
 
 
-def describe_scan(scan: Scan) -> dict[str, str]:
-    """Describe a scan in a few rows; its patterns are read once.
+def describe_scan(scan: Scan, checked: Checked | None = None) -> dict[str, str]:
+    """Describe a scan in a few rows; its patterns are read once, or not at all if they were checked.
+
+    Parameters
+    ----------
+    scan : Scan
+    checked : Checked, optional
+        What looking at the scan came to; doses are then those of the patterns that are left.
 
     Returns
     -------
@@ -34,7 +40,7 @@ def describe_scan(scan: Scan) -> dict[str, str]:
     >>> rows["dose"], rows["input scale"]
     ('256 counts per pattern', '0.25')
     """
-    counts = counts_per_pattern(scan)
+    counts = counts_per_pattern(scan) if checked is None else checked.counts_per_pattern
     missing = {
         "probe": scan.probe,
         "object": scan.object_,
@@ -47,16 +53,24 @@ def describe_scan(scan: Scan) -> dict[str, str]:
     rows = {
         "patterns": f"{scan.num_patterns} of {side}×{side}, {scan.patterns.dtype}, {scan.quantity}",
         "dose": f"{counts:.4g} counts per pattern",
-        "input scale": f"{scale_from_counts(side, counts):.5g}",
+        "input scale": f"{scale_from_counts(side, counts):.5g}" if counts else "unknown",
         "positions": _extent(scan),
         "position origin": scan.position_origin,
         "overlap": _overlap(scan),
     }
+    if scan.turned:
+        rows["turned"] = scan.turned
+    if checked is not None and checked.scan.num_patterns < scan.num_patterns:
+        rows["patterns used"] = f"{checked.scan.num_patterns} of {scan.num_patterns}"
     if scan.probe is not None:
         power = np.sum(np.abs(scan.probe.astype(np.complex128)) ** 2, axis=(1, 2))
         shares = ", ".join(f"{100 * share:.0f} %" for share in power / power.sum())
-        _, ratio = probe_in_counts(scan.probe, counts)
-        rows["probe"] = f"{len(scan.probe)} mode(s): {shares}; power / counts = {ratio:.3g}"
+        rows["probe"] = f"{len(scan.probe)} mode(s): {shares}"
+        if counts:
+            _, ratio = probe_in_counts(scan.probe, counts)
+            absorption = absorption_text(ratio)
+            rows["probe"] += f"; power / counts = {ratio:.3g}"
+            rows["probe"] += "" if absorption is None else f", {absorption}"
     if scan.object_ is not None:
         rows["object"] = f"{scan.object_.shape[0]}×{scan.object_.shape[1]}"
     if scan.pixel_size_m is not None:
@@ -72,6 +86,7 @@ def describe_scan(scan: Scan) -> dict[str, str]:
 PRODUCT_ROWS = {
     "method": "method",
     "model": "model_name",
+    "turned": "turned",
     "start": "start",
     "passes": "passes",
     "stopped": "stopped",
@@ -114,6 +129,9 @@ def describe_product(product: Product) -> dict[str, str]:
     rows["probe"] = f"{len(product.probe)} mode(s)"
     if product.num_patterns_used is not None:
         rows["patterns used"] = f"{product.num_patterns_used} of {len(product.corners_px)}"
+    if "believable" in metadata:
+        reasons = str(metadata.get("believable_reasons", ""))
+        rows["believable"] = "yes" if metadata["believable"] else f"NO: {reasons}"
     rows["complete"] = "yes" if product.complete else "no, it was stopped early"
     return rows
 
@@ -187,6 +205,5 @@ def _extent(scan: Scan) -> str:
 def _overlap(scan: Scan) -> str:
     if scan.num_patterns < 2:
         return "one position"
-    distances, _ = cKDTree(scan.corners_px).query(scan.corners_px, k=2)
-    step = float(np.median(distances[:, 1]))
+    step = median_step_px(scan.corners_px)
     return f"median step {step:.2f} px, linear overlap {100 * (1 - step / scan.window_px):.0f} %"

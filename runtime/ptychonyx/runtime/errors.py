@@ -13,6 +13,25 @@ class OverlapError(ScanError):
     """The beams of a scan hardly overlap, so that nothing ties its patterns together."""
 
 
+class ImplausibleError(ScanError):
+    """What a scan holds can hardly be right, and would give a wrong result.
+
+    Parameters
+    ----------
+    message : str
+    names : tuple of str
+        Names of the findings, which may be accepted.
+    """
+
+    def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
+        self.message, self.names = message, names
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[ImplausibleError], tuple[str, tuple[str, ...]]]:
+        """Let the error travel between processes."""
+        return ImplausibleError, (self.message, self.names)
+
+
 class QuantityError(ScanError):
     """The numbers do not tell whether patterns are counts or amplitudes; the user must.
 

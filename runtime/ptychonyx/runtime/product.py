@@ -27,7 +27,8 @@ MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
 NUM_NAMED = 5
 """Of many patterns, so many are named."""
 METADATA_NUMBERS = (
-    *("residual", "network_residual", "left_out_unexplained", "unexplained_differences"),
+    *("residual", "residual_noise", "model_residual", "probe_overlap", "share_at_bounds"),
+    *("network_residual", "left_out_unexplained", "unexplained_differences"),
     *("resolution_px", "resolution_nm", "probe_counts_ratio", "input_scale"),
     *("passes", "residual_patterns", "infer_s", "total_s"),
 )

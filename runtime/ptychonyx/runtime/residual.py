@@ -26,6 +26,9 @@ LARGEST_UNEXPLAINED = 0.35
 believed. Right results had at most 0.19 of it, over doses of 5e3 and more, and wrong probes,
 positions and orientations at least 0.45. A probe that is refined may fit them, too, which
 `solving.left_out` finds out."""
+LARGEST_LEFT_OUT = 0.6
+"""The same share of patterns that were left out while their probe was refined: right probes left 0.02
+to 0.45, and wrong ones that had converged 0.76 to 1.9."""
 SMALLEST_DIFFERENCE = 1.3
 """Patterns must differ by this factor more than by photon noise, or nothing can be said."""
 
@@ -69,7 +72,11 @@ class Residual:
     @property
     def metadata(self) -> Metadata:
         """What a product keeps of it; `believable` is missing where nothing can be said."""
-        known: Metadata = {"residual": self.total, "residual_patterns": self.num_patterns}
+        known: Metadata = {
+            "residual": self.total,
+            "residual_noise": self.of_noise,
+            "residual_patterns": self.num_patterns,
+        }
         share = self.unexplained_differences
         if share is None:
             return known
@@ -156,7 +163,7 @@ def measure_residual(
     if num_patterns < 1:
         raise ValueError(f"`num_patterns` is {num_patterns}; give 1 or more.")
     counted, _ = probe_in_counts(probe, counts_per_pattern)
-    padded, shift = _padded(scan, object_, object_corner_px, coverage)
+    padded, shift = padded_object(scan, object_, object_corner_px, coverage)
     chosen = spread_indexes(scan.num_patterns, num_patterns)
     unexplained, measured = np.zeros(len(chosen)), np.zeros(len(chosen))
     summed, weighted = np.zeros((2, scan.window_px, scan.window_px))
@@ -187,7 +194,46 @@ def measure_residual(
     )
 
 
-def _padded(
+def fitting_factor(
+    scan: Scan,
+    object_: NDArray[np.complex64],
+    *,
+    object_corner_px: tuple[float, float],
+    probe: NDArray[np.complex64],
+    coverage: NDArray[np.int32] | None = None,
+) -> float:
+    """Return the factor c of an object for which |F(P·cO)| fits the measured amplitudes best.
+
+    A network that sees only patterns cannot know how much of the beam its object absorbs.
+
+    Parameters
+    ----------
+    scan : Scan
+    object_ : complex64 array, shape (H, W)
+    object_corner_px : (float, float)
+        Its top-left pixel (y, x) in the scan's frame.
+    probe : complex64 array, shape (modes, N, N)
+        In sqrt(counts).
+    coverage : int array, shape (H, W), or None
+        As for `measure_residual`.
+
+    Returns
+    -------
+    float
+        Σ A·a / Σ A² over some patterns that are spread over the scan; 1 if nothing is predicted.
+    """
+    padded, shift = padded_object(scan, object_, object_corner_px, coverage)
+    chosen = spread_indexes(scan.num_patterns, BATCH)
+    measured = read_amplitudes_of(scan, chosen).astype(np.float64)
+    corners_px = scan.corners_px[chosen] + shift
+    predicted = np.sqrt(predict_counts(padded, probe.astype(np.complex128), corners_px))
+    if scan.bad_pixels is not None:
+        predicted[:, scan.bad_pixels] = 0
+    power = float(np.vdot(predicted, predicted))
+    return float(np.vdot(predicted, measured)) / power if power else 1.0
+
+
+def padded_object(
     scan: Scan,
     object_: NDArray[np.complex64],
     object_corner_px: tuple[float, float],

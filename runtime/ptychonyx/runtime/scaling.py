@@ -16,6 +16,9 @@ PROBE_RATIO_RANGE = (0.9, 25.0)
 """A probe is taken to be in sqrt(counts) if its power over the mean counts lies in this range: the
 object then lets through 4 % to 110 % of the beam."""
 
+COUNTS_AGREE = (0.9, 1.1)
+"""Within these, power of a probe over counts, nothing has to be decided."""
+
 
 def read_counts(scan: Scan, start: int, stop: int) -> NDArray[np.float32]:
     """Read patterns as counts, with bad pixels set to 0.
@@ -109,11 +112,16 @@ def counts_per_pattern(scan: Scan) -> float:
         counts = read_counts(scan, start, min(start + READ_BATCH, scan.num_patterns))
         total += float(counts.sum(dtype=np.float64))
     if total <= 0:
-        raise ScanError(
-            "All diffraction patterns are zero; check which dataset of the file holds the "
-            "patterns, and the bad pixels."
-        )
+        raise no_counts_error()
     return total / scan.num_patterns
+
+
+def no_counts_error() -> ScanError:
+    """Return the error of a scan without any counts."""
+    return ScanError(
+        "All diffraction patterns are zero; check which dataset of the file holds the "
+        "patterns, and the bad pixels."
+    )
 
 
 def mean_pattern(scan: Scan, *, num_patterns: int | None = None) -> NDArray[np.float64]:

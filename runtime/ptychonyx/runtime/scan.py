@@ -13,6 +13,9 @@ from .errors import ScanError
 Quantity = Literal["counts", "amplitude"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
+PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
+"""h·c, so wavelength = h·c / photon energy (CODATA 2018)."""
+
 
 class PatternSource(Protocol):
     """What `Scan.patterns` must offer: an array, or a file that is read piece by piece."""
@@ -70,12 +73,16 @@ class Scan:
         True where a detector pixel must be ignored.
     pixel_size_m, photon_energy_eV, detector_distance_m : float or None
         Object pixel, photon energy, sample to detector.
+    detector_pixel_m : float or None
+        Width of a detector pixel, if the file says.
     frame : Frame or None
         How to go back from pixels to the file's own coordinates.
     position_indexes : int64 array, shape (n,), or None
         Scan indexes of the patterns in the file they came from.
     position_origin : str
         Rule that turned the file's positions into corners; `inspect` prints it.
+    turned : str
+        How patterns and positions were turned after reading, as options say it; "" if not at all.
     name, source : str
         Name of the scan, and the path it came from ("" if it was made in memory).
     """
@@ -90,9 +97,11 @@ class Scan:
     pixel_size_m: float | None = None
     photon_energy_eV: float | None = None
     detector_distance_m: float | None = None
+    detector_pixel_m: float | None = None
     frame: Frame | None = None
     position_indexes: NDArray[np.int64] | None = None
     position_origin: str = "corner"
+    turned: str = ""
     name: str = "scan"
     source: str = ""
 
@@ -167,6 +176,17 @@ def some_of(scan: Scan, indexes: NDArray[np.int64]) -> Scan:
         corners_px=scan.corners_px[indexes],
         position_indexes=indexes if numbers is None else numbers[indexes],
     )
+
+
+def turned_metadata(scan: Scan) -> dict[str, str | float | int | bool]:
+    """Return what a product keeps of how its scan was turned; nothing if it was not.
+
+    Examples
+    --------
+    >>> turned_metadata(Scan(np.ones((1, 1, 1)), "counts", np.zeros((1, 2)), turned="--flip x"))
+    {'turned': '--flip x'}
+    """
+    return {"turned": scan.turned} if scan.turned else {}
 
 
 def check_square(height: int, width: int) -> None:

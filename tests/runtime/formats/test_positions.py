@@ -10,12 +10,24 @@ from format_files import Arrays
 
 from ptychonyx.runtime import load_scan
 
+PTYCHODUS: Arrays = {
+    "bad_pixels": np.zeros((32, 32), bool),
+    "scan_index": np.zeros(2, int),
+    "probeGuess": np.ones((1, 32, 32), complex),
+    "objectGuess": np.ones((80, 80), complex),
+    "xcoords_start": [40.0, 41.25],
+    "ycoords_start": [20.0, 21.0],
+}
+"""What Ptychodus 1.7 writes beside patterns and positions."""
+
 
 @pytest.mark.parametrize(
     ("extra", "origin", "offset"),
     [
         ({}, None, 16),
-        ({"bad_pixels": np.zeros((32, 32), bool)}, None, 15.5),
+        ({"bad_pixels": np.zeros((32, 32), bool)}, None, 16),  # a mask alone moves nothing
+        ({"position_origin": "ptychodus"}, None, 15.5),
+        (PTYCHODUS, None, 15.5),
         ({}, "corner", 0),
         ({}, "ptychodus", 15.5),
     ],

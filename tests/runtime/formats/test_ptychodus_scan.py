@@ -104,7 +104,8 @@ def test_what_has_no_partner_is_left_out_aloud(
         put("indexes", np.arange(40) + 4)(file)
     with caplog.at_level(logging.WARNING):
         assert load_scan(tmp_path).num_patterns == 36
-    assert "4 of 40 positions and 4 of 40 patterns have no partner" in caplog.text
+    assert "4 patterns lie before the first or after the last position" in caplog.text
+    assert "4 positions have no pattern" in caplog.text
 
 
 def test_repeated_positions_are_averaged(small_scan: Scan, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from image_scan import PATCH, SIDE
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct
+from ptychonyx.runtime.scaling import counts_per_pattern
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.stitching.patches import patch_weights
 
@@ -34,7 +35,7 @@ def test_nearest_puts_patches_on_whole_pixels(scan: Scan, model: Model) -> None:
 
 def test_hann_leaves_the_probe_out(scan: Scan, model: Model) -> None:
     probe = np.zeros((1, SIDE, SIDE), np.complex64)
-    probe[0, 3, 3] = 50
+    probe[0, 3, 3] = np.sqrt(counts_per_pattern(scan))
     with_probe = Scan(scan.patterns, "amplitude", scan.corners_px, probe=probe)
     hann = reconstruct(with_probe, model, ReconstructionOptions(patch_weights="hann"))
     np.testing.assert_allclose(hann.object_, reconstruct(scan, model).object_, atol=1e-6)

@@ -296,8 +296,8 @@ def _resume(path: Path, config: Config, inputs: Sequence[Mapping[str, Any]]) -> 
     return Run(path, config)
 
 
-def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
-    return [(entry["sha256"], entry["probe_sha256"]) for entry in inputs]
+def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    return [(entry["sha256"], entry["probe_sha256"], entry.get("turned", "")) for entry in inputs]
 
 
 def _provenance(config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

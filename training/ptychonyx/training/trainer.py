@@ -174,6 +174,7 @@ def _describe(scan: Scan, index: int, samples: Samples, config: TrainingConfig) 
         "num_patterns": scan.num_patterns,
         "window_px": scan.window_px,
         "position_origin": scan.position_origin,
+        "turned": scan.turned,
         "input_scale": float(samples.constants.scale[index]),
         "counts_per_good_pixel": float(samples.constants.counts_per_good_pixel[index]),
         "probe_source": "trained" if config.trains_probe else choice.source,

@@ -49,7 +49,7 @@ def print_columns(title: str, names: Sequence[str], rows: Sequence[Sequence[str]
 
     table = Table(title=_cell(title))
     for index, name in enumerate(names):
-        table.add_column(_cell(name), justify="right" if index else "left")
+        table.add_column(_cell(name), justify="right" if index else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
     Console().print(table)

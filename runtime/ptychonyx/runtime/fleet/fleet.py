@@ -106,6 +106,7 @@ def reconstruct_many(
     options: ReconstructionOptions = DEFAULT_OPTIONS,
     solving: SolvingOptions = DEFAULT_SOLVING,
     refine_passes: int | str | None = None,
+    accept: Sequence[str] = (),
     connect_s: float = 30.0,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -141,6 +142,8 @@ def reconstruct_many(
         Of the passes, for all scans.
     refine_passes : int, "auto" or None
         Passes after the network, see `Recipe`.
+    accept : sequence of str
+        Names of findings with a scan that are right all the same, see `make_plausible`.
     connect_s : float
         Seconds to wait for the scheduler's first answer.
     progress : callable, optional
@@ -179,6 +182,7 @@ def reconstruct_many(
         recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,
+        accept=tuple(accept),
     )
     orders = _orders(scans, order)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
@@ -275,7 +279,7 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
 def _choices(order: Order) -> dict[str, Any]:
     """Return all that decides a product beside files and model."""
     recipe = order.recipe
-    choices = _that_decide(order.scan_options)
+    choices = _that_decide(order.scan_options) | {"accept": sorted(order.accept)}
     del choices["patterns_path"]
     if order.model is None:
         choices["solving"] = _that_decide(recipe.solving)
@@ -320,6 +324,8 @@ def _results(
             yield _record(order, "failed", _reason(future))
             continue
         result = future.result()
+        if isinstance(result, Split | ToShare):  # what comes next knows what was found
+            order = replace(order, repairs=result.repairs, findings=result.findings)
         if isinstance(result, Record):
             shared.pop(order.name, None)
             yield result

@@ -60,6 +60,10 @@ class Record:
         Their number, if there were any.
     probe_source : str
         Where its probe came from, see `probe.ChosenProbe`.
+    doubt : str
+        Why its product should not be believed; "" if nothing speaks against it.
+    findings : str
+        What is odd about the scan, see `plausibility.check_scan`.
     work_s : float
         Seconds that workers spent on it, all of them together.
     worker : str
@@ -84,6 +88,8 @@ class Record:
     method: str = "network"
     passes: int | None = None
     probe_source: str = ""
+    doubt: str = ""
+    findings: str = ""
     work_s: float = 0.0
     worker: str = ""
     thumbnail: str = ""
@@ -215,7 +221,18 @@ def _check(record: Record, name: str) -> None:
     if not isinstance(record.fingerprint, dict) or len(record.object_shape) != 2:
         raise ValueError("`fingerprint` or `object_shape` has another shape")
     kinds: dict[Kind, tuple[str, ...]] = {
-        _is_text: ("scan", "product_digest", "reason", "method", "probe_source", "worker"),
+        _is_text: (
+            *(
+                "scan",
+                "product_digest",
+                "reason",
+                "method",
+                "probe_source",
+                "findings",
+                "doubt",
+                "worker",
+            ),
+        ),
         _is_picture: ("thumbnail",),
         _is_count: ("num_patterns", "num_parts"),
         _is_number: ("coverage", "work_s"),

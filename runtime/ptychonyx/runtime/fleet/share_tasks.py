@@ -12,6 +12,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
+from ..belief import with_verdict
 from ..solving.physics.sweep import Problem, Sums
 from ..solving.shares.beginning import Beginning, Effort, Rules, begin, finish
 from ..solving.shares.share import read_share
@@ -165,6 +166,7 @@ def finish_passes(order: Order, beginning: Beginning, effort: Effort) -> Record:
     state = read_state(order.folder, order.name, len(effort.residuals))
     with _threads(order) as pool:
         product = finish(load(order), order.recipe.solving, beginning, state, effort, pool)
+    product = with_verdict(product)
     record = finish_scan(
         order, product, num_parts=effort.shares, before_s=effort.work_s, started_s=started_s
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -14,10 +14,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..belief import with_verdict
 from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
 from ..model.session import Model
+from ..plausibility import Finding, Repairs, make_plausible
 from ..product import Product
 from ..reconstruction.pipeline import Pipeline
 from ..reconstruction.plan import Plan, plan_reconstruction
@@ -31,6 +33,7 @@ from ..stitching.mosaic import Mosaic, PartialSums, Stitched
 from .record import Fingerprint, Record, finished_record, product_path, write_record
 from .report import thumbnail
 
+NO_REPAIRS = Repairs()
 DEFAULT_SPLIT_PATTERNS = 20_000
 """A minute or two of one core: long enough for a task, short enough to lose."""
 
@@ -59,6 +62,12 @@ class Order:
         Threads of one prediction on the CPU.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, see `is_split`.
+    accept : tuple of str
+        Findings with a scan that are right all the same.
+    repairs : Repairs
+        What is done to the scan each time it is loaded; known once a task has looked at all of it.
+    findings : tuple of Finding
+        With the scan; known then, too.
     """
 
     name: str
@@ -71,6 +80,9 @@ class Order:
     recipe: Recipe
     num_threads: int = 1
     split_patterns: int = DEFAULT_SPLIT_PATTERNS
+    accept: tuple[str, ...] = ()
+    repairs: Repairs = NO_REPAIRS
+    findings: tuple[Finding, ...] = ()
 
     def is_split(self, num_patterns: int) -> bool:
         """Tell whether several workers share a scan of so many patterns.
@@ -104,6 +116,9 @@ def num_parts_of(order: Order, num_patterns: int) -> int:
 class ToShare:
     """A scan that is too large for one task, and will be solved by passes of several workers."""
 
+    repairs: Repairs
+    findings: tuple[Finding, ...]
+
 
 @dataclass(frozen=True)
 class Split:
@@ -112,6 +127,8 @@ class Split:
     plan: Plan
     num_patterns: int
     work_s: float
+    repairs: Repairs
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -144,17 +161,20 @@ def reconstruct_scan(order: Order) -> Record | Split | ToShare:
     if finished is not None:
         return finished
     started_s = perf_counter()
-    scan = load(order)
+    checked = make_plausible(load(order), order.accept)
+    scan = checked.scan
+    seen = replace(order, repairs=checked.repairs, findings=checked.findings)
     model = None if order.model is None else open_model(order)
     if order.is_split(scan.num_patterns):
         if model is None:
-            return ToShare()
+            return ToShare(checked.repairs, checked.findings)
         options = order.recipe.network.tuned(model.digest)
         plan = plan_reconstruction(scan, model.manifest, options)
-        return Split(plan, scan.num_patterns, perf_counter() - started_s)
+        worked_s = perf_counter() - started_s
+        return Split(plan, scan.num_patterns, worked_s, checked.repairs, checked.findings)
     solver = partial(solve, num_threads=order.num_threads)
     product = follow(scan, model, order.recipe, solver=solver)
-    return finish_scan(order, product, num_parts=1, before_s=0.0, started_s=started_s)
+    return finish_scan(seen, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
 def stitch_part(
@@ -209,6 +229,7 @@ def finish_parts(
         total_s=before_s + perf_counter() - started_s,
     )
     product = make_product(scan, model, split.plan, outcome)
+    product = with_verdict(product, scan, model.manifest)
     return finish_scan(
         order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
     )
@@ -247,14 +268,15 @@ def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
 
 
 def load(order: Order) -> Scan:
-    """Open the scan of an order."""
+    """Open the scan of an order, without what was found to be of no use."""
     choices = order.scan_options
-    return load_scan(
+    scan = load_scan(
         order.scan,
         quantity=choices.quantity,
         position_origin=choices.position_origin,
         pattern_axis=choices.pattern_axis,
     )
+    return order.repairs.apply(scan)
 
 
 def finish_scan(
@@ -281,6 +303,8 @@ def finish_scan(
         method=str(product.metadata["method"]),
         passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
+        doubt=str(product.metadata.get("believable_reasons", "")),
+        findings=" ".join(str(each) for each in order.findings if each.name not in order.accept),
         work_s=before_s + perf_counter() - started_s,
         worker=this_worker(),
         thumbnail=thumbnail(product.object_, known),

@@ -308,6 +308,18 @@ def is_result(path: Path) -> bool:
     return is_product and path.is_file() and ptychodus_product.is_result(path)
 
 
+def format_of(path: Path) -> str:
+    """Return the name of the format of a file, one of `READERS`.
+
+    Raises
+    ------
+    ScanError
+        If it is of no known format, or cannot be read.
+    """
+    reader = _reader_for(path)
+    return next(name for name, each in READERS.items() if each is reader)
+
+
 def files_of(path: Path) -> list[Path]:
     """Return every file that loading a scan may read: of Ptychodus' formats, both halves.
 

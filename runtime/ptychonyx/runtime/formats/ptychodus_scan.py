@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..files import write_atomically
 from ..product import Product
-from ..scan import Scan
+from ..scan import PLANCK_TIMES_LIGHT_EV_M, Scan
 from .flat_fields import POSITION_KEYS
 from .options import ScanOptions
+from .pairing import pair_patterns
 from .product_file import ProductFile
 from .ptychodus_product import save_product
 from .storage.arrays import read_indexes, read_mask
@@ -23,38 +23,37 @@ from .storage.hdf5_writing import new_hdf5, write_datasets, write_patterns
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
 PATTERNS_IN_CHUNK = 4
-PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
-"""h·c, so wavelength = h·c / photon energy (CODATA 2018)."""
-
-_logger = logging.getLogger(__name__)
 
 
 def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan from a product and its patterns, which stay on disk.
 
-    Position and pattern belong together where their scan indexes are equal. Positions with the same
-    index are averaged; what has no partner is left out, with a warning.
+    Position and pattern belong together by their scan indexes, see `pairing.pair_patterns`.
     """
     product_path, patterns_path = _find_pair(path, options.patterns_path)
     product = ProductFile(product_path)
     num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
     stored, bad_pixels = _read_indexes(patterns_path, num_stored, window_px)
-    indexes, corners_px = _average_repeated(
-        product.position_indexes(), product.corners_px(window_px)
+    pairs = pair_patterns(
+        product.position_indexes(),
+        product.corners_px(window_px),
+        stored,
+        positions_path=product_path,
+        patterns_path=patterns_path,
     )
-    kept, rows = _match(indexes, stored, product_path, patterns_path)
     return Scan(
-        patterns=Hdf5Patterns(patterns_path, rows),
+        patterns=Hdf5Patterns(patterns_path, pairs.rows),
         quantity="counts",
-        corners_px=corners_px[kept],
+        corners_px=pairs.corners_px,
         probe=product.probe(window_px),
         object_=product.object_(),
         bad_pixels=bad_pixels,
         pixel_size_m=product.pixel_size_m(),
         photon_energy_eV=product.positive("photon_energy_eV", "probe_energy_eV"),
         detector_distance_m=product.positive("detector_object_distance_m"),
+        detector_pixel_m=_stored_detector_pixel_m(patterns_path),
         frame=product.canvas(),
-        position_indexes=indexes[kept],
+        position_indexes=pairs.indexes,
         position_origin="metres",
         name=product.name,
     )
@@ -163,40 +162,14 @@ def _read_indexes(
     return indexes, bad
 
 
-def _average_repeated(
-    indexes: NDArray[np.int64], corners_px: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Average positions that were recorded several times for one pattern, as Ptychodus does."""
-    unique, which, occurrences = np.unique(indexes, return_inverse=True, return_counts=True)
-    if len(unique) == len(indexes):
-        return indexes, corners_px
-    sums = np.zeros((len(unique), 2))
-    np.add.at(sums, which, corners_px)
-    return unique, sums / occurrences[:, None]
-
-
-def _match(
-    positions: NDArray[np.int64], patterns: NDArray[np.int64], product: Path, file: Path
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which positions have a pattern, and the row of that pattern."""
-    kept = np.flatnonzero(np.isin(positions, patterns))
-    if len(kept) == 0:
-        raise ScanError(
-            f"None of the {len(positions)} positions of {product} shares its scan index with one "
-            f"of the {len(patterns)} patterns of {file}; check that both files belong to one scan."
-        )
-    if len(kept) < max(len(positions), len(patterns)):
-        _logger.warning(
-            "%s: %d of %d positions and %d of %d patterns have no partner of the same scan index, "
-            "and are left out.",
-            product,
-            len(positions) - len(kept),
-            len(positions),
-            len(patterns) - len(kept),
-            len(patterns),
-        )
-    sorter = np.argsort(patterns)
-    return kept, sorter[np.searchsorted(patterns, positions[kept], sorter=sorter)]
+def _stored_detector_pixel_m(path: Path) -> float | None:
+    """Return the width of a detector pixel, if the file says."""
+    value = Hdf5(path).attributes("patterns").get("detector_pixel_width_m")
+    width_m = np.asarray(value)
+    if value is None or width_m.size != 1 or width_m.dtype.kind not in "fiu":
+        return None
+    number = float(width_m.reshape(-1)[0])
+    return number if 0 < number < np.inf else None
 
 
 def _check_writable(scan: Scan) -> None:

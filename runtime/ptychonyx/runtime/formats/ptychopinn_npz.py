@@ -1,6 +1,7 @@
 """PtychoPINN's NPZ: patterns, pixel positions, probe and object in one file.
 
-Ptychodus 1.7 writes the same keys with `bad_pixels` added and its own position convention.
+Ptychodus 1.7 writes the same keys with its own position convention. What tells such a file is all that
+it holds: a mask alone, which anyone may add, never moves positions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..files import write_atomically
 from ..scan import Quantity, Scan
 from .options import ScanOptions
 from .placed_object import PlacedObject, take_object, take_probe
-from .positions import corners_from_positions, positions_from_corners
+from .positions import POSITION_ORIGINS, corners_from_positions, positions_from_corners
 from .storage.arrays import (
     REALS,
     check_fits,
@@ -26,6 +27,7 @@ from .storage.arrays import (
     read_column,
     read_mask,
     read_positive,
+    read_text,
 )
 from .storage.npz import Npz
 
@@ -33,6 +35,13 @@ PATTERN_KEYS = ("diff3d", "diffraction")
 POSITION_KEYS = (("ycoords", "xcoords"), ("ycoords_start", "xcoords_start"))
 OBJECT_KEYS = ("objectGuess", "object")
 PROBE_KEYS = ("probeGuess", "probe_modes", "probe")
+ORIGIN_KEY = "position_origin"
+"""What positions point at, in files that we wrote."""
+PTYCHODUS_KEYS = (
+    *("bad_pixels", "scan_index", "probeGuess", "objectGuess"),
+    *(name for names in POSITION_KEYS for name in names),
+)
+"""Ptychodus 1.7 writes all of these, with a probe (modes, N, N) and positions in double precision."""
 NUM_SAMPLED = 16
 """Patterns looked at to tell counts from amplitudes."""
 METRES_BELOW = 1e-3
@@ -51,7 +60,7 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
     side = patterns.shape[1]
     bad_pixels = read_mask(file, "bad_pixels", side) if "bad_pixels" in file else None
     positions_px = _read_positions(file, names)
-    origin = options.position_origin or ("ptychodus" if bad_pixels is not None else "center")
+    origin = options.position_origin or _origin_of(file)
     return Scan(
         patterns=patterns,
         quantity=options.quantity or _sniff_quantity(path, patterns, bad_pixels),
@@ -127,6 +136,7 @@ def write_scan(scan: Scan, path: str | Path) -> None:
         "ycoords_start": y,
         "xcoords_start": x,
         "scan_index": np.zeros(scan.num_patterns, dtype=np.int64),
+        ORIGIN_KEY: np.array(origin),
     }
     optional = {
         "probeGuess": scan.probe,
@@ -237,6 +247,24 @@ def _read_positions(file: Npz, names: tuple[str, str]) -> NDArray[np.float64]:
             "are needed: divide them by the object's pixel size."
         )
     return np.stack([y, x], axis=1)
+
+
+def _origin_of(file: Npz) -> str:
+    """Return what positions point at: what the file says, or by the program that wrote it."""
+    if ORIGIN_KEY in file:
+        origin = read_text(file, ORIGIN_KEY)
+        if origin not in POSITION_ORIGINS:
+            raise ScanError(
+                f"{file.path}: `{ORIGIN_KEY}` is {origin!r}, expected one of: "
+                f"{', '.join(POSITION_ORIGINS)}; correct the file."
+            )
+        return origin
+    is_ptychodus = (
+        all(name in file for name in PTYCHODUS_KEYS)
+        and len(file.header("probeGuess").shape) == 3
+        and file.header("xcoords").dtype == np.float64
+    )
+    return "ptychodus" if is_ptychodus else "center"
 
 
 def _find(file: Npz, names: tuple[str, ...], what: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,7 @@ from ..formats import files_of, load_scan, product_output, save_product
 from ..formats.ptychodus_scan import PATTERNS, PRODUCT
 from ..model.model_file import open_model_file
 from ..model.session import Model
+from ..plausibility import log_findings, make_plausible
 from ..product import Product
 from .recipe import DEFAULT_RECIPE, Recipe
 from .run import follow
@@ -97,6 +98,7 @@ def reconstruct_folder(
     events: Events,
     should_stop: Callable[[], bool],
     recipe: Recipe | None = None,
+    accept: Collection[str] = (),
 ) -> Product:
     """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx, or by passes.
 
@@ -107,8 +109,10 @@ def reconstruct_folder(
     input_folder, output_folder : path
     recipe : Recipe, optional
         By default what settings.ini says, see `recipe_of`.
+    accept : collection of str
+        Names of findings with the scan that are right all the same, see `make_plausible`.
     events : Events
-        Gets `started`, `progress`, `cancelling` and `finished`.
+        Gets `finding`, `started`, `progress`, `cancelling` and `finished`.
     should_stop : callable
         Asked after each batch; if true, what was done so far is written, with `complete` false.
 
@@ -121,8 +125,11 @@ def reconstruct_folder(
     """
     _check_folders(input_folder, output_folder)
     recipe = recipe_of(input_folder) if recipe is None else recipe
-    scan = load_scan(input_folder)
-    model = None
+    checked = make_plausible(load_scan(input_folder), accept)
+    log_findings(checked.findings, str(input_folder), accept)
+    for finding in checked.findings:
+        events.emit("finding", **asdict(finding))
+    scan, model = checked.scan, None
     if has_model(input_folder):
         model_path = input_folder / MODEL
         recipe = replace(recipe, network=recipe.network.tuned(open_model_file(model_path).digest))
@@ -152,6 +159,7 @@ def reconstruct_folder(
         "finished",
         product=str(path),
         complete=product.complete,
+        believable=product.metadata.get("believable"),
         num_patterns_used=product.num_patterns_used,
     )
     return product

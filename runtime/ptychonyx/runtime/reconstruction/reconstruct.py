@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..model.session import Model
 from ..product import NETWORK, Metadata, Product
-from ..residual import Residual, measure_residual
-from ..scan import Scan
+from ..residual import Residual, fitting_factor, measure_residual
+from ..scaling import COUNTS_AGREE
+from ..scan import Scan, turned_metadata
 from ..stitching.mosaic import Mosaic, Stitched
 from .options import DEFAULT_OPTIONS, ReconstructionOptions
 from .pipeline import Pipeline
@@ -144,6 +145,7 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
     Product
     """
     started_s = perf_counter()
+    outcome, factor = _with_absorption(scan, plan, outcome)
     # of a part of the scan it would say more about the missing patterns than about the object
     residual = _residual(scan, plan, outcome.stitched) if outcome.is_complete else None
     return Product(
@@ -164,12 +166,38 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
         complete=outcome.is_complete,
         num_patterns_used=outcome.num_used,
         metadata=_describe(model, plan)
+        | {"object_factor": factor}
+        | turned_metadata(scan)
         | ({} if residual is None else residual.metadata)
         | {
             "infer_s": outcome.infer_s,
             "total_s": outcome.total_s + perf_counter() - started_s,
         },
     )
+
+
+def _with_absorption(scan: Scan, plan: Plan, outcome: Outcome) -> tuple[Outcome, float]:
+    """Scale an object so that it lets through what was counted, and return the factor.
+
+    Where the probe's power and the counts agree nothing has to be decided, and the factor is 1.
+    """
+    low, high = COUNTS_AGREE
+    if plan.known_probe is None or low <= plan.probe.counts_ratio <= high:
+        return outcome, 1.0
+    stitched = outcome.stitched
+    factor = fitting_factor(
+        scan,
+        stitched.object_,
+        object_corner_px=plan.canvas.corner_px,
+        probe=plan.known_probe,
+        coverage=stitched.coverage,
+    )
+    scaled = replace(
+        stitched,
+        object_=stitched.object_ * np.float32(factor),
+        disagreement=stitched.disagreement * np.float32(factor**2),
+    )
+    return replace(outcome, stitched=scaled), factor
 
 
 def _residual(scan: Scan, plan: Plan, stitched: Stitched) -> Residual | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..belief import with_verdict
 from ..model.session import Model
 from ..product import Product
 from ..scan import Scan
@@ -73,7 +74,7 @@ def follow(
     'passes'
     """
     if model is None:
-        return solver(
+        solved = solver(
             scan,
             recipe.solving,
             start=start,
@@ -81,6 +82,7 @@ def follow(
             progress=pass_progress,
             should_stop=should_stop,
         )
+        return with_verdict(solved)
     if start is not None:
         raise ValueError(
             "A model and a product to start from were given, but passes after a network start from "
@@ -88,8 +90,8 @@ def follow(
         )
     product = reconstruct(scan, model, recipe.network, progress=progress, should_stop=should_stop)
     if recipe.refine_passes is None or not product.complete:
-        return product
-    return refine(
+        return with_verdict(product, scan, model.manifest)
+    refined = refine(
         scan,
         product,
         recipe.refining,
@@ -98,3 +100,4 @@ def follow(
         progress=pass_progress,
         should_stop=should_stop,
     )
+    return with_verdict(refined)  # of what passes made of it, the network's bounds say nothing

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..noise import noise_of_amplitudes
-from ..residual import unexplained_share
+from ..residual import LARGEST_LEFT_OUT, unexplained_share
 from .options import Noise
 from .part import middle_part
 from .passes import Passer
@@ -28,9 +28,7 @@ PART_PATTERNS = 128
 EVERY = 8
 """One of so many patterns of the part is left out."""
 NUM_PASSES = 10
-LARGEST_UNEXPLAINED = 0.6
-"""Right probes left 0.02 to 0.45 of the differences between left-out patterns unexplained, and wrong
-ones that had converged 0.76 to 1.9."""
+LARGEST_UNEXPLAINED = LARGEST_LEFT_OUT
 
 
 def unexplained_of_left_out(

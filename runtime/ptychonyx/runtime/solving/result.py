@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..product import Metadata, Product
 from ..residual import measure_residual
-from ..scan import Scan
+from ..scan import Scan, turned_metadata
 from ..stitching.patches import Canvas, canvas_for
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
@@ -95,6 +95,7 @@ def make_product(
         complete=ending.is_complete,
         num_patterns_used=scan.num_patterns,
         metadata=_describe(options, setting, ending)
+        | turned_metadata(scan)
         | ({} if residual is None else residual.metadata)
         | _describe_left_out(left_out)
         | {"total_s": perf_counter() - started_s},
