@@ -15,6 +15,7 @@ from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
 from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
+from .reading_options import reading_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scans import compare, inspect, simulate
 from .solving_options import solving_options
@@ -59,7 +60,7 @@ def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS = (
-    inspect,
+    with_options(inspect, reading_options, "reading"),
     simulate,
     with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster"),
     train_solver,
@@ -67,7 +68,7 @@ COMMANDS = (
     derive,
     verify,
     benchmark,
-    _of_both_ways(reconstruct),
+    with_options(_of_both_ways(reconstruct), reading_options, "reading"),
     _of_both_ways(reconstruct_folder),
     _of_both_ways(reconstruct_many),
     compare,

@@ -22,6 +22,7 @@ from .options import (
     scan_files,
 )
 from .outcome import count_passes, say_what_came_out
+from .reading_options import Reading
 from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="Product: .h5 or .npz.")],
     options: dict[str, Any],
     solving: dict[str, Any],
+    reading: Reading,
     model: ModelPath = None,
     start: Annotated[
         Path | None,
@@ -88,11 +90,11 @@ def reconstruct(
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     used = options | ({"skip_proof": True} if skip_proof else {})
     refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [model, start, probe, solver, *scan_files(scan, patterns)]
+    read = [model, start, probe, solver, *scan_files(scan, patterns, reading)]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
-    choices = (quantity, position_origin, patterns, pattern_axis)
+    choices = (quantity, position_origin, patterns, pattern_axis, reading)
     loaded, network, recipe = _open(scan, model, recipe, choices, check_proof=not skip_proof)
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
         product = follow(
@@ -123,7 +125,7 @@ def _open(
     scan: Path,
     model: Path | None,
     recipe: Recipe,
-    choices: tuple[str | None, str | None, Path | None, str | None],
+    choices: tuple[str | None, str | None, Path | None, str | None, Reading],
     *,
     check_proof: bool,
 ) -> tuple[Scan, Model | None, Recipe]:

@@ -10,6 +10,7 @@ import typer
 from . import words
 from .console.terminal import as_text, print_table, say
 from .options import Axis, Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
+from .reading_options import Reading
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
 
 def inspect(
     file: Annotated[Path, typer.Argument(exists=True, help="A scan, a product or a model file.")],
+    reading: Reading,
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
     pattern_axis: Axis = None,
     plot: Plot = None,
+    map_template: Annotated[
+        bool,
+        typer.Option(
+            "--map-template", help="Print a map of the file to correct and give with --map."
+        ),
+    ] = False,
 ) -> None:
     """Say what a scan, a product or a model is.
 
@@ -33,18 +41,24 @@ def inspect(
     from ptychonyx.runtime.describe import describe_model, describe_product, describe_scan
     from ptychonyx.runtime.formats import files_of, is_result, load_product
 
-    check_files([file] if file.suffix.lower() == ".onnx" else scan_files(file, patterns), plot=plot)
+    if map_template:
+        from ptychonyx.runtime.formats import map_template as template_of
+
+        typer.echo(template_of(file), nl=False)
+        return
+    is_model = file.suffix.lower() == ".onnx"
+    check_files([file] if is_model else scan_files(file, patterns, reading), plot=plot)
     if file.suffix.lower() == ".onnx":
         from ptychonyx.runtime.model.model_file import open_model_file
 
         model = open_model_file(file)
         print_table(file.name, {**describe_model(model.manifest), "sha256": model.digest})
         return
-    if is_result(file):
+    if reading.map_path is None and not reading.keys and is_result(file):
         print_table(file.name, describe_product(load_product(file)))
         if files_of(file) == [file] and patterns is None and plot is None:
             return
-    scan = load_asked(file, quantity, position_origin, patterns, pattern_axis)
+    scan = load_asked(file, quantity, position_origin, patterns, pattern_axis, reading)
     if plot is not None:
         from ptychonyx.runtime.plot import plot_scan
 

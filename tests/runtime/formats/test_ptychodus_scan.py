@@ -104,7 +104,10 @@ def test_what_has_no_partner_is_left_out_aloud(
         put("indexes", np.arange(40) + 4)(file)
     with caplog.at_level(logging.WARNING):
         assert load_scan(tmp_path).num_patterns == 36
-    assert "4 of 40 positions and 4 of 40 patterns have no partner" in caplog.text
+    assert (
+        "4 of 40 patterns lie before the first position or after the last: left out" in caplog.text
+    )
+    assert "4 of 40 positions have no pattern: left out" in caplog.text
 
 
 def test_repeated_positions_are_averaged(small_scan: Scan, tmp_path: Path) -> None:
@@ -242,7 +245,7 @@ BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
     "nothing in common": (
         "diffraction.h5",
         put("indexes", np.arange(40) + 900),
-        "None of the 40 positions .* shares its scan index with one of the 40 patterns",
+        "None of the 40 patterns .* has a scan index among those of the 40 positions, 0 to 39",
     ),
     "indexes repeated": (
         "diffraction.h5",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,40 +12,36 @@ from ..errors import ScanError
 from ..files import write_atomically
 from ..product import Product
 from ..scan import Scan
-from .flat_fields import POSITION_KEYS
+from .assembly.pairing import pair
+from .assembly.units import wavelength_m
+from .fields.flat_fields import POSITION_KEYS
+from .fields.product_file import ProductFile
 from .options import ScanOptions
-from .product_file import ProductFile
 from .ptychodus_product import save_product
 from .storage.arrays import read_indexes, read_mask
 from .storage.hdf5 import Hdf5, Hdf5Patterns
 from .storage.hdf5_writing import new_hdf5, write_datasets, write_patterns
+from .storage.kinds import kind_of
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
 PATTERNS_IN_CHUNK = 4
-PLANCK_TIMES_LIGHT_EV_M = 1.239841984e-6
-"""h·c, so wavelength = h·c / photon energy (CODATA 2018)."""
-
-_logger = logging.getLogger(__name__)
 
 
 def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan from a product and its patterns, which stay on disk.
 
-    Position and pattern belong together where their scan indexes are equal. Positions with the same
-    index are averaged; what has no partner is left out, with a warning.
+    They are paired by their scan indexes, as Ptychodus does; see `assembly.pairing.pair`.
     """
     product_path, patterns_path = _find_pair(path, options.patterns_path)
     product = ProductFile(product_path)
     num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
     stored, bad_pixels = _read_indexes(patterns_path, num_stored, window_px)
-    indexes, corners_px = _average_repeated(
-        product.position_indexes(), product.corners_px(window_px)
-    )
-    kept, rows = _match(indexes, stored, product_path, patterns_path)
+    corners_px = product.corners_px(window_px)
+    pairs = pair(stored, product.position_indexes(), corners_px, product_path)
     return Scan(
-        patterns=Hdf5Patterns(patterns_path, rows),
+        patterns=Hdf5Patterns(patterns_path, pairs.rows),
         quantity="counts",
-        corners_px=corners_px[kept],
+        corners_px=pairs.positions,
         probe=product.probe(window_px),
         object_=product.object_(),
         bad_pixels=bad_pixels,
@@ -54,7 +49,7 @@ def read_scan(path: Path, options: ScanOptions) -> Scan:
         photon_energy_eV=product.positive("photon_energy_eV", "probe_energy_eV"),
         detector_distance_m=product.positive("detector_object_distance_m"),
         frame=product.canvas(),
-        position_indexes=indexes[kept],
+        position_indexes=pairs.indexes,
         position_origin="metres",
         name=product.name,
     )
@@ -105,7 +100,7 @@ def pair_of(path: Path) -> tuple[Path, Path]:
     """Return where the product and the patterns of a scan are, given either or their folder."""
     if path.is_dir():
         return path / PRODUCT, path / PATTERNS
-    if path.suffix.lower() == ".npz" or not _is_patterns_file(path):
+    if kind_of(path) == "npz" or not _is_patterns_file(path):
         return path, path.with_name(PATTERNS)
     return path.with_name(PRODUCT), path
 
@@ -154,49 +149,7 @@ def _read_indexes(
             f"{path} has {num} patterns but {len(indexes)} indexes; each pattern needs one: "
             "correct the file."
         )
-    unique, occurrences = np.unique(indexes, return_counts=True)
-    if len(unique) != num:
-        raise ScanError(
-            f"{path}: two patterns have the same scan index, {unique[occurrences > 1][0]}; each "
-            "index may occur once: remove one of them."
-        )
     return indexes, bad
-
-
-def _average_repeated(
-    indexes: NDArray[np.int64], corners_px: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Average positions that were recorded several times for one pattern, as Ptychodus does."""
-    unique, which, occurrences = np.unique(indexes, return_inverse=True, return_counts=True)
-    if len(unique) == len(indexes):
-        return indexes, corners_px
-    sums = np.zeros((len(unique), 2))
-    np.add.at(sums, which, corners_px)
-    return unique, sums / occurrences[:, None]
-
-
-def _match(
-    positions: NDArray[np.int64], patterns: NDArray[np.int64], product: Path, file: Path
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which positions have a pattern, and the row of that pattern."""
-    kept = np.flatnonzero(np.isin(positions, patterns))
-    if len(kept) == 0:
-        raise ScanError(
-            f"None of the {len(positions)} positions of {product} shares its scan index with one "
-            f"of the {len(patterns)} patterns of {file}; check that both files belong to one scan."
-        )
-    if len(kept) < max(len(positions), len(patterns)):
-        _logger.warning(
-            "%s: %d of %d positions and %d of %d patterns have no partner of the same scan index, "
-            "and are left out.",
-            product,
-            len(positions) - len(kept),
-            len(positions),
-            len(patterns) - len(kept),
-            len(patterns),
-        )
-    sorter = np.argsort(patterns)
-    return kept, sorter[np.searchsorted(patterns, positions[kept], sorter=sorter)]
 
 
 def _check_writable(scan: Scan) -> None:
@@ -241,8 +194,6 @@ def _detector_pixel_m(scan: Scan) -> tuple[float, float]:
     assert scan.photon_energy_eV is not None
     assert scan.detector_distance_m is not None
     sides_m = scan.frame.pixel_size_m if scan.frame else (scan.pixel_size_m, scan.pixel_size_m)
-    wavelength_m = PLANCK_TIMES_LIGHT_EV_M / scan.photon_energy_eV
-    height_m, width_m = (
-        wavelength_m * scan.detector_distance_m / (scan.window_px * side_m) for side_m in sides_m
-    )
+    length = wavelength_m(scan.photon_energy_eV) * scan.detector_distance_m
+    height_m, width_m = (length / (scan.window_px * side_m) for side_m in sides_m)
     return height_m, width_m
