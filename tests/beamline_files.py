@@ -115,3 +115,62 @@ def write_cxi(path: Path, made: Experiment) -> None:
         data = file.create_group("entry_1/data_1")
         data["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
         data["translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+
+
+def write_nexus(path: Path, made: Experiment, *, motors: bool = True) -> None:
+    """Write NXcxi_ptycho by its definition, with the ring's energy where CXI has the photons'."""
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry_1")
+        entry["definition"] = "NXcxi_ptycho"
+        instrument = entry.create_group("instrument_1")
+        _with_unit(instrument, "source_1/energy", 3.0, "GeV")
+        _with_unit(instrument, "beam_1/energy", ENERGY_EV / 1e3, "keV")
+        detector = instrument.create_group("detector_1")
+        detector["data"] = made.patterns
+        _with_unit(detector, "distance", DISTANCE_M * 1e3, "mm")
+        _with_unit(detector, "x_pixel_size", DETECTOR_PIXEL_M * 1e6, "um")
+        _with_unit(detector, "y_pixel_size", DETECTOR_PIXEL_M * 1e6, "um")
+        y, x = made.positions_m.T
+        if motors:
+            at = "sample_1/transformations"
+            _with_unit(entry, f"{at}/y", -y[:, None, None] * 1e6, "um").attrs["vector"] = [0, -1, 0]
+            _with_unit(entry, f"{at}/x", x[:, None, None] * 1e6, "um").attrs["vector"] = [1, 0, 0]
+        else:
+            table = np.stack([x, y, 0 * x], axis=1)
+            _with_unit(detector, "translation", table * 1e3, "mm")
+        entry["data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+
+
+def _with_unit(group: h5py.Group, name: str, value: Any, unit: str) -> h5py.Dataset:
+    group[name] = value
+    group[name].attrs["units"] = unit
+    return group[name]
+
+
+def write_eiger(
+    folder: Path, made: Experiment, *, in_file: int = 200, packing: dict[str, Any] | None = None
+) -> Path:
+    """Write a master, its data files by the detector's interface, and a map with positions."""
+    n, side = len(made.patterns), made.patterns.shape[-1]
+    with h5py.File(folder / "scan_master.h5", "w") as file:
+        detector = file.create_group("entry/instrument/detector")
+        _with_unit(detector, "x_pixel_size", DETECTOR_PIXEL_M, "m")
+        _with_unit(detector, "y_pixel_size", DETECTOR_PIXEL_M, "m")
+        _with_unit(detector, "detector_distance", DISTANCE_M, "m")
+        detector["beam_center_x"] = detector["beam_center_y"] = float(side // 2)
+        _with_unit(detector, "detectorSpecific/photon_energy", ENERGY_EV, "eV")
+        mask = np.zeros((side, side), np.uint32)
+        mask[0, 0], mask[0, 1], mask[3, 5] = 1, 1 << 4, 1 << 31
+        detector["detectorSpecific/pixel_mask"] = mask
+        file.create_group("entry/data")
+        for number, start in enumerate(range(0, n, in_file), 1):
+            name = f"scan_data_{number:06d}.h5"
+            file[f"entry/data/data_{number:06d}"] = h5py.ExternalLink(name, "/entry/data/data")
+            with h5py.File(folder / name, "w") as data:
+                part = made.patterns[start : start + in_file]
+                chunks = (1, side, side)
+                data.create_dataset("entry/data/data", data=part, chunks=chunks, **(packing or {}))
+                data["entry/data/data"].attrs["image_nr_low"] = start + 1
+    np.savez(folder / "stage.npz", y=made.positions_m[:, 0], x=made.positions_m[:, 1])
+    (folder / "map.yaml").write_text("positions: {file: stage.npz, y: y, x: x, unit: m}\n")
+    return folder / "scan_master.h5"

@@ -19,7 +19,7 @@ from ..storage.arrays import read_indexes
 from ..storage.frames import Hdf5Frames
 from ..storage.hdf5 import Hdf5
 from ..storage.kinds import kind_of
-from . import cxi
+from . import cxi, eiger, nexus
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,24 @@ class Finder:
 
 
 FINDERS: dict[str, Finder] = {
+    "NXcxi_ptycho": Finder(
+        lambda path: kind_of(path) == "hdf5" and nexus.recognises(path),
+        nexus.find,
+        nexus.read_object,
+        nexus.read_probe,
+    ),
     "CXI": Finder(
         lambda path: kind_of(path) == "hdf5" and cxi.recognises(path),
         cxi.find,
         cxi.read_object,
         cxi.read_probe,
         cxi.files_of,
+    ),
+    "Eiger master": Finder(
+        lambda path: kind_of(path) == "hdf5" and eiger.recognises(path),
+        eiger.find,
+        eiger.read_object,
+        eiger.read_probe,
     ),
 }
 """Format name -> finder; asked in this order."""
