@@ -174,3 +174,37 @@ def write_eiger(
     np.savez(folder / "stage.npz", y=made.positions_m[:, 0], x=made.positions_m[:, 1])
     (folder / "map.yaml").write_text("positions: {file: stage.npz, y: y, x: x, unit: m}\n")
     return folder / "scan_master.h5"
+
+
+def write_ptyd(path: Path, made: Experiment, *, in_chunk: int = 100) -> None:
+    """Write ptypy's data by its documented tree: keV, metres, (y, x)."""
+    side = made.patterns.shape[-1]
+    with h5py.File(path, "w") as file:
+        meta = file.create_group("meta")
+        meta["energy"], meta["distance"] = ENERGY_EV / 1e3, DISTANCE_M
+        meta["psize"], meta["shape"] = [DETECTOR_PIXEL_M] * 2, [side, side]
+        meta["center"] = [side / 2, side / 2]
+        for number, start in enumerate(range(0, len(made.patterns), in_chunk)):
+            part = slice(start, start + in_chunk)
+            chunk = file.create_group(f"chunks/{number}")
+            chunk["data"], chunk["positions"] = made.patterns[part], made.positions_m[part]
+            chunk["indices"] = np.arange(len(made.patterns))[part]
+            weights = np.ones(made.patterns[part].shape, np.float32)
+            weights[:, 1, 2], weights[0, 3, 4] = 0, 0
+            chunk["weights"] = weights if number % 2 == 0 else np.zeros(0)
+
+
+def write_ptyr(path: Path, made: Experiment) -> None:
+    """Write ptypy's result by the names under which it keeps storages and the views' middles."""
+    origin_m = np.array([3e-6, -2e-6])
+    side = made.probe.shape[-1]
+    with h5py.File(path, "w") as file:
+        content = file.create_group("content")
+        for name, array in (("obj", made.object_[None]), ("probe", made.probe)):
+            storage = content.create_group(f"{name}/Sscan00G00")
+            storage["data"], storage["_psize"] = array, [made.pixel_m] * 2
+            storage["_origin"] = origin_m if name == "obj" else [0.0, 0.0]
+        middles_m = (made.corners_px + side // 2) * made.pixel_m + origin_m
+        content["positions/Sscan00G00"] = np.repeat(middles_m, len(made.probe), axis=0)
+        content["pars/scans/scan00/data/energy"] = ENERGY_EV / 1e3
+        content["pars/scans/scan00/data/distance"] = DISTANCE_M

@@ -22,8 +22,8 @@ from .maps.template import map_template as map_template
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
+from .products import load_product as load_product
 from .ptychodus_product import check_product_path as check_product_path
-from .ptychodus_product import load_product as load_product
 from .ptychodus_product import product_output as product_output
 from .ptychodus_product import save_product as save_product
 from .readers import PRODUCT_FORMAT, PTYCHOPINN_FORMAT, READERS, Reader, is_hdf5, reader_for

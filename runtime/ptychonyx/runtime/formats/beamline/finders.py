@@ -19,7 +19,7 @@ from ..storage.arrays import read_indexes
 from ..storage.frames import Hdf5Frames
 from ..storage.hdf5 import Hdf5
 from ..storage.kinds import kind_of
-from . import cxi, eiger, nexus
+from . import cxi, eiger, nexus, ptypy_data, ptypy_result
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,18 @@ FINDERS: dict[str, Finder] = {
         eiger.find,
         eiger.read_object,
         eiger.read_probe,
+    ),
+    "ptypy data (.ptyd)": Finder(
+        lambda path: kind_of(path) == "hdf5" and ptypy_data.recognises(path),
+        ptypy_data.find,
+        ptypy_data.read_object,
+        ptypy_data.read_probe,
+    ),
+    "ptypy result (.ptyr)": Finder(
+        lambda path: kind_of(path) == "hdf5" and ptypy_result.recognises(path),
+        ptypy_result.find,
+        ptypy_result.read_object,
+        ptypy_result.read_probe,
     ),
 }
 """Format name -> finder; asked in this order."""
