@@ -208,3 +208,30 @@ def write_ptyr(path: Path, made: Experiment) -> None:
         content["positions/Sscan00G00"] = np.repeat(middles_m, len(made.probe), axis=0)
         content["pars/scans/scan00/data/energy"] = ENERGY_EV / 1e3
         content["pars/scans/scan00/data/distance"] = DISTANCE_M
+
+
+def matlab_arrays(made: Experiment) -> dict[str, Any]:
+    """Return what PtychoShelves and fold_slice keep, in MATLAB's order of axes."""
+    return {
+        "dp": made.patterns.transpose(1, 2, 0),
+        "ppY": made.positions_m[:, :1],
+        "ppX": made.positions_m[:, 1:],
+        "probe": made.probe.transpose(1, 2, 0),
+        "lambda": np.array([[EV_M / ENERGY_EV]]),
+        "dx": np.array([[made.pixel_m]]),
+    }
+
+
+def write_mat73(path: Path, arrays: dict[str, Any]) -> None:
+    """Write MATLAB 7.3: HDF5 behind 512 bytes, axes reversed, complex numbers as two parts."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            value = np.asarray(array).T
+            if np.iscomplexobj(value):
+                part = value.real.dtype
+                pair = np.empty(value.shape, [("real", part), ("imag", part)])
+                pair["real"], pair["imag"] = value.real, value.imag
+                value = pair
+            file[name] = value
+    with path.open("r+b") as out:
+        out.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")

@@ -19,7 +19,7 @@ from ..storage.arrays import read_indexes
 from ..storage.frames import Hdf5Frames
 from ..storage.hdf5 import Hdf5
 from ..storage.kinds import kind_of
-from . import cxi, eiger, nexus, ptypy_data, ptypy_result
+from . import cxi, eiger, matlab, nexus, ptypy_data, ptypy_result
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ FINDERS: dict[str, Finder] = {
         ptypy_result.read_object,
         ptypy_result.read_probe,
     ),
+    "MATLAB": Finder(matlab.recognises, matlab.find, matlab.read_object, matlab.read_probe),
 }
 """Format name -> finder; asked in this order."""
 

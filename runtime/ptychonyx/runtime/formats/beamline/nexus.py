@@ -67,9 +67,8 @@ read_object, read_probe = cxi.read_object, cxi.read_probe
 
 def _positions(tree: Tree) -> Positions | None:
     """Return positions: of the motors y and x, or of a table (x, y, z)."""
-    motors = [_motor(tree, axis) for axis in "yx"]
-    if motors[0] is not None and motors[1] is not None:
-        y, x = motors
+    y, x = (_motor(tree, axis) for axis in "yx")
+    if y is not None and x is not None:
         if len(y) != len(x):
             raise ScanError(
                 f"{tree.path} has {len(y)} positions in y but {len(x)} in x ({MOTORS}); each position "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.io
@@ -25,6 +25,8 @@ DTYPES = {"double": "f8", "single": "f4", "logical": "u1", "char": "U1"} | {
     for bits in (8, 16, 32, 64)
 }
 """MATLAB's class -> dtype; structs and cells have none."""
+HEADER_BYTES, TAG_BYTES = 128, 8
+"""What a file begins with, and what each array begins with: its type and its length."""
 COMPLEX_FIELDS = ("real", "imag")
 _ERRORS = (
     *(MatReadError, zlib.error, EOFError, OSError, ValueError, TypeError),
@@ -52,6 +54,7 @@ class Mat5:
         self.path = path
         self._fields: dict[str, NDArray[Any]] = {}
         with self._damage_explained():
+            _check_length(path)
             self._listed = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
         for name, (_, kind) in self._listed.items():
             if kind == "struct":
@@ -104,6 +107,21 @@ class Mat5:
             yield
         except _ERRORS as error:
             raise damaged(str(self.path), self.path, "MATLAB", error) from None
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a file that ends within an array, which SciPy would leave out without a word."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+        order: Literal["little", "big"] = "big" if header[-2:] == b"MI" else "little"
+        place = HEADER_BYTES
+        while place < size:
+            file.seek(place)
+            tag = file.read(TAG_BYTES)
+            place += TAG_BYTES + int.from_bytes(tag[4:], order)
+            if len(tag) < TAG_BYTES or place > size:
+                raise EOFError(f"it ends at byte {size}, within an array that ends at {place}")
 
 
 class Mat73:
