@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
+from .conversion import convert
 from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
 from .reading_options import reading_options
@@ -72,6 +73,7 @@ COMMANDS = (
     _of_both_ways(reconstruct_folder),
     _of_both_ways(reconstruct_many),
     compare,
+    with_options(convert, reading_options, "reading"),
 )
 for command in COMMANDS:
     app.command(cls=_Command)(with_options(command, verbosity))

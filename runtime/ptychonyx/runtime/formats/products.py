@@ -3,18 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from ..files import Output
 from ..product import Product
-from . import ptychodus_product
-from .beamline import cxi_product, ptypy_result
+from . import ptychodus_product, ptychodus_scan
+from .beamline import cxi, cxi_product, cxi_writing, ptypy_result
+from .readers import PRODUCT_FORMAT, READERS, reader_for
 from .storage.kinds import kind_of
 
+CXI_ENDING = ".cxi"
 LOADERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Product]], ...] = (
     (ptypy_result.recognises, ptypy_result.read_product),
     (cxi_product.recognises, cxi_product.read_product),
 )
 """What recognises a product in an HDF5 file, and what reads it; all others are Ptychodus'."""
+
+
+def holds_product(path: Path) -> bool:
+    """Tell whether a file is a product, not a scan: it has no patterns, and none lie beside it.
+
+    Raises
+    ------
+    ScanError
+        If it is of no known format, or cannot be read.
+    """
+    if not path.is_file():
+        return False
+    if kind_of(path) == "hdf5" and ptypy_result.recognises(path):
+        return True
+    if kind_of(path) == "hdf5" and cxi.recognises(path):
+        return cxi.find(path).frames is None
+    if reader_for(path) is not READERS[PRODUCT_FORMAT]:
+        return False
+    product, patterns = ptychodus_scan.pair_of(path)
+    return product == path and (ptychodus_product.is_result(path) or not patterns.is_file())
+
+
+def product_outputs(path: Path) -> list[Output]:
+    """Return the file that `write_product` writes, as `check_outputs` takes it."""
+    own = ptychodus_product.product_output(path)
+    return [replace(own, endings=(*own.endings, CXI_ENDING))]
+
+
+def write_product(product: Product, path: Path) -> None:
+    """Write a product as HDF5 or NPZ for Ptychodus, or as CXI.
+
+    Raises
+    ------
+    ValueError
+        For another ending; for CXI also if the product does not know its pixel size.
+    """
+    if path.suffix.lower() == CXI_ENDING:
+        cxi_writing.write_product(product, path)
+    else:
+        ptychodus_product.save_product(product, path)
 
 
 def load_product(path: str | Path) -> Product:
