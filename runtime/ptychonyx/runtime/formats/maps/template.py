@@ -134,7 +134,10 @@ def _positions_lines(found: dict[str, Entry]) -> list[str]:
         y, x = found.get("positions_y"), found.get("positions_x")
         lines.append(f"  y: {_path(y)}{_shape(y)}")
         lines.append(f"  x: {_path(x)}{_shape(x)}")
-    lines.append("  unit: m  # or mm, um, nm; px for pixels of the object")
+    is_pixels = "positions_y" in found and _last_name(found["positions_y"]) == "ycoords"
+    lines.append(
+        f"  unit: {'px' if is_pixels else 'm'}  # m, mm, um, nm; px for pixels of the object"
+    )
     lines.append("  sign: {y: 1, x: 1}")
     lines.append("  swap: false")
     lines.append("  # indexes: /path/of/scan/indexes")
