@@ -17,9 +17,9 @@ from ...scan import Frame
 from ..assembly.found import Found, Positions
 from ..assembly.units import length_factor
 from ..placed_object import PlacedObject, take_object
-from ..storage.arrays import read_indexes
+from ..storage.arrays import check_size, read_indexes
 from ..storage.frames import Hdf5Frames
-from .tree import Tree, columns_of
+from .tree import Tree, as_rows, columns_of, first_image
 
 KIND = "CXI"
 ENTRY = "entry_1"
@@ -43,9 +43,9 @@ HALVES = {"diffraction.cxi": "product.cxi", "product.cxi": "diffraction.cxi"}
 def recognises(path: Path) -> bool:
     """Tell whether an HDF5 file is CXI."""
     tree = Tree(path)
-    if "cxi_version" in tree.file:
+    if tree.has("cxi_version"):
         return True
-    return bool(tree.first(*DATA, *TRANSLATION)) and "instrument_1" in tree.file.names_in(ENTRY)
+    return bool(tree.first(*DATA, *TRANSLATION)) and "instrument_1" in tree.names_in(ENTRY)
 
 
 def find(path: Path) -> Found:
@@ -78,8 +78,8 @@ def find_alone(path: Path) -> Found:
         frames=None if data is None else Hdf5Frames([(path, data)]),
         quantity="counts",
         positions=_positions(tree),
-        position_indexes=read_indexes(tree.file, indexes) if indexes in tree.file else None,
-        probe=tree.probe(*PROBE) if frame or f"{SOURCE}/illumination" in tree.file else None,
+        position_indexes=read_indexes(tree.file, indexes) if tree.has(indexes) else None,
+        probe=tree.probe(*PROBE) if frame or tree.has(f"{SOURCE}/illumination") else None,
         object_=object_,
         object_frame=frame,
         bad_pixels=_mask(tree),
@@ -125,14 +125,13 @@ def _positions(tree: Tree) -> Positions | None:
         return None
     factor = length_factor(tree.unit(name) or "m", f"`{name}` of {tree.path}")
     table = tree.reals(name)
-    table = table.reshape(len(table), -1)  # (n, 1, 3) is written, too
-    return Positions(columns_of(table, "xyz", f"`{name}` of {tree.path}") * factor)
+    return Positions(columns_of(as_rows(table), "xyz", f"`{name}` of {tree.path}") * factor)
 
 
 def _object(tree: Tree) -> tuple[NDArray[np.complex64] | None, Frame | None]:
     """Return the object and where it lies, if the file says both."""
     sides = [tree.number(f"{HOST}/object_pixel_{side}_m") for side in ("height", "width")]
-    if OBJECT not in tree.file or not all(side is not None and side > 0 for side in sides):
+    if not tree.has(OBJECT) or not all(side is not None and side > 0 for side in sides):
         return None, None
     object_ = take_object(tree.file, OBJECT)
     height, width = object_.shape
@@ -156,14 +155,15 @@ def _mask(tree: Tree) -> NDArray[np.bool_] | None:
             f"{header} has shape {header.shape} and dtype {header.dtype}; bits for each pixel of an image "
             "are needed: say another `mask` in a map (`--map`)."
         )
-    bits = tree.file.read(name, 0) if len(header.shape) == 3 else tree.file.read(name)
+    check_size(header)
+    bits = first_image(tree.file.read(name), str(header))
     return np.asarray((bits.astype(np.int64) & ~GOOD_BITS) != 0)
 
 
 def _beam(tree: Tree, pixel_m: tuple[float, float] | None) -> tuple[float, float] | None:
     """Return the beam's pixel from the place of the detector's corner, which is (x, y, z)."""
     name = f"{DETECTOR}/corner_position"
-    if pixel_m is None or name not in tree.file:
+    if pixel_m is None or not tree.has(name):
         return None
     corner = tree.reals(name).reshape(-1)
     if len(corner) < 2 or not np.isfinite(corner[:2]).all():

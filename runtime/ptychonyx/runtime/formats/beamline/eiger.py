@@ -48,7 +48,7 @@ def recognises(path: Path) -> bool:
     tree = Tree(path)
     names = _data_names(tree)
     is_numbered = any(name.rpartition("/")[2].startswith("data_") for name in names)
-    has_detector = "detectorSpecific" in tree.file.names_in(DETECTOR)
+    has_detector = "detectorSpecific" in tree.names_in(DETECTOR)
     return bool(names) and (is_numbered or has_detector or _is_data_file(tree))
 
 
@@ -94,17 +94,17 @@ def _refusal(path: Path, what: str) -> ScanError:
 def _data_names(tree: Tree) -> list[str]:
     """Return the datasets of images: data_000001 and so on by their numbers, or the one `data`."""
     for group in ("entry/data", "entry"):
-        names = tree.file.names_in(group)
+        names = tree.names_in(group)
         numbered = [name for name in names if name.startswith("data_") and name[5:].isdecimal()]
         if numbered:
             numbered.sort(key=lambda name: int(name[5:]))
             return [f"{group}/{name}" for name in numbered]
-    return ["entry/data/data"] if "data" in tree.file.names_in("entry/data") else []
+    return ["entry/data/data"] if "data" in tree.names_in("entry/data") else []
 
 
 def _is_data_file(tree: Tree) -> bool:
     """Tell whether a file is one of those to which a master links."""
-    if tree.file.names_in("entry/instrument") or "data" not in tree.file.names_in("entry/data"):
+    if tree.names_in("entry/instrument") or "data" not in tree.names_in("entry/data"):
         return False
     return "image_nr_low" in tree.file.attributes("entry/data/data")
 

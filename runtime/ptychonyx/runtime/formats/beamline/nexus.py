@@ -19,7 +19,7 @@ from ..assembly.units import length_factor
 from ..storage.frames import Hdf5Frames
 from . import cxi
 from .cxi import DETECTOR, ENTRY
-from .tree import Tree, columns_of
+from .tree import Tree, as_rows, columns_of, first_image
 
 KIND = "NXcxi_ptycho"
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
@@ -79,8 +79,7 @@ def _positions(tree: Tree) -> Positions | None:
     if name is None:
         return None
     what = f"`{name}` of {tree.path}"
-    table = tree.reals(name)
-    table = table.reshape(len(table), -1) if table.ndim != 1 else table
+    table = as_rows(tree.reals(name))
     return Positions(columns_of(table, "xyz", what) * length_factor(tree.unit(name) or "m", what))
 
 
@@ -101,10 +100,7 @@ def _mask(tree: Tree) -> NDArray[np.bool_] | None:
     name = tree.first(*MASKS)
     if name is None:
         return None
-    values = tree.reals(name)
-    while values.ndim > 2:
-        values = values[0]
-    return np.asarray(values != 0)
+    return np.asarray(first_image(tree.reals(name), f"`{name}` of {tree.path}") != 0)
 
 
 def _beam(tree: Tree, pixel_m: tuple[float, float] | None) -> tuple[float, float] | None:

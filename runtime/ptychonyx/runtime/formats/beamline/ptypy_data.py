@@ -73,15 +73,15 @@ def _refusal(path: Path, what: str) -> ScanError:
 
 def _chunks(tree: Tree) -> list[str]:
     """Return the names of the chunks that have frames, by their numbers."""
-    names = tree.file.names_in("chunks")
-    filled = [name for name in names if "data" in tree.file.names_in(f"chunks/{name}")]
+    names = tree.names_in("chunks")
+    filled = [name for name in names if "data" in tree.names_in(f"chunks/{name}")]
     return sorted(filled, key=lambda name: (int(name) if name.isdecimal() else -1, name))
 
 
 def _positions(tree: Tree, chunks: list[str]) -> Positions | None:
     """Return the positions of all chunks, or those of the whole scan."""
     paths = [f"chunks/{chunk}/positions" for chunk in chunks]
-    if not all(path in tree.file for path in paths):
+    if not all(tree.has(path) for path in paths):
         whole = tree.first("info/positions_scan", "common/positions_scan", "info/positions")
         paths = [] if whole is None else [whole]
     tables = [tree.reals(path) for path in paths]
@@ -100,7 +100,7 @@ def _mask(tree: Tree, chunks: list[str], frames: Hdf5Frames) -> NDArray[np.bool_
     bad: NDArray[np.bool_] | None = None
     places = [f"chunks/{chunk}/weights" for chunk in chunks]
     for name in [*places, "meta/weight2d", "common/weight2d", "info/weight2d"]:
-        if name not in tree.file:
+        if not tree.has(name):
             continue
         header = tree.file.header(name)
         if header.shape[-2:] != shape or header.dtype.kind not in "buif":

@@ -23,7 +23,7 @@ KIND = "ptypy result (.ptyr)"
 
 def recognises(path: Path) -> bool:
     """Tell whether an HDF5 file has the storages of a ptypy run."""
-    return bool({"obj", "probe"} & set(Tree(path).file.names_in("content")))
+    return bool({"obj", "probe"} & set(Tree(path).names_in("content")))
 
 
 def find(path: Path) -> Found:
@@ -103,8 +103,8 @@ def _storage(tree: Tree, container: str) -> str:
     """Return the one storage of a container."""
     names = [
         name
-        for name in tree.file.names_in(f"content/{container}")
-        if "data" in tree.file.names_in(f"content/{container}/{name}")
+        for name in tree.names_in(f"content/{container}")
+        if "data" in tree.names_in(f"content/{container}/{name}")
     ]
     if len(names) != 1:
         listed = ", ".join(names) or "none"
@@ -184,7 +184,7 @@ def _distance_m(tree: Tree) -> float | None:
 
 def _of_scan(tree: Tree, key: str) -> str | None:
     """Return where the parameters of the one scan have a number."""
-    scans = tree.file.names_in("content/pars/scans")
+    scans = tree.names_in("content/pars/scans")
     places = (
         f"content/pars/scans/{scan}/{part}/{key}" for scan in scans for part in ("data", "geometry")
     )

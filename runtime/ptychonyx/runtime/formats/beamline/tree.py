@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +35,22 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = Hdf5(path)
+        self._names = {"/": self.file.names}
+
+    def names_in(self, group: str) -> tuple[str, ...]:
+        """Return the names in a group, which is opened once; none if there is no such group."""
+        if group not in self._names:
+            self._names[group] = self.file.names_in(group) if self.has(group) else ()
+        return self._names[group]
 
     def first(self, *names: str) -> str | None:
         """Return the first of these names that is there, or None."""
-        return next((name for name in names if name in self.file), None)
+        return next((name for name in names if self.has(name)), None)
+
+    def has(self, name: str) -> bool:
+        """Tell whether something of this name is there."""
+        group, _, own = name.rpartition("/")
+        return own in self.names_in(group or "/")
 
     def unit(self, name: str) -> str | None:
         """Return the attribute `units` of a dataset."""
@@ -109,6 +122,35 @@ class Tree:
             )
             return None
         return value * factor(self.unit(name) or default, f"`{name}` of {self.path}")
+
+
+def as_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a table (n, k) also of (n, 1, k).
+
+    Examples
+    --------
+    >>> as_rows(np.zeros((5, 1, 3))).shape
+    (5, 3)
+    """
+    if values.ndim < 2:
+        return values
+    return values.reshape(values.shape[0], math.prod(values.shape[1:]))
+
+
+def first_image(values: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return an image (H, W), the first of a stack.
+
+    Raises
+    ------
+    ScanError
+        If there is none.
+    """
+    if values.ndim < 2 or values.size == 0:
+        raise ScanError(
+            f"{what} has shape {values.shape}; an image, one number for each pixel, is needed: say another "
+            "in a map (`--map`)."
+        )
+    return values.reshape(-1, *values.shape[-2:])[0]
 
 
 def columns_of(values: NDArray[np.float64], letters: str, what: str) -> NDArray[np.float64]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...errors import ScanError
 from ...scan import QUANTITIES, Quantity
 
@@ -122,6 +120,8 @@ def read_map(path: Path) -> ScanMap:
         raise ScanError(f"There is no map {path}; check the path.")
     if path.stat().st_size > MAX_BYTES:
         raise ScanError(f"{path} has more than {MAX_BYTES} bytes; a map is a short YAML file.")
+    import yaml  # not needed where no map is
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

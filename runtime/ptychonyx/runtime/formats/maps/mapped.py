@@ -237,8 +237,11 @@ def _object(source: Source, found: Found, place: Place) -> Found:
 def _mask(source: Source, found: Found, place: Place) -> Found:
     """Read a mask, (H, W) or one for each image, of which the first is taken."""
     values = _real(source.file(place), place.path[0])
-    while values.ndim > 2:
-        values = values[0]
+    if values.ndim < 2 or values.size == 0:
+        raise ScanError(
+            f"`mask` of the map has shape {values.shape}; an image is needed: correct the map."
+        )
+    values = values.reshape(-1, *values.shape[-2:])[0]
     bad = values != 0 if place.bad == "nonzero" else values == 0
     return replace(found, bad_pixels=np.asarray(bad))
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
-from scipy.io.matlab import MatReadError
 
 from ...errors import ScanError
 from .arrays import Header, check_size
@@ -29,7 +27,7 @@ HEADER_BYTES, TAG_BYTES = 128, 8
 """What a file begins with, and what each array begins with: its type and its length."""
 COMPLEX_FIELDS = ("real", "imag")
 _ERRORS = (
-    *(MatReadError, zlib.error, EOFError, OSError, ValueError, TypeError),
+    *(zlib.error, EOFError, OSError, ValueError, TypeError),
     *(KeyError, IndexError, AttributeError, OverflowError, MemoryError, NotImplementedError),
 )
 """What SciPy raises on damaged files, which it reads without much asking."""
@@ -55,6 +53,8 @@ class Mat5:
         self._fields: dict[str, NDArray[Any]] = {}
         with self._damage_explained():
             _check_length(path)
+            import scipy.io  # not needed where no MATLAB file is
+
             self._listed = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
         for name, (_, kind) in self._listed.items():
             if kind == "struct":
@@ -89,6 +89,8 @@ class Mat5:
 
     def _load(self, name: str) -> NDArray[Any]:
         with self._damage_explained():
+            import scipy.io
+
             return np.asarray(scipy.io.loadmat(self.path, variable_names=[name])[name])
 
     def _take_fields(self, name: str) -> None:
@@ -103,9 +105,11 @@ class Mat5:
 
     @contextmanager
     def _damage_explained(self) -> Iterator[None]:
+        from scipy.io.matlab import MatReadError
+
         try:
             yield
-        except _ERRORS as error:
+        except (MatReadError, *_ERRORS) as error:
             raise damaged(str(self.path), self.path, "MATLAB", error) from None
 
 
