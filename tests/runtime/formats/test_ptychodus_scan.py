@@ -327,7 +327,7 @@ def test_a_folder_with_one_half_is_refused(
 def test_bad_pairs(small_scan: Scan, tmp_path: Path) -> None:
     save_scan(small_scan, tmp_path)
     wrong: tuple[tuple[Arrays, str], ...] = (
-        ({"quantity": "amplitude"}, "Ptychodus files hold counts"),
+        ({"quantity": "amplitude"}, "hold counts; leave it out"),
         ({"position_origin": "center"}, "in metres, which leave no choice"),
         ({"patterns_path": tmp_path / "other.h5"}, "There are no patterns for"),
     )

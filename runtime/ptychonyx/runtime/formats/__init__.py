@@ -22,6 +22,7 @@ from .maps.template import map_template as map_template
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
+from .products import is_foreign_product
 from .products import load_product as load_product
 from .ptychodus_product import check_product_path as check_product_path
 from .ptychodus_product import product_output as product_output
@@ -231,7 +232,7 @@ def load_probe(path: str | Path) -> NDArray[np.complex64]:
 
 
 def is_result(path: Path) -> bool:
-    """Tell whether a file is the product of a reconstruction that Ptychonyx made.
+    """Tell whether a file is the result of a reconstruction: Ptychonyx' own, ptypy's, or in CXI.
 
     Raises
     ------
@@ -247,7 +248,9 @@ def is_result(path: Path) -> bool:
     False
     """
     is_product = reader_for(path) is READERS[PRODUCT_FORMAT]
-    return is_product and path.is_file() and ptychodus_product.is_result(path)
+    if is_product and path.is_file():
+        return ptychodus_product.is_result(path)
+    return is_foreign_product(path)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -283,8 +286,8 @@ def _check_choices(reader: Reader, path: Path, options: ScanOptions) -> None:
     """Refuse what a format leaves no choice about."""
     if reader.quantity is not None and options.quantity not in (None, reader.quantity):
         raise ScanError(
-            f"`quantity` is {options.quantity!r}, but Ptychodus files hold {reader.quantity} "
-            f"({path}); leave it out."
+            f"`quantity` is {options.quantity!r}, but files such as {path} hold {reader.quantity}; leave it "
+            "out."
         )
     if reader.has_origin and options.position_origin is not None:
         raise ScanError(

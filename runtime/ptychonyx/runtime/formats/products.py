@@ -31,14 +31,27 @@ def holds_product(path: Path) -> bool:
     """
     if not path.is_file():
         return False
-    if kind_of(path) == "hdf5" and ptypy_result.recognises(path):
+    if is_foreign_product(path):
         return True
-    if kind_of(path) == "hdf5" and cxi.recognises(path):
-        return cxi.find(path).frames is None
     if reader_for(path) is not READERS[PRODUCT_FORMAT]:
         return False
     product, patterns = ptychodus_scan.pair_of(path)
     return product == path and (ptychodus_product.is_result(path) or not patterns.is_file())
+
+
+def is_foreign_product(path: Path) -> bool:
+    """Tell whether a file is a result of ptypy, or CXI without patterns.
+
+    Examples
+    --------
+    >>> is_foreign_product(Path("nowhere.h5"))
+    False
+    """
+    if kind_of(path) != "hdf5":
+        return False
+    if ptypy_result.recognises(path):
+        return True
+    return cxi.recognises(path) and cxi.find(path).frames is None
 
 
 def product_outputs(path: Path) -> list[Output]:

@@ -87,6 +87,7 @@ def _of_beamline(finder: Finder) -> Reader:
         finder.read_object,
         finder.read_probe,
         finder.files_of,
+        quantity=finder.quantity,
         has_patterns_apart=True,
     )
 

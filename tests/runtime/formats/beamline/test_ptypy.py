@@ -18,6 +18,7 @@ from beamline_files import (
 
 from ptychonyx.runtime import load_object, load_probe, load_product, load_scan
 from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.formats import is_result
 from ptychonyx.runtime.scan import Scan
 
 
@@ -78,3 +79,12 @@ def test_an_older_result_has_no_positions(made: Experiment, tmp_path: Path) -> N
     for load in (load_scan, load_product):
         with pytest.raises(ScanError, match="without positions, as older releases wrote it"):
             load(tmp_path / "run.ptyr")
+
+
+def test_a_result_without_patterns_is_a_product(made: Experiment, tmp_path: Path) -> None:
+    write_ptyr(tmp_path / "run.ptyr", made)
+    write_ptyd(tmp_path / "scan.ptyd", made)
+    assert is_result(tmp_path / "run.ptyr")
+    assert not is_result(tmp_path / "scan.ptyd")
+    with pytest.raises(ScanError, match=r"files such as .*scan\.ptyd hold counts; leave it out"):
+        load_scan(tmp_path / "scan.ptyd", quantity="amplitude")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ScanError
-from ...scan import Scan
+from ...scan import Quantity, Scan
 from ..assembly.assemble import assemble
 from ..assembly.found import Found
 from ..options import ScanOptions
@@ -36,6 +36,8 @@ class Finder:
         Path -> what the file holds, or ScanError.
     files_of : callable
         Path -> the files that reading opens.
+    quantity : "counts" or None
+        What the patterns of this format always are.
     """
 
     recognises: Callable[[Path], bool]
@@ -43,6 +45,7 @@ class Finder:
     read_object: Callable[[Path], PlacedObject]
     read_probe: Callable[[Path], NDArray[np.complex64]]
     files_of: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    quantity: Quantity | None = "counts"
 
 
 FINDERS: dict[str, Finder] = {
@@ -77,7 +80,9 @@ FINDERS: dict[str, Finder] = {
         ptypy_result.read_object,
         ptypy_result.read_probe,
     ),
-    "MATLAB": Finder(matlab.recognises, matlab.find, matlab.read_object, matlab.read_probe),
+    "MATLAB": Finder(
+        matlab.recognises, matlab.find, matlab.read_object, matlab.read_probe, quantity=None
+    ),
 }
 """Format name -> finder; asked in this order."""
 
