@@ -56,8 +56,8 @@ def write_tiffs(
         If tifffile is not installed, or scikit-image is needed and is not.
     """
     is_seen = np.ones(object_.shape, np.bool_) if coverage is None else coverage > 0
-    phase = np.angle(object_)
-    phase = unwrapped(phase, is_seen) if unwrap else phase
+    wrapped: NDArray[Any] = np.angle(object_)
+    phase = unwrapped(wrapped, is_seen) if unwrap else wrapped
     amplitude_output, phase_output = tiff_outputs(path)
     pictures = (
         (amplitude_output.path, np.abs(object_), "amplitude", ""),

@@ -150,7 +150,7 @@ def first_image(values: NDArray[Any], what: str) -> NDArray[Any]:
             f"{what} has shape {values.shape}; an image, one number for each pixel, is needed: say another "
             "in a map (`--map`)."
         )
-    return values.reshape(-1, *values.shape[-2:])[0]
+    return np.asarray(values.reshape(-1, *values.shape[-2:])[0])
 
 
 def columns_of(values: NDArray[np.float64], letters: str, what: str) -> NDArray[np.float64]:
