@@ -27,8 +27,8 @@ def test_a_scan_there_and_back(truth: Scan, tmp_path: Path) -> None:
     with np.load(tmp_path / "theirs" / "seen.npz", allow_pickle=False) as seen:
         np.testing.assert_array_equal(seen["patterns"], scan.patterns[0 : scan.num_patterns])
         np.testing.assert_array_equal(seen["bad_pixels"], scan.bad_pixels)
-        np.testing.assert_allclose(seen["energies"], scan.photon_energy_eV)
-        np.testing.assert_allclose(seen["distances"], scan.detector_distance_m)
+        assert seen["energies"].tolist() == pytest.approx([scan.photon_energy_eV] * 2)
+        assert seen["distances"].tolist() == pytest.approx([scan.detector_distance_m] * 2)
         corners_px = np.stack([seen["y_px"], seen["x_px"]], axis=1) - (side - 1) / 2
         np.testing.assert_allclose(corners_px, scan.corners_px, atol=1e-6)
         assert scan.object_ is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ SIDE, SMALL = 32, 16
 
 
 def patterns_of(
-    probe: NDArray[np.complex64], object_: NDArray[np.complex128], corners: NDArray[np.int64]
+    probe: NDArray[np.complex64], object_: NDArray[Any], corners: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     side = probe.shape[-1]
     exits = np.stack([probe * object_[y : y + side, x : x + side] for y, x in corners])
@@ -80,7 +81,7 @@ def test_a_binned_scan_sums_counts_and_shows_less_of_the_object(smooth_scan: Sca
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
 def test_sums_never_wrap(dtype: type, smooth_scan: Scan) -> None:
-    patterns = np.full((5, SIDE, SIDE), 250, dtype)
+    patterns: NDArray[Any] = np.full((5, SIDE, SIDE), 250, dtype)
     small = cut_scan(replace(smooth_scan, patterns=patterns), None, 4)
     assert np.all(small.patterns[1:3] == 16 * 250)
     assert small.patterns[0:1].dtype == small.patterns.dtype
