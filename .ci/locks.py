@@ -59,12 +59,12 @@ ENVIRONMENTS = (
     Environment(
         "lock-cpu-runtime.txt",
         "Reconstruction on CPUs.",
-        ("cpu", "compare", "plot", "filters"),
+        ("cpu", "compare", "plot"),
     ),
     Environment(
         "lock-gpu-runtime.txt",
         "Reconstruction on NVIDIA GPUs: CUDA 13. Not run here.",
-        ("gpu", "compare", "plot", "filters"),
+        ("gpu", "compare", "plot"),
         "onnxruntime-gpu[cuda,cudnn]",
     ),
     Environment(

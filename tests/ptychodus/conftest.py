@@ -23,6 +23,7 @@ from ptychonyx.runtime.simulation.scan import MARGIN_PX, SimulationOptions, simu
 
 collect_ignore = [
     "drive.py",
+    "drive_cxi.py",
     "drive_reader.py",
     "drive_window.py",
 ]  # these run in the other environment

@@ -13,9 +13,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
+from .conversion import convert
 from .inspection import inspect
 from .models import benchmark, derive, export, verify
 from .options import reconstruction_options, verbosity, with_options
+from .reading_options import reading_options
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scan_choices import scan_choices
 from .scans import compare, simulate
@@ -61,7 +63,7 @@ def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS = (
-    with_options(inspect, scan_choices, "choices"),
+    with_options(with_options(inspect, scan_choices, "choices"), reading_options, "reading"),
     simulate,
     with_options(
         with_options(
@@ -75,10 +77,15 @@ COMMANDS = (
     derive,
     verify,
     benchmark,
-    with_options(_of_both_ways(reconstruct), scan_choices, "choices"),
+    with_options(
+        with_options(_of_both_ways(reconstruct), scan_choices, "choices"),
+        reading_options,
+        "reading",
+    ),
     _of_both_ways(reconstruct_folder),
     _of_both_ways(reconstruct_many),
     compare,
+    with_options(convert, reading_options, "reading"),
 )
 for command in COMMANDS:
     app.command(cls=_Command)(with_options(command, verbosity))

@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console.terminal import print_columns, print_table, progress_bar, say
-from .options import Axis, Origin, Patterns, Plot, Quantity, check_files, load_asked, scan_files
+from .options import (
+    Axis,
+    Origin,
+    Patterns,
+    Plot,
+    Quantity,
+    Said,
+    check_files,
+    load_asked,
+    scan_files,
+)
 from .overview import files_within, overview
+from .reading_options import Reading
 from .scan_choices import ScanChoices, as_options, orientation_findings
 
 if TYPE_CHECKING:
@@ -27,6 +38,7 @@ def inspect(
         typer.Argument(exists=True, help="Scans, products, models, or a folder of them."),
     ],
     choices: ScanChoices,
+    reading: Reading,
     quantity: Quantity = None,
     position_origin: Origin = None,
     patterns: Patterns = None,
@@ -41,6 +53,12 @@ def inspect(
             "--check-orientation", help="Find which way round patterns and positions are."
         ),
     ] = False,
+    map_template: Annotated[
+        bool,
+        typer.Option(
+            "--map-template", help="Print a map of the file to correct and give with --map."
+        ),
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Plot = None,
 ) -> None:
@@ -53,20 +71,24 @@ def inspect(
 
     **Example:** `ptychonyx inspect scan.npz --quantity counts --check-orientation`
     """
-    said = (quantity, position_origin, patterns, pattern_axis)
+    said = (quantity, position_origin, patterns, pattern_axis, reading)
     within = files_within(files)
     if within is not None:
         _refuse_single(plot=plot, patterns=patterns, probe=probe, orientation=check_orientation)
         _show_many(within, said, choices, as_json=json_)
         return
     (file,) = files
+    if map_template:
+        _print_map_template(file)
+        return
     is_model = file.suffix.lower() == ".onnx"
-    check_files([file] if is_model else scan_files(file, patterns), plot=plot)
+    check_files([file] if is_model else scan_files(file, patterns, reading), plot=plot)
     values: dict[str, Any] = {}
     if is_model:
         _show(file, _model_rows(file), values, as_json=json_)
     else:
-        shown = _show_product(file, values, as_json=json_)
+        is_read_anew = reading.map_path is not None or bool(reading.keys)
+        shown = not is_read_anew and _show_product(file, values, as_json=json_)
         if shown and not _has_patterns(file, patterns) and plot is None:
             _print_json(values, json_)
             return
@@ -74,6 +96,12 @@ def inspect(
     _print_json(values, json_)
     if values.get("wrong"):
         _refuse(values)
+
+
+def _print_map_template(file: Path) -> None:
+    from ptychonyx.runtime.formats import map_template
+
+    typer.echo(map_template(file), nl=False)
 
 
 def _model_rows(file: Path) -> dict[str, str]:
@@ -107,7 +135,7 @@ def _has_patterns(file: Path, patterns: Path | None) -> bool:
 
 def _show_scan(
     file: Path,
-    said: tuple[str | None, str | None, Path | None, str | None],
+    said: Said,
     choices: ScanChoices,
     values: dict[str, Any],
     probe: Path | None,
@@ -211,7 +239,7 @@ def _refuse_single(**options: object) -> None:
 
 def _show_many(
     files: list[Path],
-    said: tuple[str | None, str | None, Path | None, str | None],
+    said: Said,
     choices: ScanChoices,
     *,
     as_json: bool,

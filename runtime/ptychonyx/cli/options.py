@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from . import words
+from .reading_options import Reading
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.files import Output, OutputFolder
     from ptychonyx.runtime.scan import Scan
 
 ScanPath = Annotated[
-    Path, typer.Argument(exists=True, help="Scan: NPZ, product.h5, or their folder.")
+    Path,
+    typer.Argument(
+        exists=True, help="Scan: NPZ, HDF5, CXI, NeXus, MATLAB …, or a folder with product.h5."
+    ),
 ]
 ModelPath = Annotated[
     Path | None,
@@ -39,6 +43,8 @@ Patterns = Annotated[
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw a picture (.png, .pdf, .svg, .jpg, .tif).")
 ]
+Said = tuple[str | None, str | None, Path | None, str | None, Reading]
+"""What was said of how to read a scan, as `load_asked` takes it after the path."""
 Provider = Annotated[words.Provider, typer.Option(help="Execution provider.")]
 
 
@@ -147,6 +153,7 @@ def load_asked(
     position_origin: str | None = None,
     patterns: Path | None = None,
     pattern_axis: str | None = None,
+    reading: Reading | None = None,
 ) -> Scan:
     """Load a scan; where it must be said what the patterns are, show the two ways of this command."""
     from ptychonyx.runtime.errors import AxisError, QuantityError, ScanError
@@ -159,6 +166,10 @@ def load_asked(
             position_origin=position_origin,
             patterns_path=patterns,
             pattern_axis=pattern_axis,
+            map_path=None if reading is None else reading.map_path,
+            keys=None if reading is None else reading.keys,
+            crop_px=None if reading is None else reading.crop_px,
+            bin=None if reading is None else reading.bin,
         )
     except (QuantityError, AxisError) as error:
         command = sys.argv[1] if len(sys.argv) > 1 else "COMMAND"
@@ -192,8 +203,11 @@ def check_files(
     check_outputs([path for path in read if path is not None], outputs)
 
 
-def scan_files(path: Path, patterns: Path | None = None) -> list[Path]:
+def scan_files(
+    path: Path, patterns: Path | None = None, reading: Reading | None = None
+) -> list[Path]:
     """Return every file that loading this scan may read."""
-    from ptychonyx.runtime.formats import files_of
+    from ptychonyx.runtime.formats import files_of, map_files
 
-    return [*files_of(path), *([patterns] if patterns is not None else [])]
+    named = [] if reading is None or reading.map_path is None else map_files(reading.map_path)
+    return [*files_of(path), *named, *([patterns] if patterns is not None else [])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import load_asked
+from .options import Said, load_asked
 from .scan_choices import orientation_findings
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def files_within(paths: Sequence[Path]) -> list[Path] | None:
 
 def overview(
     file: Path,
-    said: tuple[str | None, str | None, Path | None, str | None],
+    said: Said,
     choices: ScanChoices,
 ) -> Line:
     """Return the line of one file; a scan's patterns are read once.
@@ -155,7 +155,7 @@ def _of_product(file: Path) -> Line | None:
 
 def _of_scan(
     file: Path,
-    said: tuple[str | None, str | None, Path | None, str | None],
+    said: Said,
     choices: ScanChoices,
 ) -> Line:
     from ptychonyx.runtime.formats import format_of

@@ -16,12 +16,14 @@ from .options import (
     Patterns,
     Plot,
     Quantity,
+    Said,
     ScanPath,
     check_files,
     load_asked,
     scan_files,
 )
 from .outcome import count_passes, doubts, say_what_came_out
+from .reading_options import Reading
 from .scan_choices import Accept, ScanChoices, known_names, take_plausible
 from .solving_options import refuse_unused, show_passes
 
@@ -47,6 +49,7 @@ def reconstruct(
     options: dict[str, Any],
     solving: dict[str, Any],
     choices: ScanChoices,
+    reading: Reading,
     model: ModelPath = None,
     start: Annotated[
         Path | None,
@@ -89,11 +92,12 @@ def reconstruct(
     asked = {**solving, **{name: value for name, value in more.items() if value is not None}}
     used = options | ({"skip_proof": True} if skip_proof else {})
     refuse_unused(used, asked, has_model=model is not None, refines=recipe.refine_passes)
-    read = [model, start, probe, recipe.solving.solver_file, *scan_files(scan, patterns)]
+    own_files = scan_files(scan, patterns, reading)
+    read = [model, start, probe, recipe.solving.solver_file, *own_files]
     check_files(read, product_output(output), plot=plot)
     given_start = None if start is None else load_product(start)
     given_probe = None if probe is None else load_probe(probe)
-    said = (quantity, position_origin, patterns, pattern_axis)
+    said = (quantity, position_origin, patterns, pattern_axis, reading)
     loaded, network, recipe = _open(scan, model, recipe, said, check_proof=not skip_proof)
     loaded = take_plausible(loaded, choices).scan
     with stop_on_signal() as stopped, progress_bar("Reconstructing", loaded.num_patterns) as show:
@@ -127,7 +131,7 @@ def _open(
     scan: Path,
     model: Path | None,
     recipe: Recipe,
-    choices: tuple[str | None, str | None, Path | None, str | None],
+    choices: Said,
     *,
     check_proof: bool,
 ) -> tuple[Scan, Model | None, Recipe]:

@@ -104,8 +104,10 @@ def test_what_has_no_partner_is_left_out_aloud(
         put("indexes", np.arange(40) + 4)(file)
     with caplog.at_level(logging.WARNING):
         assert load_scan(tmp_path).num_patterns == 36
-    assert "4 patterns lie before the first or after the last position" in caplog.text
-    assert "4 positions have no pattern" in caplog.text
+    assert (
+        "4 of 40 patterns lie before the first position or after the last: left out" in caplog.text
+    )
+    assert "4 of 40 positions have no pattern: left out" in caplog.text
 
 
 def test_repeated_positions_are_averaged(small_scan: Scan, tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ BAD_HDF5: dict[str, tuple[str, Edit, str]] = {
     "nothing in common": (
         "diffraction.h5",
         put("indexes", np.arange(40) + 900),
-        "None of the 40 positions .* shares its scan index with one of the 40 patterns",
+        "None of the 40 patterns .* has a scan index among those of the 40 positions, 0 to 39",
     ),
     "indexes repeated": (
         "diffraction.h5",
@@ -325,7 +327,7 @@ def test_a_folder_with_one_half_is_refused(
 def test_bad_pairs(small_scan: Scan, tmp_path: Path) -> None:
     save_scan(small_scan, tmp_path)
     wrong: tuple[tuple[Arrays, str], ...] = (
-        ({"quantity": "amplitude"}, "Ptychodus files hold counts"),
+        ({"quantity": "amplitude"}, "hold counts; leave it out"),
         ({"position_origin": "center"}, "in metres, which leave no choice"),
         ({"patterns_path": tmp_path / "other.h5"}, "There are no patterns for"),
     )

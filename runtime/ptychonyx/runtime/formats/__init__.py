@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,105 +13,32 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..files import Output, check_outputs
 from ..scan import Quantity, Scan
-from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
+from . import ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
+from .assembly.windows import cut_scan
+from .beamline import cxi_writing
 from .linked_files import linked_files
+from .maps.mapped_scan import map_files as map_files
+from .maps.template import map_template as map_template
 from .options import ScanOptions
 from .placed_object import PlacedObject as PlacedObject
 from .positions import POSITION_ORIGINS as POSITION_ORIGINS
+from .products import is_foreign_product
+from .products import load_product as load_product
 from .ptychodus_product import check_product_path as check_product_path
-from .ptychodus_product import load_product as load_product
 from .ptychodus_product import product_output as product_output
 from .ptychodus_product import save_product as save_product
-from .storage.npz import Npz
+from .readers import PRODUCT_FORMAT, PTYCHOPINN_FORMAT, READERS, Reader, is_hdf5, reader_for
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How one format is recognised and read.
-
-    Attributes
-    ----------
-    recognises : callable
-        Path -> whether this format fits.
-    read_scan : callable
-        (path, options) -> Scan.
-    read_object, read_probe : callable
-        Path -> what the file holds, or ScanError.
-    files_of : callable
-        Path -> the files that reading a scan opens.
-    quantity : "counts" or None
-        What the patterns of this format always are; None if the user may have to say.
-    has_origin : bool
-        Whether positions are in metres, which leaves no choice of what they point at.
-    has_patterns_apart : bool
-        Whether patterns are in a file of their own, which the user may name.
-    """
-
-    recognises: Callable[[Path], bool]
-    read_scan: Callable[[Path, ScanOptions], Scan]
-    read_object: Callable[[Path], PlacedObject]
-    read_probe: Callable[[Path], NDArray[np.complex64]]
-    files_of: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
-    quantity: Quantity | None = None
-    has_origin: bool = False
-    has_patterns_apart: bool = False
-
-
-def _is_hdf5(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in HDF5_SUFFIXES
-
-
-def _is_product_npz(path: Path) -> bool:
-    return path.suffix.lower() == ".npz" and "probe_position_x_m" in Npz(path)
-
-
-def _product_of(path: Path) -> Path:
-    return path / ptychodus_scan.PRODUCT if path.is_dir() else path
-
-
-PRODUCT_FORMAT = "Ptychodus product (HDF5 or NPZ)"
-
-READERS: dict[str, Reader] = {
-    "Ptychodus training HDF5": Reader(
-        lambda path: path.is_file() and _is_hdf5(path) and ptychodus_training.recognises(path),
-        ptychodus_training.read_scan,
-        ptychodus_training.read_object,
-        ptychodus_training.read_probe,
-        quantity="counts",
-    ),
-    PRODUCT_FORMAT: Reader(
-        lambda path: _is_hdf5(path) or _is_product_npz(path),
-        ptychodus_scan.read_scan,
-        lambda path: ptychodus_product.read_object(_product_of(path)),
-        lambda path: ptychodus_product.read_probe(_product_of(path)),
-        ptychodus_scan.pair_of,
-        quantity="counts",
-        has_origin=True,
-        has_patterns_apart=True,
-    ),
-    "PtychoPINN NPZ": Reader(
-        lambda path: path.suffix.lower() == ".npz",
-        ptychopinn_npz.read_scan,
-        ptychopinn_npz.read_object,
-        ptychopinn_npz.read_probe,
-    ),
-    "NumPy array": Reader(
-        lambda path: path.suffix.lower() == ".npy",
-        npy.read_scan,
-        npy.read_object,
-        npy.read_probe,
-    ),
-}
-"""Format name -> reader, asked in this order."""
+"""Endings of names by which a new file is HDF5."""
 
 WRITERS: dict[str, Callable[[Scan, Path], None]] = {
     "ptychopinn": ptychopinn_npz.write_scan,
     "ptychodus": ptychodus_scan.write_scan,
     "ptychodus-training": ptychodus_training.write_scan,
+    "cxi": cxi_writing.write_scan,
 }
-"""Format -> what writes a scan in it: an NPZ, a folder of two HDF5 files, one HDF5 file."""
+"""Format -> what writes a scan in it: an NPZ, a folder of two HDF5 files, one HDF5 file, CXI."""
 
 
 def load_scan(
@@ -121,6 +48,10 @@ def load_scan(
     position_origin: str | None = None,
     patterns_path: str | Path | None = None,
     pattern_axis: str | None = None,
+    map_path: str | Path | None = None,
+    keys: Mapping[str, str] | None = None,
+    crop_px: int | None = None,
+    bin: int | None = None,
 ) -> Scan:
     """Open a scan; patterns are read when they are needed.
 
@@ -138,6 +69,14 @@ def load_scan(
         Where the patterns of a Ptychodus product are, if not beside it.
     pattern_axis : "first" or "last", optional
         Which axis of the patterns in an NPZ counts them; needed where the shape does not tell.
+    map_path : path, optional
+        YAML file that says where patterns, positions and the rest lie, see `map_template`.
+    keys : mapping, optional
+        The same in short: {"patterns": "dp", "positions_y": "ppY"}.
+    crop_px : int, optional
+        Cut windows of this side from the patterns, around the beam.
+    bin : int, optional
+        Sum so many pixels to one, in either direction.
 
     Returns
     -------
@@ -165,11 +104,15 @@ def load_scan(
         position_origin=position_origin,
         patterns_path=None if patterns_path is None else Path(patterns_path),
         pattern_axis=pattern_axis,
+        map_path=None if map_path is None else Path(map_path),
+        keys=tuple((keys or {}).items()),
+        crop_px=crop_px,
+        bin=bin,
     )
-    reader = _reader_for(path)
+    reader = reader_for(path, options)
     _check_choices(reader, path, options)
     try:
-        scan = reader.read_scan(path, options)
+        scan = cut_scan(reader.read_scan(path, options), options.crop_px, options.bin)
     except ScanError as error:
         _check_named(error, path, options, reader)
         raise
@@ -187,7 +130,7 @@ def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> Non
         An NPZ or HDF5 file, or for "ptychodus" a folder.
     format : str, optional
         One of `WRITERS`; by default the path's ending decides: .npz is "ptychopinn", .h5 is
-        "ptychodus-training", and no ending is a folder, "ptychodus".
+        "ptychodus-training", .cxi is "cxi", and no ending is a folder, "ptychodus".
 
     Raises
     ------
@@ -202,8 +145,8 @@ def save_scan(scan: Scan, path: str | Path, *, format: str | None = None) -> Non
     >>> save_scan(scan, "scan.tif")
     Traceback (most recent call last):
     ...
-    ValueError: The scan's name scan.tif tells no format; end it in .npz, .h5 or nothing (a \
-folder), or give `format`: ptychopinn, ptychodus, ptychodus-training.
+    ValueError: The scan's name scan.tif tells no format; end it in .npz, .h5, .cxi or nothing (a \
+folder), or give `format`: ptychopinn, ptychodus, ptychodus-training, cxi.
     """
     path = Path(path)
     check_outputs([], scan_outputs(path, format))
@@ -230,13 +173,13 @@ def scan_outputs(path: Path, format: str | None = None) -> list[Output]:
 
 
 def _format_for(path: Path, format: str | None) -> str:
-    by_ending = {".npz": "ptychopinn", "": "ptychodus"}
+    by_ending = {".npz": "ptychopinn", "": "ptychodus", ".cxi": "cxi"}
     by_ending |= dict.fromkeys(HDF5_SUFFIXES, "ptychodus-training")
     name = format or by_ending.get(path.suffix.lower())
     if name is None or name not in WRITERS:
         what = f"`format` is {format!r}" if format else f"The scan's name {path} tells no format"
         raise ValueError(
-            f"{what}; end it in .npz, .h5 or nothing (a folder), or give `format`: "
+            f"{what}; end it in .npz, .h5, .cxi or nothing (a folder), or give `format`: "
             f"{', '.join(WRITERS)}."
         )
     return name
@@ -262,7 +205,7 @@ def load_object(path: str | Path) -> PlacedObject:
     ...     load_object(f"{folder}/star.npy").object_.shape
     (4, 6)
     """
-    return _reader_for(Path(path)).read_object(Path(path))
+    return reader_for(Path(path)).read_object(Path(path))
 
 
 def load_probe(path: str | Path) -> NDArray[np.complex64]:
@@ -285,11 +228,11 @@ def load_probe(path: str | Path) -> NDArray[np.complex64]:
     ...     load_probe(f"{folder}/probe.npy").shape
     (1, 8, 8)
     """
-    return _reader_for(Path(path)).read_probe(Path(path))
+    return reader_for(Path(path)).read_probe(Path(path))
 
 
 def is_result(path: Path) -> bool:
-    """Tell whether a file is the product of a reconstruction that Ptychonyx made.
+    """Tell whether a file is the result of a reconstruction: Ptychonyx' own, ptypy's, or in CXI.
 
     Raises
     ------
@@ -304,8 +247,10 @@ def is_result(path: Path) -> bool:
     ...     is_result(Path(folder, "star.npy"))
     False
     """
-    is_product = _reader_for(path) is READERS[PRODUCT_FORMAT]
-    return is_product and path.is_file() and ptychodus_product.is_result(path)
+    is_product = reader_for(path) is READERS[PRODUCT_FORMAT]
+    if is_product and path.is_file():
+        return ptychodus_product.is_result(path)
+    return is_foreign_product(path)
 
 
 def format_of(path: Path) -> str:
@@ -316,7 +261,7 @@ def format_of(path: Path) -> str:
     ScanError
         If it is of no known format, or cannot be read.
     """
-    reader = _reader_for(path)
+    reader = reader_for(path)
     return next(name for name, each in READERS.items() if each is reader)
 
 
@@ -333,29 +278,12 @@ def files_of(path: Path) -> list[Path]:
     []
     """
     try:
-        candidates = _reader_for(path).files_of(path)
+        candidates = reader_for(path).files_of(path)
     except ScanError:  # loading it says why
         candidates = (path,)
     own = [file for file in candidates if file.is_file()]
-    linked = [each for file in own if _is_hdf5(file) for each in linked_files(file)]
+    linked = [each for file in own if is_hdf5(file) for each in linked_files(file)]
     return sorted({*own, *linked})
-
-
-def _reader_for(path: Path) -> Reader:
-    if not path.exists():
-        raise ScanError(f"There is no file {path}; check the path.")
-    if not (path.is_file() or path.is_dir()):
-        raise ScanError(
-            f"{path} is a pipe or a device, but files are read at several places; write it to a file "
-            "first."
-        )
-    for reader in READERS.values():
-        if reader.recognises(path):
-            return reader
-    raise ScanError(
-        f"{path} is of no known format; readable are: {', '.join(READERS)} (by the endings .npz, "
-        f".npy, {', '.join(HDF5_SUFFIXES)}): convert or rename the file."
-    )
 
 
 def _check_named(error: ScanError, path: Path, options: ScanOptions, reader: Reader) -> None:
@@ -370,18 +298,18 @@ def _check_choices(reader: Reader, path: Path, options: ScanOptions) -> None:
     """Refuse what a format leaves no choice about."""
     if reader.quantity is not None and options.quantity not in (None, reader.quantity):
         raise ScanError(
-            f"`quantity` is {options.quantity!r}, but Ptychodus files hold {reader.quantity} "
-            f"({path}); leave it out."
+            f"`quantity` is {options.quantity!r}, but files such as {path} hold {reader.quantity}; leave it "
+            "out."
         )
     if reader.has_origin and options.position_origin is not None:
         raise ScanError(
             f"`position_origin` is {options.position_origin!r}, but positions of a Ptychodus product "
             f"are in metres, which leave no choice ({path}); leave it out."
         )
-    if options.pattern_axis == "last" and reader is not READERS["PtychoPINN NPZ"]:
+    if options.pattern_axis == "last" and reader is not READERS[PTYCHOPINN_FORMAT]:
         raise ScanError(
-            f"`pattern_axis` is 'last', but the first axis counts the patterns of Ptychodus files "
-            f"({path}); leave it out."
+            f"`pattern_axis` is 'last', but the first axis counts the patterns of {path}, or a map says "
+            "which (`axes`); leave it out."
         )
     if options.patterns_path is not None and not reader.has_patterns_apart:
         raise ScanError(

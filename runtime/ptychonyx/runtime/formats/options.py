@@ -24,6 +24,14 @@ class ScanOptions:
         Where the patterns of a Ptychodus product are, if not beside it.
     pattern_axis : "first" or "last", or None
         Which axis of an NPZ counts patterns; needed where the shape does not tell.
+    map_path : Path or None
+        YAML file that says where patterns, positions and the rest lie.
+    keys : tuple of (str, str)
+        What is where, in words of the map: ("patterns", "dp").
+    crop_px : int or None
+        Side of the windows that are cut from the patterns around the beam, before binning.
+    bin : int or None
+        Pixels that are summed to one, in either direction.
 
     Examples
     --------
@@ -38,6 +46,10 @@ class ScanOptions:
     position_origin: str | None = None
     patterns_path: Path | None = None
     pattern_axis: str | None = None
+    map_path: Path | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+    crop_px: int | None = None
+    bin: int | None = None
 
     def __post_init__(self) -> None:
         _check_word("quantity", self.quantity, QUANTITIES)

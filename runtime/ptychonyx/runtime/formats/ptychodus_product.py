@@ -16,10 +16,10 @@ from ..errors import ScanError
 from ..files import Output, check_outputs, write_atomically
 from ..product import Product, check_finite
 from ..scan import Frame
-from .flat_fields import OWN_GROUP, WRITERS, write_fields
+from .fields.flat_fields import OWN_GROUP, WRITERS, write_fields
+from .fields.product_file import ProductFile
 from .placed_object import PlacedObject
 from .positions import metres_from_corners
-from .product_file import ProductFile
 
 NOMINAL_PIXEL_M = 1e-9
 """Written where the pixel size is not known, since Ptychodus needs one; our group says so."""

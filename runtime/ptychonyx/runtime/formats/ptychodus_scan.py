@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..files import write_atomically
 from ..product import Product
-from ..scan import PLANCK_TIMES_LIGHT_EV_M, Scan
-from .flat_fields import POSITION_KEYS
+from ..scan import Scan
+from .assembly.pairing import pair
+from .assembly.units import wavelength_m
+from .fields.flat_fields import POSITION_KEYS
+from .fields.product_file import ProductFile
 from .options import ScanOptions
-from .pairing import pair_patterns
-from .product_file import ProductFile
 from .ptychodus_product import save_product
 from .storage.arrays import read_indexes, read_mask
 from .storage.hdf5 import Hdf5, Hdf5Patterns
 from .storage.hdf5_writing import new_hdf5, write_datasets, write_patterns
+from .storage.kinds import kind_of
 
 PRODUCT, PATTERNS = "product.h5", "diffraction.h5"
 PATTERNS_IN_CHUNK = 4
@@ -28,23 +30,18 @@ PATTERNS_IN_CHUNK = 4
 def read_scan(path: Path, options: ScanOptions) -> Scan:
     """Read a scan from a product and its patterns, which stay on disk.
 
-    Position and pattern belong together by their scan indexes, see `pairing.pair_patterns`.
+    They are paired by their scan indexes, as Ptychodus does; see `assembly.pairing.pair`.
     """
     product_path, patterns_path = _find_pair(path, options.patterns_path)
     product = ProductFile(product_path)
     num_stored, _, window_px = Hdf5Patterns(patterns_path).shape
     stored, bad_pixels = _read_indexes(patterns_path, num_stored, window_px)
-    pairs = pair_patterns(
-        product.position_indexes(),
-        product.corners_px(window_px),
-        stored,
-        positions_path=product_path,
-        patterns_path=patterns_path,
-    )
+    corners_px = product.corners_px(window_px)
+    pairs = pair(stored, product.position_indexes(), corners_px, product_path)
     return Scan(
         patterns=Hdf5Patterns(patterns_path, pairs.rows),
         quantity="counts",
-        corners_px=pairs.corners_px,
+        corners_px=pairs.positions,
         probe=product.probe(window_px),
         object_=product.object_(),
         bad_pixels=bad_pixels,
@@ -104,7 +101,7 @@ def pair_of(path: Path) -> tuple[Path, Path]:
     """Return where the product and the patterns of a scan are, given either or their folder."""
     if path.is_dir():
         return path / PRODUCT, path / PATTERNS
-    if path.suffix.lower() == ".npz" or not _is_patterns_file(path):
+    if kind_of(path) == "npz" or not _is_patterns_file(path):
         return path, path.with_name(PATTERNS)
     return path.with_name(PRODUCT), path
 
@@ -152,12 +149,6 @@ def _read_indexes(
         raise ScanError(
             f"{path} has {num} patterns but {len(indexes)} indexes; each pattern needs one: "
             "correct the file."
-        )
-    unique, occurrences = np.unique(indexes, return_counts=True)
-    if len(unique) != num:
-        raise ScanError(
-            f"{path}: two patterns have the same scan index, {unique[occurrences > 1][0]}; each "
-            "index may occur once: remove one of them."
         )
     return indexes, bad
 
@@ -214,8 +205,6 @@ def _detector_pixel_m(scan: Scan) -> tuple[float, float]:
     assert scan.photon_energy_eV is not None
     assert scan.detector_distance_m is not None
     sides_m = scan.frame.pixel_size_m if scan.frame else (scan.pixel_size_m, scan.pixel_size_m)
-    wavelength_m = PLANCK_TIMES_LIGHT_EV_M / scan.photon_energy_eV
-    height_m, width_m = (
-        wavelength_m * scan.detector_distance_m / (scan.window_px * side_m) for side_m in sides_m
-    )
+    length = wavelength_m(scan.photon_energy_eV) * scan.detector_distance_m
+    height_m, width_m = (length / (scan.window_px * side_m) for side_m in sides_m)
     return height_m, width_m

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..files import write_atomically
 from ..scan import Scan
-from .flat_fields import FlatHdf5
+from .fields.flat_fields import FlatHdf5
 from .options import ScanOptions
 from .placed_object import PlacedObject, take_object, take_probe
 from .positions import corners_from_positions, positions_from_corners

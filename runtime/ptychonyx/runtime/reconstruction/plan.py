@@ -118,8 +118,16 @@ def _check_fit(scan: Scan, manifest: Manifest) -> None:
         raise ValueError(
             f"The patterns of {scan.name!r} are {scan.window_px}×{scan.window_px}, but the model "
             f"{manifest.name!r} takes {manifest.window_px}×{manifest.window_px}; use a model that "
-            f"was trained for N = {scan.window_px}, or crop or bin the patterns."
+            f"was trained for N = {scan.window_px}{_way_to(scan.window_px, manifest.window_px)}."
         )
+
+
+def _way_to(side: int, wanted: int) -> str:
+    """Return the options that make patterns as small as a model's."""
+    ways = [f"`--crop {wanted}`"] if wanted < side else []
+    if wanted < side and side % wanted == 0:
+        ways.append(f"`--bin {side // wanted}`")
+    return f", or {' or '.join(ways)}" if ways else ""
 
 
 def _choose_scale(scale: float | str, scan: Scan, manifest: Manifest, counts: float) -> float:

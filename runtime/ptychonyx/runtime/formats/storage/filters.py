@@ -30,6 +30,17 @@ def check_filters(dataset: h5py.Dataset, path: Path) -> None:
             )
 
 
+def filter_names(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Return the names of the filters that a dataset is packed with, in HDF5's words."""
+    properties = dataset.id.get_create_plist()
+    names = []
+    for number in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(number)
+        label = name.decode("utf-8", "replace").split(";")[0].split(" http")[0].strip()
+        names.append(label or f"filter {code}")
+    return tuple(names)
+
+
 def _is_available(code: int) -> bool:
     if h5py.h5z.filter_avail(code):
         return True

@@ -81,7 +81,9 @@ def write_datasets(group: h5py.Group, values: Mapping[str, Any]) -> None:
         write_dataset(group, name, value)
 
 
-def write_patterns(file: h5py.File, scan: Scan, *, in_chunk: int) -> h5py.Dataset:
+def write_patterns(
+    file: h5py.Group, scan: Scan, *, in_chunk: int, name: str = "patterns"
+) -> h5py.Dataset:
     """Write the patterns of a scan piece by piece, so that they need not fit into memory.
 
     Returns
@@ -90,7 +92,7 @@ def write_patterns(file: h5py.File, scan: Scan, *, in_chunk: int) -> h5py.Datase
     """
     num, side = scan.num_patterns, scan.window_px
     patterns = file.create_dataset(
-        "patterns",
+        name,
         shape=(num, side, side),
         dtype=scan.patterns.dtype,
         chunks=(min(in_chunk, num), side, side),

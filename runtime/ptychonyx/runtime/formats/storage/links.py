@@ -74,9 +74,30 @@ def _walk(group: h5py.Group, path: str, folder: Path, depth: int) -> Any:
             continue
         if kind == h5py.h5l.TYPE_EXTERNAL:
             target = os.fsdecode(found.id.links.get_val(part.encode())[0])
-            _check_file(target, f"`{part}` of {found.file.filename}", folder)
+            _check_target(found, part, _check_file(target, _name(found, part), folder))
         found = found[part]
     return found
+
+
+def _name(group: h5py.Group, part: str) -> str:
+    return f"`{group.name.rstrip('/')}/{part}` of {group.file.filename}"
+
+
+def _check_target(group: h5py.Group, part: str, file: Path) -> None:
+    """Refuse an external link into a file that is no HDF5 file, or lacks what is linked."""
+    inside = os.fsdecode(group.id.links.get_val(part.encode())[1])
+    if not h5py.is_hdf5(file):
+        raise ScanError(
+            f"{_name(group, part)} lies in another file, {file.name}, which is no readable HDF5 file; "
+            "a whole one is needed: copy it again."
+        )
+    try:
+        group[part]
+    except KeyError:
+        raise ScanError(
+            f"{_name(group, part)} is `{inside}` of another file, {file.name}, which does not have it; "
+            "copy all files of the scan again."
+        ) from None
 
 
 def _check_storage(dataset: h5py.Dataset, folder: Path, depth: int) -> None:

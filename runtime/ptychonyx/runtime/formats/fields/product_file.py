@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
-from ..product import MAPS, OBJECT_MAPS, Metadata
-from ..scan import Frame
-from .flat_fields import OWN_GROUP, POSITION_KEYS, open_fields
-from .metadata import parse_metadata
-from .placed_object import take_object, take_probe
-from .positions import corners_from_metres
-from .storage.arrays import (
+from ...errors import ScanError
+from ...product import MAPS, OBJECT_MAPS, Metadata
+from ...scan import Frame
+from ..placed_object import take_object, take_probe
+from ..positions import corners_from_metres
+from ..storage.arrays import (
     REALS,
     WHOLE,
     Header,
@@ -29,6 +27,8 @@ from .storage.arrays import (
     read_positive,
     read_text,
 )
+from .flat_fields import OWN_GROUP, POSITION_KEYS, open_fields
+from .metadata import parse_metadata
 
 
 class ProductFile:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..errors import ScanError
-from ..product import METADATA_NUMBERS, Metadata
+from ...errors import ScanError
+from ...product import METADATA_NUMBERS, Metadata
 
 
 def parse_metadata(text: str | None, path: Path) -> Metadata:

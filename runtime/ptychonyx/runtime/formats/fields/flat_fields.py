@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..product import MAPS
-from .storage.arrays import ArrayFile, Header
-from .storage.hdf5 import Hdf5
-from .storage.hdf5_writing import new_group, new_hdf5, write_dataset, write_text
-from .storage.npz import Npz
+from ...product import MAPS
+from ..storage.arrays import ArrayFile, Header
+from ..storage.hdf5 import Hdf5
+from ..storage.hdf5_writing import new_group, new_hdf5, write_dataset, write_text
+from ..storage.kinds import kind_of
+from ..storage.npz import Npz
 
 Fields = dict[str, Any]
 
@@ -42,7 +43,7 @@ def open_fields(path: Path) -> ArrayFile:
     ScanError
         If the file cannot be read.
     """
-    return Npz(path) if path.suffix.lower() == ".npz" else FlatHdf5(path)
+    return Npz(path) if kind_of(path) == "npz" else FlatHdf5(path)
 
 
 class FlatHdf5:

@@ -1,0 +1,1 @@
+"""Formats that beamlines and other codes write: one file for each."""

@@ -1,0 +1,1 @@
+"""The fields of a Ptychodus product, and how they lie in a file."""
