@@ -154,10 +154,10 @@ def test_a_fault_is_one_line(
     assert result["failure"] in line
 
 
-def test_a_network_between_passes_is_used(
+def test_the_network_that_the_settings_name_is_opened(
     environment: Environment, solver_folder: Path, solver_path: SolverPath, tmp_path: Path
 ) -> None:
-    """It is the file of the settings: one trained to see something else is refused."""
+    """One that was trained to see something else is refused, which shows that it was opened."""
     network = f"Ptychonyx=SolverNetwork={solver_path()}"
     result = environment.drive("solve", solver_folder, tmp_path / "a.h5", network)
     (line,) = complaints(result)
