@@ -53,8 +53,7 @@ def make_product(
     """Put together what is known of a solved object; of a complete one, measure its residual."""
     canvas, placement, modes = canvas_for(scan), setting.placement, ending.state.beam.modes
     lit = ending.state.beam.intensity >= LIT_SHARE * ending.state.beam.intensity.max()
-    coverage = np.zeros(placement.shape, np.int32)
-    placement.add(coverage, lit[None], np.arange(scan.num_patterns))
+    coverage = placement.overlaid(lit.astype(np.int32))
     object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
     object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
     residual = None

@@ -12,7 +12,6 @@ from ptychonyx.runtime import Scan
 from ptychonyx.runtime.simulation.objects import OBJECTS
 from ptychonyx.runtime.simulation.positions import POSITIONS
 from ptychonyx.runtime.simulation.scan import MARGIN_PX, diffract
-from ptychonyx.runtime.solving.network.correction import light_of
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.measured import read_measured
 from ptychonyx.runtime.solving.physics.placement import common_slices, place_windows
@@ -95,7 +94,7 @@ def draw_scan(rng: np.random.Generator) -> DrawnScan:
         placement.corner_px, placement.shape, (-margin_px, -margin_px), object_.shape
     )
     truth[there] = object_[here]
-    light = light_of(placement, make_beam(probe))
+    light = placement.overlaid(make_beam(probe).intensity)
     centers_px = placement.whole_px + window_px // 2
     return DrawnScan(Problem(measured, placement), probe, truth, _weights(light, centers_px))
 

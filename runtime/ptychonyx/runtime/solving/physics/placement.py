@@ -60,6 +60,22 @@ class Placement:
         for number, (y, x) in enumerate(self.whole_px[indexes].tolist()):
             target[y : y + side, x : x + side] += windows[number % len(windows)]
 
+    def overlaid(self, window: NDArray[Any]) -> NDArray[Any]:
+        """Return the sum of one window (N, N) laid where each pattern has its own, shape (H, W).
+
+        Of a beam's intensity it is the light of all patterns, Σ_j Σ_m |P_jm|², in counts.
+
+        Examples
+        --------
+        >>> placement = place_windows(np.array([[0.0, 0.0], [0.0, 1.0]]), 2)
+        >>> placement.overlaid(np.ones((2, 2), np.int64))
+        array([[1, 2, 1],
+               [1, 2, 1]])
+        """
+        target = np.zeros(self.shape, window.dtype)
+        self.add(target, window[None], np.arange(len(self.whole_px)))
+        return target
+
 
 def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
     """Lay windows on the smallest canvas that holds all of them.
@@ -110,10 +126,8 @@ def beams_per_pixel(placement: Placement, intensity: NDArray[np.float32]) -> flo
     >>> round(beams_per_pixel(placement, np.ones((8, 8), np.float32)), 3)  # two of three on each other
     1.667
     """
-    num = len(placement.whole_px)
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, intensity[None], np.arange(num))
-    alone = num * float(np.square(intensity, dtype=np.float64).sum())
+    light = placement.overlaid(intensity)
+    alone = len(placement.whole_px) * float(np.square(intensity, dtype=np.float64).sum())
     return float(np.square(light, dtype=np.float64).sum()) / alone
 
 
