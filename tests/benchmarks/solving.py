@@ -2,6 +2,7 @@
 
     python tests/benchmarks/solving.py star                     # the real star and its twin, cold commands
     python tests/benchmarks/solving.py simulated --scans 0:50   # of 100 simulated scans
+    python tests/benchmarks/solving.py positions                # displaced positions, brought back
     python tests/benchmarks/solving.py cost                     # a core's time, and memory
     python tests/benchmarks/solving.py ptychi --settings 0:5    # beside pty-chi; see passes/peers.py
     python tests/benchmarks/solving.py picture                  # quality against seconds, from ptychi's rows
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 
-from passes import cost, peers, picture, simulated, star
+from passes import cost, peers, picture, positions, simulated, star
 
 
 def part(text: str) -> tuple[int, int]:
@@ -26,7 +27,8 @@ def part(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the solver.")
-    parser.add_argument("task", choices=("star", "simulated", "cost", "ptychi", "picture"))
+    tasks = ("star", "simulated", "positions", "cost", "ptychi", "picture")
+    parser.add_argument("task", choices=tasks)
     parser.add_argument("--scans", type=part, default=(0, simulated.NUM_SCANS), metavar="I:J")
     parser.add_argument("--settings", type=part, default=(0, None), metavar="I:J")
     parser.add_argument("--epochs", type=int, default=peers.EPOCHS)
@@ -38,6 +40,8 @@ def main() -> None:
             star.run(again=given.again)
         case "simulated":
             simulated.run(*given.scans, again=given.again)
+        case "positions":
+            positions.run(again=given.again)
         case "cost":
             cost.run(again=given.again)
         case "ptychi":

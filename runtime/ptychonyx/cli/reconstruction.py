@@ -288,11 +288,20 @@ def _plot(product: Product, path: Path) -> None:
         coverage=product.coverage,
         disagreement=product.disagreement,
         residuals=_residual_points(product),
+        moves=_moves(product),
         pass_residuals=product.pass_residuals,
         ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
         title=product.name,
     )
+
+
+def _moves(product: Product) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    given_px = product.given_corners_px
+    if given_px is None:
+        return None
+    centers_px = given_px + product.window_px / 2 - product.object_corner_px
+    return centers_px, product.corners_px - given_px
 
 
 def _residual_points(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .network.correction import Corrector
 from .physics.exit_waves import make_beam
 from .physics.sweep import Problem, State, sweep
+from .positions.mover import Mover
 from .probe.freedom import center_of, orthogonal, with_power
 
 FIRST_PROBE_PASS = 2
@@ -36,6 +37,8 @@ class Passer:
         Whether passes are parallel, as a network needs them; see `sweep`.
     corrector : Corrector or None
         A network that corrects the object after each pass.
+    mover : Mover or None
+        What moves the positions after each pass.
     """
 
     pool: ThreadPoolExecutor
@@ -45,6 +48,7 @@ class Passer:
     center_px: NDArray[np.float64]
     is_parallel: bool = False
     corrector: Corrector | None = None
+    mover: Mover | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -63,7 +67,8 @@ class Passer:
         )
         if self.corrector is not None:
             after = self.corrector.correct(problem, state, after)
-        return self._settled(after) if with_probe else after
+        after = self._settled(after) if with_probe else after
+        return after if self.mover is None else self.mover.move(problem, after, self.pool)
 
     def _settled(self, state: State) -> State:
         """Undo what a probe may do without changing a pattern: mix its modes, gain power, wander.

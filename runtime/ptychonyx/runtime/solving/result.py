@@ -16,7 +16,8 @@ from ..stitching.patches import Canvas, canvas_for
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
 from .physics.placement import Placement, common_slices
-from .physics.sweep import State
+from .physics.sweep import Problem, State
+from .positions.outcome import describe_moves, moved_scan
 from .setup import Setting
 
 LIT_SHARE = 0.01
@@ -51,7 +52,10 @@ def make_product(
     scan: Scan, options: SolvingOptions, setting: Setting, ending: Ending, started_s: float
 ) -> Product:
     """Put together what is known of a solved object; of a complete one, measure its residual."""
-    canvas, placement, modes = canvas_for(scan), setting.placement, ending.state.beam.modes
+    problem = Problem(setting.measured, setting.placement, options.noise).at(ending.state)
+    placement, modes = problem.placement, ending.state.beam.modes
+    moved = moved_scan(scan, placement, is_moved=setting.is_moved or ending.state.moves is not None)
+    canvas = canvas_for(moved)
     lit = ending.state.beam.intensity >= LIT_SHARE * ending.state.beam.intensity.max()
     coverage = placement.overlaid(lit.astype(np.int32))
     object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
@@ -59,7 +63,7 @@ def make_product(
     residual = None
     if options.residual_patterns and ending.is_complete:
         residual = measure_residual(
-            scan,
+            moved,
             object_,
             object_corner_px=canvas.corner_px,
             probe=modes,
@@ -76,7 +80,8 @@ def make_product(
     return Product(
         object_=object_,
         object_corner_px=canvas.corner_px,
-        corners_px=scan.corners_px,
+        corners_px=moved.corners_px,
+        given_corners_px=None if moved is scan else scan.corners_px,
         position_indexes=np.arange(scan.num_patterns) if indexes is None else indexes,
         window_px=scan.window_px,
         probe=modes,
@@ -93,6 +98,7 @@ def make_product(
         metadata=_describe(options, setting, ending)
         | ({} if residual is None else residual.metadata)
         | _describe_left_out(left_out)
+        | ({} if moved is scan else describe_moves(scan, moved, setting.passer.mover))
         | {"total_s": perf_counter() - started_s},
     )
 

@@ -50,7 +50,8 @@ class Corrector:
 
 def features_after(problem: Problem, before: State, after: State) -> Features:
     """Return what a network sees of a pass over a problem."""
-    return features_of(before, after, problem.placement.overlaid(after.beam.intensity))
+    light = problem.at(after).placement.overlaid(after.beam.intensity)
+    return features_of(before, after, light)
 
 
 def corrected(before: State, after: State, correction: Complex) -> State:
