@@ -17,7 +17,7 @@ from .passes import Passer
 from .physics.exit_waves import make_beam
 from .physics.measured import Measured, read_measured
 from .physics.placement import Placement, beams_per_pixel, place_windows
-from .positions.common import largest_move_px
+from .positions.bounds import largest_move_px
 from .positions.mover import Mover
 from .probe.freedom import center_of, with_more_modes, with_power
 from .probe.guess import guess_probe

@@ -22,7 +22,7 @@ from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.solving.passes import Passer
 from ptychonyx.runtime.solving.physics.placement import place_windows
 from ptychonyx.runtime.solving.physics.sweep import State
-from ptychonyx.runtime.solving.positions.common import FIRST_POSITION_PASS
+from ptychonyx.runtime.solving.positions.bounds import FIRST_POSITION_PASS
 from ptychonyx.runtime.solving.positions.mover import Mover
 from ptychonyx.runtime.solving.positions.outcome import describe_moves
 from ptychonyx.runtime.solving.probe.freedom import center_of

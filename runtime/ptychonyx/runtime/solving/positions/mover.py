@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..physics.sweep import Problem, State
-from .common import FIRST_POSITION_PASS, Freedom
+from .bounds import FIRST_POSITION_PASS, Freedom
 from .free import move_freely
 from .stretch import AFFINE, RIGID, move_together
 
