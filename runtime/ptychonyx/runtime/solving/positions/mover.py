@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from ..options import Freedom
 from ..physics.sweep import Problem, State
-from .bounds import FIRST_POSITION_PASS, Freedom
+from .bounds import FIRST_POSITION_PASS
 from .free import move_freely
 from .stretch import AFFINE, RIGID, move_together
 
