@@ -27,7 +27,7 @@ from ptychonyx.runtime.reconstruction.recipe import PROBE_SCALES
 from ptychonyx.runtime.reconstruction.settings import INI_KEYS, SOLVING_KEYS
 from ptychonyx.runtime.scan import QUANTITIES
 from ptychonyx.runtime.simulation.scan import OBJECTS, POSITIONS, PROBES
-from ptychonyx.runtime.solving.options import NOISES, SolvingOptions
+from ptychonyx.runtime.solving.options import FREEDOMS, NOISES, SolvingOptions
 from ptychonyx.training.backends import BACKENDS
 from ptychonyx.training.config.config import LOSSES
 from ptychonyx.training.distributed.workers import STRATEGIES
@@ -55,6 +55,7 @@ def invoke(*arguments: object, code: int = 0) -> str:
         (get_args(words.PatchWeights), PATCH_WEIGHTS),
         (get_args(words.Subpixel), SUBPIXEL_METHODS),
         (get_args(words.Noise), NOISES),
+        (get_args(words.PositionFreedom), FREEDOMS),
         (get_args(words.ProbeScale), tuple(PROBE_SCALES)),
         (get_args(words.Quantity), QUANTITIES),
         (get_args(words.PatternAxis), AxisError.CHOICES),

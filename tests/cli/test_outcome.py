@@ -62,6 +62,16 @@ def test_a_right_result_is_told_without_doubt() -> None:
         ({"probe_counts_ratio": 1e-4}, "was fitted to the counts: absorption can no longer be told"),
         ({"probe_source": "estimated", "probe_refined": True}, "found from the patterns, with 1 mode"),
         ({"probe_source": "estimated"}, "the stored one is an estimate"),
+        ({"positions_moved_px": 1.234, "positions_refined": "free"}, "moved by 1.23 px (root mean sq"),
+        (
+            {
+                "positions_moved_px": 1.234,
+                "positions_refined": "free",
+                "positions_bound_px": 8,
+                "positions_at_bound": "patterns 3, 7",
+            },
+            "At the bound of 8 px, and not to be trusted: patterns 3, 7.",
+        ),
         ({"network_residual": 0.13}, "This network does not fit the scan"),
     ],
 )  # fmt: skip

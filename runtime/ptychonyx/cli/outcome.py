@@ -46,7 +46,11 @@ def describe_outcome(
         f"{product.metadata['total_s']:.2f} s."
     ]
     if "passes" in product.metadata:
-        lines += [*_of_passes(product), *_of_probe_power(product, is_probe_kept=is_probe_kept)]
+        lines += [
+            *_of_passes(product),
+            *_of_positions(product),
+            *_of_probe_power(product, is_probe_kept=is_probe_kept),
+        ]
     elif "residual" in product.metadata:
         lines += [_of_residual(product), *_of_probe_power(product, is_probe_kept=is_probe_kept)]
     if product.metadata["probe_source"] == "estimated":
@@ -115,6 +119,23 @@ def _of_passes(product: Product) -> list[str]:
         lines.append(f"Before the passes, the network's result left {100 * before:.2f} %.")
         if before > FAR_WORSE * after:
             lines.append("This network does not fit the scan: the passes made the result.")
+    return lines
+
+
+def _of_positions(product: Product) -> list[str]:
+    """Say how far positions have moved, and which of them may be wrong still."""
+    metadata = product.metadata
+    if "positions_moved_px" not in metadata:
+        return []
+    lines = [
+        f"Positions moved by {float(metadata['positions_moved_px']):.2f} px (root mean square)"
+        f" from where the scan has them ({metadata['positions_refined']})."
+    ]
+    if "positions_at_bound" in metadata:
+        lines.append(
+            f"At the bound of {metadata['positions_bound_px']} px, and not to be trusted: "
+            f"{metadata['positions_at_bound']}."
+        )
     return lines
 
 

@@ -305,6 +305,7 @@ def _plot(product: Product, path: Path) -> None:
         coverage=product.coverage,
         disagreement=product.disagreement,
         residuals=_residual_points(product),
+        moves=_moves(product),
         pass_residuals=product.pass_residuals,
         ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
@@ -315,6 +316,14 @@ def _plot(product: Product, path: Path) -> None:
 def _title(product: Product) -> str:
     doubted = product.metadata.get("believable") is False
     return f"{product.name} — NOT BELIEVABLE" if doubted else product.name
+
+
+def _moves(product: Product) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    given_px = product.given_corners_px
+    if given_px is None:
+        return None
+    centers_px = given_px + product.window_px / 2 - product.object_corner_px
+    return centers_px, product.corners_px - given_px
 
 
 def _residual_points(

@@ -47,6 +47,12 @@ def solving_options(
     refine_probe: Annotated[
         bool | None, typer.Option("--refine-probe", help="Correct the probe, too.")
     ] = None,
+    refine_positions: Annotated[
+        words.PositionFreedom | None,
+        typer.Option(
+            help="Correct the positions, too: one turn of all, turn and stretch, or each by itself."
+        ),
+    ] = None,
     modes: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +98,7 @@ def solving_options(
         "budget_s": None if budget is None else seconds_from_text(budget),
         "noise": noise,
         "refine_probe": refine_probe,
+        "refine_positions": refine_positions,
     }
     given |= {name: value for name, value in values.items() if value is not None}
     DEFAULT_RECIPE.changed(given)  # says at once what is out of range

@@ -23,6 +23,7 @@ class Provider(StrEnum):
 PatchWeights = Literal["probe", "hann"]
 Subpixel = Literal["sinc", "nearest"]
 Noise = Literal["amplitude", "poisson"]
+PositionFreedom = Literal["rigid", "affine", "free"]
 ProbeScale = Literal["keep", "fit"]
 Quantity = Literal["counts", "amplitude"]
 Origin = Literal["corner", "center", "ptychodus"]

@@ -97,6 +97,8 @@ PRODUCT_ROWS = {
     "passes on": "pass_providers",
     "probe from": "probe_source",
     "probe refined": "probe_refined",
+    "positions refined": "positions_refined",
+    "positions at bound": "positions_at_bound",
 }
 """Row of a product -> field of its metadata."""
 
@@ -122,6 +124,8 @@ def describe_product(product: Product) -> dict[str, str]:
     for row, name in {"residual": "residual", "network's residual": "network_residual"}.items():
         if name in metadata:
             rows[row] = f"{100 * float(metadata[name]):.2f} % of the measured amplitude unexplained"
+    if "positions_moved_px" in metadata:
+        rows["positions moved"] = f"{float(metadata['positions_moved_px']):.3g} px rms"
     height, width = product.object_.shape
     rows["object"] = f"{height}×{width}"
     if product.coverage is not None:

@@ -19,6 +19,7 @@ NETWORK, PASSES, NETWORK_AND_PASSES = "network", "passes", "network and passes"
 OBJECT_MAPS: dict[str, type[np.generic]] = {"coverage": np.int32, "disagreement": np.float32}
 """Fields of the object's shape that a product may have, and their dtypes."""
 MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
+    "given_corners_px": np.float64,
     "pattern_residuals": np.float32,
     "pass_residuals": np.float64,
     "ring_correlation": np.float64,
@@ -30,6 +31,7 @@ METADATA_NUMBERS = (
     *("residual", "residual_noise", "model_residual", "probe_overlap", "share_at_bounds"),
     *("network_residual", "left_out_unexplained", "unexplained_differences"),
     *("resolution_px", "resolution_nm", "probe_counts_ratio", "input_scale"),
+    *("positions_moved_px", "positions_bound_px"),
     *("passes", "residual_patterns", "infer_s", "total_s"),
 )
 """Fields of `metadata` that are numbers, and are computed with."""
@@ -47,6 +49,8 @@ class Product:
         Its top-left pixel (y, x) in the scan's frame.
     corners_px : float64 array, shape (n, 2)
         Top-left pixel (y, x) of each pattern's window in the scan's frame.
+    given_corners_px : float64 array, shape (n, 2), or None
+        Where the scan has them, if these were refined.
     position_indexes : int64 array, shape (n,)
     window_px : int
         N.
@@ -85,6 +89,7 @@ class Product:
     probe: NDArray[np.complex64]
     coverage: NDArray[np.int32] | None = None
     disagreement: NDArray[np.float32] | None = None
+    given_corners_px: NDArray[np.float64] | None = None
     pattern_residuals: NDArray[np.float32] | None = None
     pass_residuals: NDArray[np.float64] | None = None
     ring_correlation: NDArray[np.float64] | None = None
@@ -180,6 +185,8 @@ def _check_shapes(product: Product) -> None:
     expected |= dict.fromkeys(maps, (product.object_.shape, "as `object_`"))
     if product.pattern_residuals is not None:
         expected["pattern_residuals"] = ((num,), "one for each of `position_indexes`")
+    if product.given_corners_px is not None:
+        expected["given_corners_px"] = ((num, 2), "as `corners_px`")
     if product.ring_correlation is not None:
         expected["ring_correlation"] = (
             (3, product.ring_correlation.shape[-1]),

@@ -19,7 +19,7 @@ from ptychonyx.runtime.solving.solve import solve
 
 from .records import Row, is_missing, keep, load, verdict
 from .simulated import Judge, beam_diameter_px
-from .stepping import illumination, start_of
+from .stepping import start_of
 
 NAME = "network"
 SEED = 3000
@@ -57,7 +57,7 @@ def measure(kind: str, dose: float, overlap: float, number: int) -> Row:
     scan = simulate_scan(options, rng)
     assert scan.probe is not None
     problem, first = start_of(scan, scan.probe)
-    light = illumination(scan, problem.placement, first)
+    light = problem.placement.overlaid(first.beam.intensity)
     judge = Judge(scan, light, problem.placement.corner_px)
     row: Row = {"object": kind, "counts": dose, "overlap": overlap, "probe": probe_name}
     for way, solving in WAYS.items():

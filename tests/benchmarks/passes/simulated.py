@@ -25,7 +25,7 @@ from ptychonyx.runtime.solving.solve import solve
 
 from . import epie
 from .records import Row, is_missing, keep, load, verdict
-from .stepping import illumination, start_of, states
+from .stepping import start_of, states
 
 NAME = "simulated"
 NUM_SCANS = 100
@@ -122,7 +122,7 @@ def measure(index: int) -> Row:
     assert probe is not None
     problem, first = start_of(scan, probe)
     placement = problem.placement
-    judge = Judge(scan, illumination(scan, placement, first), placement.corner_px)
+    judge = Judge(scan, placement.overlaid(first.beam.intensity), placement.corner_px)
     errors, residuals = [judge.error(first.object_)], []
     started_s = perf_counter()
     for state in islice(states(problem, first), MAX_PASSES):

@@ -12,7 +12,7 @@ from ptychonyx.runtime import Scan
 from ptychonyx.runtime.model.cores import num_cores
 from ptychonyx.runtime.solving.passes import Passer
 from ptychonyx.runtime.solving.physics.measured import read_measured
-from ptychonyx.runtime.solving.physics.placement import Placement, place_windows
+from ptychonyx.runtime.solving.physics.placement import place_windows
 from ptychonyx.runtime.solving.physics.sweep import Problem, State, first_step_of, start_state
 from ptychonyx.runtime.solving.probe.freedom import center_of
 from ptychonyx.runtime.solving.start import vacuum
@@ -36,10 +36,3 @@ def states(problem: Problem, state: State, *, seed: int = 0) -> Iterator[State]:
         while True:
             state = passer.step(problem, state)
             yield state
-
-
-def illumination(scan: Scan, placement: Placement, state: State) -> NDArray[np.float32]:
-    """Return Σ_j Σ_m |P_jm|² on the canvas of a placement."""
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, state.beam.intensity[None], np.arange(scan.num_patterns))
-    return light

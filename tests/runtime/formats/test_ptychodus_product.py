@@ -36,6 +36,9 @@ CASES: dict[str, dict[str, Any]] = {
         "pass_residuals": np.array([0.5, 0.25, 0.125]),
         "ring_correlation": np.random.default_rng(1).random((3, 9)),
     },
+    "solved, its positions refined": {
+        "given_corners_px": np.random.default_rng(2).uniform(0, 30, (7, 2)),
+    },
     "nothing known": {
         "frame": None,
         "pixel_size_m": None,
@@ -272,10 +275,12 @@ def test_our_own_fields_are_not_trusted(
         load_product(tmp_path / "product.h5")
 
 
-@pytest.mark.parametrize("name", ["coverage", "disagreement", "pattern_residuals"])
+@pytest.mark.parametrize(
+    "name", ["coverage", "disagreement", "pattern_residuals", "given_corners_px"]
+)
 def test_maps_of_another_shape_are_refused(name: str, tmp_path: Path) -> None:
-    residuals = np.zeros(7, np.float32)
-    save_product(make_product(pattern_residuals=residuals), tmp_path / "product.h5")
+    known = {"pattern_residuals": np.zeros(7, np.float32), "given_corners_px": np.zeros((7, 2))}
+    save_product(make_product(**known), tmp_path / "product.h5")
     with h5py.File(tmp_path / "product.h5", "r+") as file:
         put(f"ptychonyx/{name}", np.ones((3, 4)))(file)
     with pytest.raises(ScanError, match=rf"`ptychonyx_{name}` of .* has shape \(3, 4\), expected"):

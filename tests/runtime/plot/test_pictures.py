@@ -158,3 +158,13 @@ def test_importing_and_drawing_leave_pyplot_alone(tmp_path: Path) -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True)
+
+
+@pytest.mark.parametrize("moved_px", [0.0, 0.3, 20.0])
+def test_moves_of_positions_are_drawn(tmp_path: Path, moved_px: float) -> None:
+    rng = np.random.default_rng(0)
+    moves = (rng.uniform(0, 40, (30, 2)), np.full((30, 2), moved_px))
+    object_ = example_object(rng)
+    plot_object(object_, tmp_path / "with.png", moves=moves, pixel_size_m=1e-8)
+    plot_object(object_, tmp_path / "without.png", pixel_size_m=1e-8)
+    assert (tmp_path / "with.png").stat().st_size > 1.2 * (tmp_path / "without.png").stat().st_size

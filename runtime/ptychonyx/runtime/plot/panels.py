@@ -52,6 +52,17 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Arrows:
+    """Hold moves (y, x) to draw as arrows from their points, `enlarged` times as long."""
+
+    title: str
+    starts_px: NDArray[np.float64]
+    moves_px: NDArray[np.float64]
+    enlarged: float
+    pixel_size_m: float | None
+
+
+@dataclass(frozen=True)
 class Curves:
     """Hold curves over one axis to draw, each under its label, and a place on it to mark."""
 
@@ -64,7 +75,7 @@ class Curves:
     marked: tuple[float, str] | None = None
 
 
-Panel = Image | Points | Curves
+Panel = Image | Points | Arrows | Curves
 
 
 def image_panel(
@@ -80,7 +91,7 @@ def image_panel(
 
     Without limits, half a percent of the values at each end does not decide them.
     """
-    scale, axis_unit = (1.0, "px") if pixel_size_m is None else (pixel_size_m * 1e6, "µm")
+    scale, axis_unit = _unit(pixel_size_m)
     top, left = corner_px
     bottom, right = top + values.shape[0], left + values.shape[1]
     extent = (left * scale, right * scale, bottom * scale, top * scale)
@@ -111,6 +122,8 @@ def draw(rows: Sequence[Sequence[Panel]], path: str | PathLike[str], title: str)
                 _draw_image(figure, axes, panel)
             elif isinstance(panel, Points):
                 _draw_points(figure, axes, panel)
+            elif isinstance(panel, Arrows):
+                _draw_arrows(figure, axes, panel)
             else:
                 _draw_curves(axes, panel)
             axes.tick_params(which="both", labelsize=8)
@@ -167,21 +180,47 @@ def _draw_image(figure: Any, axes: Any, image: Image) -> None:
 
 
 def _draw_points(figure: Any, axes: Any, points: Points) -> None:
-    in_pixels = points.pixel_size_m is None
-    scale = 1.0 if points.pixel_size_m is None else points.pixel_size_m * 1e6
-    y, x = points.centers_px.T * scale
+    y, x = points.centers_px.T * _unit(points.pixel_size_m)[0]
     if points.has_path:
         axes.plot(x, y, color="0.8", linewidth=0.5, zorder=1)
     size = float(np.clip(3000 / max(len(x), 1), 1, 20))
     drawn = axes.scatter(x, y, c=points.values, s=size, cmap=points.cmap, zorder=2)
+    _finish_places(figure, axes, drawn, points.title, points.unit, points.pixel_size_m)
+
+
+def _draw_arrows(figure: Any, axes: Any, arrows: Arrows) -> None:
+    scale, _ = _unit(arrows.pixel_size_m)
+    y, x = arrows.starts_px.T * scale
+    down, across = arrows.moves_px.T * scale
+    lengths_px = np.linalg.norm(arrows.moves_px, axis=1)
+    drawn = axes.quiver(
+        *(x, y, across, down, lengths_px),
+        angles="xy",
+        scale_units="xy",
+        scale=1 / arrows.enlarged,
+        cmap="viridis",
+        width=0.004,
+    )
+    _finish_places(figure, axes, drawn, arrows.title, "px", arrows.pixel_size_m)
+
+
+def _finish_places(
+    figure: Any, axes: Any, drawn: Any, title: str, unit: str, pixel_size_m: float | None
+) -> None:
+    _, axis_unit = _unit(pixel_size_m)
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    axes.set_title(points.title, fontsize=10)
-    axes.set_xlabel("x (px)" if in_pixels else "x (µm)", fontsize=9)
-    axes.set_ylabel("y (px)" if in_pixels else "y (µm)", fontsize=9)
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(f"x ({axis_unit})", fontsize=9)
+    axes.set_ylabel(f"y ({axis_unit})", fontsize=9)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=8)
-    bar.set_label(points.unit, fontsize=9)
+    bar.set_label(unit, fontsize=9)
+
+
+def _unit(pixel_size_m: float | None) -> tuple[float, str]:
+    """Return what a pixel is on an axis, and its unit."""
+    return (1.0, "px") if pixel_size_m is None else (pixel_size_m * 1e6, "µm")
 
 
 def _draw_curves(axes: Any, curves: Curves) -> None:

@@ -13,11 +13,12 @@ from ..comparison.region import clipped_limits, known_box, without_common_phase
 from ..comparison.ring_correlation import half_bit_period_px
 from ..scaling import mean_pattern
 from ..scan import Scan
-from .panels import Curves, Panel, Points, draw, image_panel
+from .panels import Arrows, Curves, Panel, Points, draw, image_panel
 
 # Enough for a smooth mean pattern, few enough not to read a whole large file.
 _NUM_MEAN_PATTERNS = 512
 _NUM_PROBE_MODES = 4
+_ENLARGED = (1, 2, 5, 10, 20, 50, 100)
 # Phases that span more of the circle than this are drawn with cyclic colours, equal at −π and π.
 _CYCLIC_SPAN_RAD = 1.6 * np.pi
 
@@ -29,6 +30,7 @@ def plot_object(
     coverage: NDArray[np.integer[Any]] | None = None,
     disagreement: NDArray[np.floating[Any]] | None = None,
     residuals: tuple[NDArray[np.float64], NDArray[np.floating[Any]]] | None = None,
+    moves: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     pass_residuals: NDArray[np.floating[Any]] | None = None,
     ring_correlation: NDArray[np.float64] | None = None,
     pixel_size_m: float | None = None,
@@ -50,6 +52,9 @@ def plot_object(
     residuals : (float array, shape (n, 2), float array, shape (n,)), or None
         Window centers (y, x) in pixels of the object, and the share of each pattern that the object
         leaves unexplained; NaN is not drawn.
+    moves : (float array, shape (n, 2), float array, shape (n, 2)), or None
+        Window centers (y, x) in pixels of the object as the scan has them, and how far each was
+        moved; drawn below as arrows.
     pass_residuals : float array, shape (passes,), or None
         Share of the patterns that was unexplained during each pass of a solver; drawn below, on a
         logarithmic axis. 0 and NaN are not drawn.
@@ -103,12 +108,24 @@ def plot_object(
         seen = np.isfinite(shares)
         percent = 100 * shares[seen]
         panels.append(Points("unexplained", centers_px[seen], percent, "magma", "%", pixel_size_m))
-    curves: list[Panel] = []
+    curves: list[Panel] = [] if moves is None else [_arrows(*moves, pixel_size_m)]
     if ring_correlation is not None:
         curves.append(_rings(ring_correlation, pixel_size_m))
     if pass_residuals is not None and (pass_residuals > 0).any():
         curves.append(_passes(pass_residuals))
     draw([panels, curves] if curves else [panels], path, title)
+
+
+def _arrows(
+    centers_px: NDArray[np.float64], moves_px: NDArray[np.float64], pixel_size_m: float | None
+) -> Arrows:
+    """Return moves as arrows of which a usual one is about as long as a step of the scan."""
+    step_px = np.sqrt(np.prod(np.ptp(centers_px, axis=0) + 1) / len(centers_px))
+    rms_px = float(np.sqrt(np.square(moves_px).sum(axis=1).mean()))
+    wanted = step_px / max(rms_px, 1e-9)
+    enlarged = max((each for each in _ENLARGED if each <= wanted), default=1)
+    title = "positions moved" + (f", arrows ×{enlarged}" if enlarged > 1 else "")
+    return Arrows(title, centers_px, moves_px, enlarged, pixel_size_m)
 
 
 def _rings(curve: NDArray[np.float64], pixel_size_m: float | None) -> Curves:

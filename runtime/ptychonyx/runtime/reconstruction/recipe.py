@@ -135,6 +135,7 @@ _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "passes": (_number, 'a number of passes, or "auto"'),
     "budget_s": (float, "a number of seconds"),
     "noise": (str, "a word"),
+    "refine_positions": (str, "a word"),
     "refine_probe": (boolean, "true or false"),
     "solver": (str, "a word or a path"),
     "num_modes": (_number, 'a number of modes, or "auto"'),

@@ -26,6 +26,7 @@ SOLVING_KEYS = {
     "budget_s": "BudgetInSeconds",
     "noise": "Noise",
     "refine_probe": "RefineProbe",
+    "refine_positions": "RefinePositions",
     "num_modes": "ProbeModes",
     "solver": "SolverNetwork",
     "keep_probe_scale": "ProbeScale",

@@ -5,9 +5,9 @@ What both objects show alike was in the specimen; noise differs. The period down
 (Fourier ring correlation against the half-bit threshold) is the resolution *of half the data*: the
 object of all patterns, with twice the photons and positions, is somewhat better.
 
-What both halves have wrong alike looks like specimen, too. Both use the probe that the whole scan
-ended with, and it stays as it is. If it was refined, it was fitted to all patterns, noise included:
-that correlates the halves a little, and the resolution is then slightly too good.
+What both halves have wrong alike looks like specimen, too. Both use the probe and the positions that
+the whole scan ended with, and these stay as they are. What was refined was fitted to all patterns,
+noise included: that correlates the halves a little, and the resolution is then slightly too good.
 Halves are solved by passes alone, whatever solved the whole scan: a network would put in what it has
 learned, alike in both.
 """
@@ -121,15 +121,17 @@ def solve_halves(
         passes=passes if start is None else max(passes, PASSES_FROM_VACUUM),
         budget_s=None,
         refine_probe=False,
+        refine_positions=None,
         num_modes=None,
         residual_patterns=0,
         solver=NO_SOLVER,
     )
     halves = []
+    placed = replace(scan, corners_px=whole.corners_px)
     for number, indexes in enumerate(split_positions(scan.corners_px), 1):
         try:
             half = solve(
-                some_of(scan, indexes),
+                some_of(placed, indexes),
                 replace(fixed, seed=options.seed + number),
                 probe=whole.probe,
                 progress=progress,

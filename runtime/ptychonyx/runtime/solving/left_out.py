@@ -71,7 +71,7 @@ def unexplained_of_left_out(
     )
     object_ = vacuum(around, passer.power / float(near.counts.mean()))
     state = start_state(object_, probe, first_step_of(problem, object_, probe))
-    fixed = replace(passer, refine_probe=False)
+    fixed = replace(passer, refine_probe=False, mover=None)
     for _ in range(NUM_PASSES):
         state = fixed.step(problem, state)
     windows = around.cut(state.object_, left_out)

@@ -12,6 +12,8 @@ from ..model.providers import check_provider
 
 Noise = Literal["amplitude", "poisson"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
+Freedom = Literal["rigid", "affine", "free"]
+FREEDOMS: tuple[Freedom, ...] = get_args(Freedom)
 AUTO = "auto"
 SHIPPED_SOLVER, NO_SOLVER = "shipped", "none"
 """Words for a network between passes; anything else is the path of its model file."""
@@ -37,6 +39,9 @@ class SolvingOptions:
         noise has it.
     refine_probe : bool
         Whether the probe is corrected, too.
+    refine_positions : "rigid", "affine", "free" or None
+        How the positions are corrected, too: by one turn about their middle; by a turn, stretch and
+        shear; or each by itself, without a mean, stretch and shear of all. None: not at all.
     num_modes : int, "auto" or None
         Incoherent modes of the probe; "auto": as many as help, which refines the probe; None: as
         many as the probe has, or "auto" where there is none.
@@ -71,6 +76,7 @@ class SolvingOptions:
     budget_s: float | None = None
     noise: Noise = "amplitude"
     refine_probe: bool = False
+    refine_positions: Freedom | None = None
     num_modes: int | str | None = None
     keep_probe_scale: bool = True
     residual_patterns: int = 256
@@ -86,6 +92,11 @@ class SolvingOptions:
             raise ValueError(f"`budget_s` is {self.budget_s!r}; give a positive number of seconds.")
         if self.noise not in NOISES:
             raise ValueError(f'`noise` is {self.noise!r}, expected one of: "amplitude", "poisson".')
+        if self.refine_positions not in (None, *FREEDOMS):
+            raise ValueError(
+                f"`refine_positions` is {self.refine_positions!r}, expected None or one of: "
+                '"rigid", "affine", "free".'
+            )
         modes = self.num_modes
         is_number = _is_whole(modes, 1) and modes in range(1, MAX_MODES + 1)
         if modes not in (None, AUTO) and not is_number:

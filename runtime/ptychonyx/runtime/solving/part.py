@@ -40,8 +40,8 @@ def middle_part(
     near = replace(
         measured, indexes=measured.indexes[chosen], kept=kept, counts=measured.counts[chosen]
     )
-    corners_px = placement.whole_px[chosen] + placement.fractions_px[chosen]
-    part = place_windows(corners_px, placement.window_px)
+    corners_px, margin_px = placement.corners_px[chosen], placement.margin_px
+    part = place_windows(corners_px, placement.window_px, margin_px=margin_px)
     (top, left), (height, width) = part.corner_px, part.shape
     return (near, part), (slice(top, top + height), slice(left, left + width))
 

@@ -14,6 +14,7 @@ from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
 from .physics.parallel import after_pass, sums_of_pass
 from .physics.sweep import Problem, State, Sums, sweep
+from .positions.mover import Mover
 from .probe.freedom import center_of, orthogonal, with_power
 
 FIRST_PROBE_PASS = 2
@@ -43,6 +44,8 @@ class Passer:
         A network that corrects the object after each pass.
     comparer : Comparer or None
         Compares the patterns; None: NumPy and SciPy.
+    mover : Mover or None
+        What moves the positions after each pass.
     """
 
     pool: ThreadPoolExecutor
@@ -54,6 +57,7 @@ class Passer:
     momentum: float = 0.0
     corrector: Corrector | None = None
     comparer: Comparer | None = None
+    mover: Mover | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -73,7 +77,8 @@ class Passer:
             )
         if self.corrector is not None:
             after = self.corrector.correct(problem, state, after)
-        return self._settled(after) if self._corrects_probe(state) else after
+        after = self._settled(after) if self._corrects_probe(state) else after
+        return after if self.mover is None else self.mover.move(problem, after, self.pool)
 
     def sums(self, problem: Problem, state: State) -> Sums:
         """Sum what the patterns of a problem, or of a part of it, ask for in a parallel pass."""

@@ -16,7 +16,8 @@ from ..stitching.patches import Canvas, canvas_for
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
 from .physics.placement import Placement, common_slices
-from .physics.sweep import State
+from .physics.sweep import Problem, State
+from .positions.outcome import describe_moves, moved_scan
 from .setup import Setting
 
 LIT_SHARE = 0.01
@@ -54,16 +55,18 @@ def make_product(
     scan: Scan, options: SolvingOptions, setting: Setting, ending: Ending, started_s: float
 ) -> Product:
     """Put together what is known of a solved object; of a complete one, measure its residual."""
-    canvas, placement, modes = canvas_for(scan), setting.placement, ending.state.beam.modes
+    problem = Problem(setting.measured, setting.placement, options.noise).at(ending.state)
+    placement, modes = problem.placement, ending.state.beam.modes
+    moved = moved_scan(scan, placement, is_moved=setting.is_moved or ending.state.moves is not None)
+    canvas = canvas_for(moved)
     lit = ending.state.beam.intensity >= LIT_SHARE * ending.state.beam.intensity.max()
-    coverage = np.zeros(placement.shape, np.int32)
-    placement.add(coverage, lit[None], np.arange(scan.num_patterns))
+    coverage = placement.overlaid(lit.astype(np.int32))
     object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
     object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
     residual = None
     if options.residual_patterns and ending.is_complete:
         residual = measure_residual(
-            scan,
+            moved,
             object_,
             object_corner_px=canvas.corner_px,
             probe=modes,
@@ -80,7 +83,8 @@ def make_product(
     return Product(
         object_=object_,
         object_corner_px=canvas.corner_px,
-        corners_px=scan.corners_px,
+        corners_px=moved.corners_px,
+        given_corners_px=None if moved is scan else scan.corners_px,
         position_indexes=np.arange(scan.num_patterns) if indexes is None else indexes,
         window_px=scan.window_px,
         probe=modes,
@@ -98,6 +102,7 @@ def make_product(
         | turned_metadata(scan)
         | ({} if residual is None else residual.metadata)
         | _describe_left_out(left_out)
+        | ({} if moved is scan else describe_moves(scan, moved, setting.passer.mover))
         | {"total_s": perf_counter() - started_s},
     )
 

@@ -18,6 +18,8 @@ from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
 from .physics.measured import Measured, read_measured
 from .physics.placement import Placement, beams_per_pixel, place_windows
+from .positions.bounds import largest_move_px
+from .positions.mover import Mover
 from .probe.freedom import center_of, with_more_modes, with_power
 from .probe.guess import guess_probe
 from .probe.modes import find_modes
@@ -25,6 +27,8 @@ from .start import fitting_factor, object_of_product, vacuum
 
 SMALLEST_OVERLAP = 1.1
 """Of beams per pixel: 1 if no two overlap."""
+SAME_PX = 1e-6
+"""Positions that differ by less are the same."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Setting:
         What the object is: "vacuum", or the name of a product.
     factor : float
         What the object of that product was multiplied by to fit the patterns.
+    is_moved : bool
+        Whether the positions are those of that product, which has refined them.
     """
 
     measured: Measured
@@ -52,6 +58,7 @@ class Setting:
     passer: Passer
     start: str
     factor: float
+    is_moved: bool = False
 
 
 def set_up(
@@ -68,14 +75,20 @@ def set_up(
     Parameters and errors are those of `solve.solve`; `comparer` compares the patterns.
     """
     measured = read_measured(scan, np.arange(scan.num_patterns))
-    placement = place_windows(scan.corners_px, scan.window_px)
+    mover, corners_px = _mover(scan, options), corners_to_start_from(scan, start)
+    placement = place_windows(
+        corners_px,
+        scan.window_px,
+        margin_px=0 if mover is None else mover.largest_px,
+    )
     chosen = _choose_probe(
         scan, measured, placement, options, pool, comparer, start=start, given=probe
     )
     refines = options.num_modes == AUTO or options.refine_probe or chosen.source == "estimated"
     # how wide a beam is that is yet to be refined cannot be told, only that it is within its window
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
-    passer = replace(_passer(chosen.array, pool, refines, options.seed), comparer=comparer)
+    passer = _passer(chosen.array, pool, refines, options.seed)
+    passer = replace(passer, comparer=comparer, mover=mover)
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
         modes = find_modes(
             measured,
@@ -95,7 +108,34 @@ def set_up(
     factor = fitting_factor(measured, placement, laid, chosen.array)
     fitted = replace(start, object_=start.object_ * np.float32(factor))
     object_ = object_of_product(fitted, placement, object_)
-    return Setting(measured, placement, chosen, object_, passer, start.name, factor)
+    return Setting(
+        measured,
+        placement,
+        chosen,
+        object_,
+        passer,
+        start.name,
+        factor,
+        is_moved=corners_px is not scan.corners_px,
+    )
+
+
+def corners_to_start_from(scan: Scan, start: Product | None) -> NDArray[np.float64]:
+    """Return the corners of a scan, or those of a product that has refined these very ones."""
+    if start is None or start.given_corners_px is None:
+        return scan.corners_px
+    given_px = start.given_corners_px
+    is_same = given_px.shape == scan.corners_px.shape and np.allclose(
+        given_px, scan.corners_px, rtol=0, atol=SAME_PX
+    )
+    return start.corners_px if is_same else scan.corners_px
+
+
+def _mover(scan: Scan, options: SolvingOptions) -> Mover | None:
+    freedom = options.refine_positions
+    if freedom is None:
+        return None
+    return Mover(freedom, largest_move_px(freedom, scan.corners_px, scan.window_px))
 
 
 def _passer(

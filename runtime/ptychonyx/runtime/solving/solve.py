@@ -24,6 +24,7 @@ from .plan import make_plan, start_of
 from .result import Ending, make_product
 from .setup import Setting, set_up
 
+FEWEST_POSITIONS = 4
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
 
@@ -143,6 +144,11 @@ def _check(
         raise ScanError(
             "A probe cannot be refined with a single pattern: object and probe cannot be told apart "
             "there. Give more positions, or leave the probe as it is."
+        )
+    if options.refine_positions is not None and scan.num_patterns < FEWEST_POSITIONS:
+        raise ScanError(
+            f"Positions of {scan.num_patterns} patterns cannot be refined, since what all have in "
+            f"common stays; at least {FEWEST_POSITIONS} are needed: leave them as they are."
         )
 
 

@@ -86,7 +86,7 @@ class HeldBack:
         )
 
     def _of_chunk(self, state: State, part: slice, noise: Noise) -> NDArray[np.float64]:
-        placement, chosen = self.problem.placement, self.indexes[part]
+        placement, chosen = self.problem.at(state).placement, self.indexes[part]
         windows = placement.cut(state.object_, chosen)
         predicted = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
         measured = self.amplitudes[part]

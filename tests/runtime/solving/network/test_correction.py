@@ -13,7 +13,6 @@ from ptychonyx.runtime.solving.network.correction import (
     Corrector,
     corrected,
     features_after,
-    light_of,
 )
 from ptychonyx.runtime.solving.passes import Passer
 from ptychonyx.runtime.solving.physics.sweep import State
@@ -43,14 +42,6 @@ def passer(exact: Exact, pool: ThreadPoolExecutor, corrector: Corrector | None) 
 
 def vacuum(exact: Exact) -> State:
     return exact.state(np.ones_like(exact.object_))
-
-
-def test_the_light_is_the_sum_of_the_beams(exact: Exact) -> None:
-    problem, state = exact.problem(), vacuum(exact)
-    expected = np.zeros(problem.placement.shape)
-    for y, x in problem.placement.whole_px:
-        expected[y : y + 32, x : x + 32] += state.beam.intensity
-    np.testing.assert_allclose(light_of(problem.placement, state.beam), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("trust", [1.0, 0.5, 0.0])

@@ -81,3 +81,14 @@ def test_what_is_cut_follows_the_indexes() -> None:
     indexes = np.array([7, 2, 7])
     whole = placement.cut(image, np.arange(30))
     np.testing.assert_array_equal(placement.cut(image, indexes), whole[indexes])
+
+
+def test_one_window_laid_everywhere_is_the_sum_of_its_copies() -> None:
+    placement = place_windows(scattered(), SIDE)
+    window = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    expected = np.zeros(placement.shape)
+    for y, x in placement.whole_px:
+        expected[y : y + SIDE, x : x + SIDE] += window
+    found = placement.overlaid(window)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

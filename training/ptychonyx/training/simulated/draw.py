@@ -12,7 +12,6 @@ from ptychonyx.runtime import Scan
 from ptychonyx.runtime.simulation.objects import OBJECTS
 from ptychonyx.runtime.simulation.positions import POSITIONS
 from ptychonyx.runtime.simulation.scan import MARGIN_PX, diffract
-from ptychonyx.runtime.solving.network.correction import light_of
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.measured import read_measured
 from ptychonyx.runtime.solving.physics.placement import (
@@ -179,7 +178,7 @@ def _believed(probe: Complex, rng: np.random.Generator) -> Complex:
 
 def weights_of(placement: Placement, probe: Complex) -> NDArray[np.float32]:
     """Return how much each pixel of a canvas counts: its light, and where it lies, decide."""
-    light = light_of(placement, make_beam(probe))
+    light = placement.overlaid(make_beam(probe).intensity)
     centers_px = placement.whole_px + probe.shape[-1] // 2
     low, high = centers_px.min(axis=0), centers_px.max(axis=0) + 1
     inside = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))

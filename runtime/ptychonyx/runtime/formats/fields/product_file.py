@@ -187,8 +187,11 @@ class ProductFile:
     def _map_shape(self, name: str, header: Header) -> tuple[int, ...]:
         if name in OBJECT_MAPS:
             return self._header("object").shape[-2:]
+        num = column_length(self._header("probe_position_indexes"))
         if name == "pattern_residuals":
-            return (column_length(self._header("probe_position_indexes")),)
+            return (num,)
+        if name == "given_corners_px":
+            return (num, 2)
         if name == "ring_correlation":
             return (3, *header.shape[1:][:1])
         return (column_length(header),)

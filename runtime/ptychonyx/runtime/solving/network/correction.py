@@ -8,8 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..physics.exit_waves import Beam
-from ..physics.placement import Placement
 from ..physics.sweep import Problem, State
 from .features import Features, features_of
 from .tiles import change_of_canvas
@@ -56,15 +54,8 @@ class Corrector:
 
 def features_after(problem: Problem, before: State, after: State) -> Features:
     """Return what a network sees of a pass over a problem."""
-    light = light_of(problem.placement, after.beam)
+    light = problem.at(after).placement.overlaid(after.beam.intensity)
     return features_of(before, after, light)
-
-
-def light_of(placement: Placement, beam: Beam) -> NDArray[np.float32]:
-    """Return the light of all patterns on their canvas: Σ_j Σ_m |P_jm|², shape (H, W), in counts."""
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, beam.intensity[None], np.arange(len(placement.whole_px)))
-    return light
 
 
 def corrected(before: State, after: State, correction: Complex) -> State:

@@ -51,7 +51,7 @@ def sums_of_pass(
         Compares the patterns; by default NumPy and SciPy.
     """
     object_ = state.object_ + np.float32(momentum) * state.last_change
-    every = np.arange(len(problem.measured.indexes))
+    problem, every = problem.at(state), np.arange(len(problem.measured.indexes))
     comparer = comparer or ScipyComparer()
     return sum_changes(problem, object_, state.beam, every, pool, comparer, with_probe=with_probe)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Placement:
         What is left of the corners, −0.5 to 0.5.
     window_px : int
         Side N of the windows.
+    margin_px : int
+        How far every window may move in any direction without leaving the canvas.
     """
 
     shape: tuple[int, int]
@@ -38,6 +40,30 @@ class Placement:
     whole_px: NDArray[np.int64]
     fractions_px: NDArray[np.float64]
     window_px: int
+    margin_px: int = 0
+
+    @property
+    def corners_px(self) -> NDArray[np.float64]:
+        """Top-left pixel (y, x) of each window, counted from that of the canvas."""
+        return self.whole_px + self.fractions_px
+
+    def moved(self, moves_px: NDArray[np.float64]) -> Placement:
+        """Return the same canvas with each window moved, by at most the margin.
+
+        Parameters
+        ----------
+        moves_px : float64 array, shape (n, 2)
+
+        Examples
+        --------
+        >>> placement = place_windows(np.array([[2.0, 3.0]]), 8, margin_px=1)
+        >>> moved = placement.moved(np.array([[0.75, -0.25]]))
+        >>> moved.whole_px.tolist(), moved.fractions_px.tolist()
+        ([[2, 1]], [[-0.25, -0.25]])
+        """
+        corners_px = self.corners_px + moves_px
+        whole_px = np.rint(corners_px).astype(np.int64)
+        return replace(self, whole_px=whole_px, fractions_px=corners_px - whole_px, margin_px=0)
 
     def cut(
         self, object_: NDArray[np.complex64], indexes: NDArray[np.int64]
@@ -60,8 +86,26 @@ class Placement:
         for number, (y, x) in enumerate(self.whole_px[indexes].tolist()):
             target[y : y + side, x : x + side] += windows[number % len(windows)]
 
+    def overlaid(self, window: NDArray[Any]) -> NDArray[Any]:
+        """Return the sum of one window (N, N) laid where each pattern has its own, shape (H, W).
 
-def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
+        Of a beam's intensity it is the light of all patterns, Σ_j Σ_m |P_jm|², in counts.
+
+        Examples
+        --------
+        >>> placement = place_windows(np.array([[0.0, 0.0], [0.0, 1.0]]), 2)
+        >>> placement.overlaid(np.ones((2, 2), np.int64))
+        array([[1, 2, 1],
+               [1, 2, 1]])
+        """
+        target = np.zeros(self.shape, window.dtype)
+        self.add(target, window[None], np.arange(len(self.whole_px)))
+        return target
+
+
+def place_windows(
+    corners_px: NDArray[np.float64], window_px: int, *, margin_px: int = 0
+) -> Placement:
     """Lay windows on the smallest canvas that holds all of them.
 
     Parameters
@@ -70,6 +114,8 @@ def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
         Top-left pixel (y, x) of each window in the scan's frame.
     window_px : int
         Side N of the windows.
+    margin_px : int
+        Pixels of the canvas beyond them on each side, so that they can be moved.
 
     Raises
     ------
@@ -82,12 +128,15 @@ def place_windows(corners_px: NDArray[np.float64], window_px: int) -> Placement:
     >>> placement.shape, placement.corner_px, placement.fractions_px[1].tolist()
     ((10, 8), (2, 3), [0.25, 0.0])
     """
-    check_canvas(np.ptp(corners_px, axis=0) + window_px, corners_px)
+    check_canvas(np.ptp(corners_px, axis=0) + window_px + 2 * margin_px, corners_px)
     whole_px = np.rint(corners_px).astype(np.int64)
-    low = whole_px.min(axis=0)
-    height, width = (whole_px.max(axis=0) - low + window_px).tolist()
+    low = whole_px.min(axis=0) - margin_px
+    height, width = (whole_px.max(axis=0) + margin_px - low + window_px).tolist()
     top, left = low.tolist()
-    return Placement((height, width), (top, left), whole_px - low, corners_px - whole_px, window_px)
+    fractions_px = corners_px - whole_px
+    return Placement(
+        (height, width), (top, left), whole_px - low, fractions_px, window_px, margin_px
+    )
 
 
 def beams_per_pixel(placement: Placement, intensity: NDArray[np.float32]) -> float:
@@ -110,10 +159,8 @@ def beams_per_pixel(placement: Placement, intensity: NDArray[np.float32]) -> flo
     >>> round(beams_per_pixel(placement, np.ones((8, 8), np.float32)), 3)  # two of three on each other
     1.667
     """
-    num = len(placement.whole_px)
-    light = np.zeros(placement.shape, np.float32)
-    placement.add(light, intensity[None], np.arange(num))
-    alone = num * float(np.square(intensity, dtype=np.float64).sum())
+    light = placement.overlaid(intensity)
+    alone = len(placement.whole_px) * float(np.square(intensity, dtype=np.float64).sum())
     return float(np.square(light, dtype=np.float64).sum()) / alone
 
 

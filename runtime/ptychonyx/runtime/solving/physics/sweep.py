@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ..options import Noise
 from .comparing import CHUNK, Comparer, ScipyComparer
 from .exit_waves import Beam, Change, make_beam, predict_amplitudes
 from .measured import Measured
+from .moves import Moves
 from .placement import Placement
 
 MOMENTUM = 0.7
@@ -53,6 +54,12 @@ class Problem:
     placement: Placement
     noise: Noise = "amplitude"
 
+    def at(self, state: State) -> Problem:
+        """Return the problem with the windows where a state believes them."""
+        if state.moves is None:
+            return self
+        return replace(self, placement=self.placement.moved(state.moves.total_px))
+
 
 @dataclass(frozen=True)
 class State:
@@ -73,6 +80,8 @@ class State:
         Share of the full correction in the first pass, and in the next one.
     correction : complex64 array, shape (H, W), or None
         What a network added to the object after the last pass; None without a network.
+    moves : Moves or None
+        How far each window lies from where the problem has it; None if all lie there.
     """
 
     object_: Complex
@@ -83,6 +92,7 @@ class State:
     first_step: float = 1.0
     step: float = 1.0
     correction: Complex | None = None
+    moves: Moves | None = None
 
 
 def start_state(object_: Complex, probe: Complex, first_step: float = 1.0) -> State:
@@ -153,6 +163,7 @@ def sweep(
     State
         After the pass.
     """
+    problem = problem.at(state)
     step = np.float32(state.step)
     object_ = state.object_ + np.float32(MOMENTUM) * state.last_change
     beam, misfit, counts = state.beam, 0.0, 0.0
@@ -168,14 +179,15 @@ def sweep(
         if should_stop is not None and should_stop():
             break
     residual = misfit / counts if counts else float("nan")
-    return State(
-        object_,
-        object_ - state.object_,
-        beam,
-        state.num_passes + 1,
-        residual,
-        state.first_step,
-        next_step(state, residual),
+    return replace(
+        state,
+        object_=object_,
+        last_change=object_ - state.object_,
+        beam=beam,
+        num_passes=state.num_passes + 1,
+        residual=residual,
+        step=next_step(state, residual),
+        correction=None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,13 +59,7 @@ def find_modes(
     state = _passed(held_back, state, passer, NUM_FIRST_PASSES)
     while len(state.beam.modes) < MOST_MODES:
         more = with_more_modes(state.beam.modes, len(state.beam.modes) + 1)
-        added = State(
-            state.object_,
-            state.last_change,
-            make_beam(with_power(more, passer.power)),
-            state.num_passes,
-            state.residual,
-        )
+        added = replace(state, beam=make_beam(with_power(more, passer.power)))
         without, with_it = (_passed(held_back, each, passer, NUM_PASSES) for each in (state, added))
         worse, _ = standard_errors([held_back.losses(each) for each in (without, with_it)])
         is_clear = with_it.residual < (1 - SMALLEST_GAIN) * without.residual

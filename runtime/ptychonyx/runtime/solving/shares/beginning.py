@@ -82,14 +82,16 @@ class Beginning:
 def can_share(options: SolvingOptions) -> bool:
     """Tell whether options allow that a scan is solved in shares.
 
-    Passes within a budget, and those that a network of one's own corrects, are not shared.
+    Passes within a budget, those that a network of one's own corrects, and those that move positions
+    are not shared.
 
     Examples
     --------
     >>> can_share(SolvingOptions()), can_share(SolvingOptions(budget_s=5.0))
     (True, False)
     """
-    return options.budget_s is None and options.solver in (SHIPPED_SOLVER, NO_SOLVER)
+    is_plain = options.budget_s is None and options.refine_positions is None
+    return is_plain and options.solver in (SHIPPED_SOLVER, NO_SOLVER)
 
 
 def begin(scan: Scan, options: SolvingOptions, pool: ThreadPoolExecutor) -> tuple[Beginning, State]:
