@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..physics.comparing import CHUNK
 from ..physics.exit_waves import predict_amplitudes
 from ..physics.moves import Moves
-from ..physics.sweep import CHUNK, Problem, State
+from ..physics.sweep import Problem, State
 
 SEARCH_PASSES = (8, 16)
 """After these, when most positions are right and the object with them, lost patterns are looked for."""

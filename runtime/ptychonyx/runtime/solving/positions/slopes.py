@@ -17,9 +17,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from ..physics.comparing import CHUNK
 from ..physics.exit_waves import SMALLEST_AMPLITUDE, Beam, predicted_amplitudes, shift_ramps
 from ..physics.fourier import transform, transform_back
-from ..physics.sweep import CHUNK, Problem, State
+from ..physics.sweep import Problem, State
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...comparison.region import spread_indexes
+from ..physics.comparing import CHUNK
 from ..physics.exit_waves import SMALLEST_AMPLITUDE, predicted_amplitudes
 from ..physics.fourier import transform
 from ..physics.moves import unmoved
-from ..physics.sweep import CHUNK, Problem, State
+from ..physics.sweep import Problem, State
 from ..probe.freedom import center_of
 
 STRETCH_PATTERNS = 256
