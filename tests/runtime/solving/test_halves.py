@@ -128,7 +128,7 @@ def test_halves_of_a_scan_that_starts_from_a_result_do_not(solved: Product) -> N
     start = solve(scan, FIVE_PASSES)
     product = solve_halves(
         scan,
-        SolvingOptions(passes=2),
+        SolvingOptions(passes=2, solver="none"),
         start=start,
         progress=lambda done, most, _: calls.append((done, most)),
     )

@@ -49,7 +49,7 @@ def test_an_early_step_is_the_product_of_so_many_passes(scan: Scan) -> None:
 
 
 def test_passes_of_a_trial_are_steps_without_a_product() -> None:
-    steps = list(solve_in_steps(make_scan(counts_per_pattern=500), SolvingOptions()))
+    steps = list(solve_in_steps(make_scan(counts_per_pattern=500), SolvingOptions(solver="none")))
     trial = [step for step in steps if step.product is None]
     assert [step.num_passes for step in trial] == list(range(1, len(trial) + 1))
     assert len(trial) > 0
@@ -70,7 +70,7 @@ def test_a_closed_generator_makes_no_more_passes(
         return step(self, problem, state, stop)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Passer, "step", counted)
-    steps = solve_in_steps(scan, SolvingOptions(passes=50))
+    steps = solve_in_steps(scan, SolvingOptions(passes=50, solver="none"))
     for _ in range(2):
         next(steps)
     assert len(begun) == 2  # nothing runs ahead
@@ -82,7 +82,7 @@ def test_a_closed_generator_makes_no_more_passes(
 
 def test_a_trial_can_be_closed() -> None:
     before = threading.active_count()
-    steps = solve_in_steps(make_scan(counts_per_pattern=500), SolvingOptions())
+    steps = solve_in_steps(make_scan(counts_per_pattern=500), SolvingOptions(solver="none"))
     assert next(steps).product is None
     steps.close()
     assert threading.active_count() == before
@@ -93,7 +93,7 @@ def test_a_process_ends_though_nobody_closed_the_generator() -> None:
 import numpy as np
 from ptychonyx.runtime import SimulationOptions, SolvingOptions, simulate_scan, solve_in_steps
 scan = simulate_scan(SimulationOptions(num_patterns=16, window_px=32), np.random.default_rng(0))
-steps = solve_in_steps(scan, SolvingOptions(passes=50))
+steps = solve_in_steps(scan, SolvingOptions(passes=50, solver="none"))
 print(next(steps).num_done)
 """
     done = subprocess.run(

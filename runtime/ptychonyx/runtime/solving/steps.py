@@ -63,7 +63,8 @@ def solve_in_steps(
     >>> from ptychonyx.runtime import SimulationOptions, simulate_scan
     >>> spec = SimulationOptions(num_patterns=49, window_px=32)
     >>> scan = simulate_scan(spec, np.random.default_rng(0))
-    >>> steps = list(solve_in_steps(scan, SolvingOptions(passes=2)))
+    >>> options = SolvingOptions(passes=2, solver="none")
+    >>> steps = list(solve_in_steps(scan, options))
     >>> [(step.num_done, step.product.complete) for step in steps]
     [(1, False), (2, False), (2, True)]
     """

@@ -75,7 +75,7 @@ def limited(vectors_px: Pairs, largest_px: float) -> Pairs:
 
     Examples
     --------
-    >>> limited(np.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).tolist()
+    >>> limited(np.array([[3.0, 4.0], [0.3, 0.4]]), 1.0).round(3).tolist()
     [[0.6, 0.8], [0.3, 0.4]]
     """
     lengths_px = np.linalg.norm(vectors_px, axis=1, keepdims=True)
