@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptychonyx.runtime import load_scan
-from ptychonyx.runtime.plausibility.positions import find_in_positions
+from ptychonyx.runtime.plausibility.positions import find_in_positions, median_step_px
 from ptychonyx.runtime.scan import Frame, Scan
 
 
@@ -68,3 +68,8 @@ def test_few_or_single_positions_may_lie_anywhere(small_scan: Scan) -> None:
     assert find_in_positions(one) == []
     few = Scan(np.ones((4, 32, 32)), "counts", np.array([[0.0, 0], [0, 2], [2, 0], [2, 2]]))
     assert find_in_positions(few) == []
+
+
+def test_frames_that_are_repeated_at_one_place_do_not_make_its_steps_small() -> None:
+    corners_px = np.repeat(np.array([[0.0, 0.0], [0.0, 4.0], [4.0, 0.0]]), 5, axis=0)
+    assert median_step_px(corners_px) == 4

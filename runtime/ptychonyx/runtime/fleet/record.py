@@ -108,7 +108,10 @@ def fingerprint_of(scan: Path, model_digest: str | None, choices: dict[str, Any]
     for path in files_of(scan):
         status = path.stat()
         files[str(path)] = [status.st_size, status.st_mtime_ns]
-    return {"files": files, "model": model_digest, **choices}
+    fingerprint = {"files": files, "model": model_digest, **choices}
+    # as a record will have it: paths and tuples are texts and lists there
+    as_read: Fingerprint = json.loads(json.dumps(fingerprint, default=str))
+    return as_read
 
 
 def product_path(folder: Path, name: str) -> Path:

@@ -112,9 +112,10 @@ def median_step_px(corners_px: NDArray[np.float64]) -> float:
     >>> median_step_px(np.array([[0.0, 0.0], [0.0, 4.0], [0.0, 8.0]]))
     4.0
     """
-    if len(corners_px) < 2:
+    places_px = np.unique(corners_px, axis=0)  # frames may be repeated at one place
+    if len(places_px) < 2:
         return 0.0
-    distances, _ = cKDTree(corners_px).query(corners_px, k=2)
+    distances, _ = cKDTree(places_px).query(places_px, k=2)
     return float(np.median(distances[:, 1]))
 
 
