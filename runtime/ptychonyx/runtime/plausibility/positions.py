@@ -87,7 +87,8 @@ def _steps(scan: Scan) -> list[Finding]:
     """Find steps that are far too small or too large for the beam: another unit, most likely."""
     step, extent = median_step_px(scan.corners_px), float(np.ptp(scan.corners_px, axis=0).max())
     width = beam_width_px(scan)
-    spacing = extent / np.sqrt(scan.num_patterns)
+    num_places = len(np.unique(scan.corners_px, axis=0))  # frames may be repeated at one place
+    spacing = extent / np.sqrt(num_places)
     is_dense = extent < SMALLEST_EXTENT * width or spacing < SMALLEST_STEP * width
     if (is_dense and scan.num_patterns >= FEWEST_POSITIONS) or extent < SMALLEST_STEP_PX:
         evidence = (
@@ -112,7 +113,7 @@ def median_step_px(corners_px: NDArray[np.float64]) -> float:
     >>> median_step_px(np.array([[0.0, 0.0], [0.0, 4.0], [0.0, 8.0]]))
     4.0
     """
-    places_px = np.unique(corners_px, axis=0)  # frames may be repeated at one place
+    places_px = np.unique(corners_px, axis=0)
     if len(places_px) < 2:
         return 0.0
     distances, _ = cKDTree(places_px).query(places_px, k=2)
