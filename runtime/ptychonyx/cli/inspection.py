@@ -151,6 +151,10 @@ def _show_scan(
     with progress_bar("Reading patterns", scan.num_patterns) as show:
         checked = look_at(scan, choices.accept, progress=lambda done, _: show(done))
     rows = describe_scan(scan, checked)
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_scan
+
+        plot_scan(checked.scan, plot)
     found = list(checked.findings)
     if not (check_orientation or any(each.is_wrong for each in found)):
         found += orientation_findings(checked.scan)
@@ -161,10 +165,6 @@ def _show_scan(
     if not as_json:
         for finding in sorted(findings, key=lambda each: not each.is_wrong):
             say(f"{'WRONG' if finding.is_wrong else 'Odd'}: {finding}")
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_scan
-
-        plot_scan(checked.scan, plot)
     if check_orientation and checked.counts_per_pattern:
         _show_orientation(checked.scan, probe, values, as_json=as_json)
 

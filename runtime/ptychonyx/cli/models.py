@@ -65,7 +65,7 @@ def derive(
     check_files([model, *scan_files(calibration)], model_output(output))
     from ptychonyx.runtime import SolverManifest, load_manifest
 
-    is_solver = isinstance(load_manifest(model), SolverManifest)
+    is_solver = model.is_file() and isinstance(load_manifest(model), SolverManifest)
     run = derive_solver if is_solver else derive_model
     derived = run(
         model,

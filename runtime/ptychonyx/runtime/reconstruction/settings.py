@@ -28,8 +28,8 @@ SOLVING_KEYS = {
     "refine_probe": "RefineProbe",
     "refine_positions": "RefinePositions",
     "num_modes": "ProbeModes",
-    "solver": "SolverNetwork",
     "keep_probe_scale": "ProbeScale",
+    "solver": "SolverNetwork",
     "refine_passes": "RefinePasses",
 }
 """Field of `Recipe` or `SolvingOptions` -> its key in a settings file."""
