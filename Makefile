@@ -17,11 +17,11 @@ TENSORFLOW_PYTHON ?= $(BIN)/python
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
-	@echo "make test    the default tests (under 10 minutes on 2 cores)"
+	@echo "make test    the default tests (some 20 minutes on 2 cores)"
 	@echo "make slow    the tests that take longer"
 	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
-	@echo "make models  train and export the models in models/"
+	@echo "make models  train the solver of models/, which takes hours and goes on where it was stopped"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
 	@echo "make gpu     look at every path to a GPU, in at most 8 minutes, and print one table"
 	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"
@@ -60,7 +60,7 @@ lint: $(STAMP)
 	PYTHONPATH=runtime/ptychodus_plugin $(BIN)/lint-imports
 
 models: $(STAMP)
-	$(BIN)/python models/make_models.py
+	$(BIN)/python models/make_solver.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/performance.py

@@ -18,7 +18,7 @@ from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("torch", "tensorflow", "keras", "lightning", "onnx")
 MAX_CPU_MB = 400
-MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
+MODEL = ROOT / "tests" / "models" / "small-tensorflow" / "model.onnx"
 
 
 class Environment:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.stitching.patches import patch_weights
 
-MODEL = Path(__file__).parents[2] / "models" / "small-pytorch" / "model.onnx"
+MODEL = Path(__file__).parents[2] / "tests" / "models" / "small-pytorch" / "model.onnx"
 HELP = "from ptychonyx.cli import main; main()"
 TURNS = 5
 

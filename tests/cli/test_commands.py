@@ -117,7 +117,10 @@ def test_a_stopped_reconstruction_leaves_a_whole_file_or_none(
     scan = Scan(patterns, "counts", rng.uniform(0, 200, (len(patterns), 2)))
     save_scan(scan, tmp_path / "scan.npz")
     (tmp_path / "out").mkdir()
-    model, product = ROOT / "models" / "small-pytorch" / "model.onnx", tmp_path / "out" / "p.h5"
+    model, product = (
+        ROOT / "tests" / "models" / "small-pytorch" / "model.onnx",
+        tmp_path / "out" / "p.h5",
+    )
     words = ["reconstruct", tmp_path / "scan.npz", "-m", model, "-o", product, "--batch-size", 4]
     process = subprocess.Popen(
         [*COMMAND, *map(str, words), "--quantity", "counts"],
@@ -222,7 +225,7 @@ def test_bad_flags_leave_nothing(
         "SCAN": str(scan),
         "OUT": str(tmp_path / "out"),
         "FOLDER": str(ROOT / "models"),
-        "MODEL": str(ROOT / "models" / "small-pytorch" / "model.onnx"),
+        "MODEL": str(ROOT / "tests" / "models" / "small-pytorch" / "model.onnx"),
     }
     given = [places.get(word, word.replace("OUT", str(tmp_path / "out"))) for word in arguments]
     if "--backend" not in given and given[0] == "train" and "none.npz" not in given:

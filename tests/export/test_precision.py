@@ -17,7 +17,7 @@ from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
-PARENT = Path(__file__).parents[2] / "models" / "small-pytorch" / "model.onnx"
+PARENT = Path(__file__).parents[2] / "tests" / "models" / "small-pytorch" / "model.onnx"
 ALL = ("float16", "bfloat16", "int8")
 Derive = Callable[[str], tuple[Path, DerivedReport]]
 

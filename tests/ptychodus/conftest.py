@@ -28,7 +28,7 @@ collect_ignore = [
     "drive_window.py",
 ]  # these run in the other environment
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "models" / "small-tensorflow" / "model.onnx"
+MODEL = ROOT / "tests" / "models" / "small-tensorflow" / "model.onnx"
 HOME = Path(os.environ.get("PTYCHONYX_PTYCHODUS_VENVS", ROOT / ".venv-ptychodus"))
 LOCK = ROOT / "lock.txt"
 WHEEL = ("wheel", "-q", "--no-deps", "--no-build-isolation")  # by what lock.txt brought

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from ptychonyx.export.graph.assemble import canonical, with_graph, with_manifest
 from ptychonyx.runtime.model.manifest import Manifest, to_metadata
 
-MODEL = Path(__file__).parents[3] / "models" / "small-pytorch" / "model.onnx"
+MODEL = Path(__file__).parents[3] / "tests" / "models" / "small-pytorch" / "model.onnx"
 
 
 def serialized(message: Any) -> bytes:

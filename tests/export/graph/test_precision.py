@@ -18,7 +18,7 @@ import onnxruntime as ort
 from ptychonyx.export.graph.assemble import with_graph
 from ptychonyx.export.graph.precision import CONVERSIONS
 
-MODEL = Path(__file__).parents[3] / "models" / "small-pytorch" / "model.onnx"
+MODEL = Path(__file__).parents[3] / "tests" / "models" / "small-pytorch" / "model.onnx"
 Inputs = Mapping[str, NDArray[np.float32]]
 
 

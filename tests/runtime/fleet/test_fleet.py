@@ -30,7 +30,7 @@ pytest.importorskip("distributed", reason="fleets run on distributed")
 
 
 ROOT = Path(__file__).parents[3]
-MODEL = ROOT / "models" / "small-pytorch" / "model.onnx"
+MODEL = ROOT / "tests" / "models" / "small-pytorch" / "model.onnx"
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
 COMMAND = [sys.executable, "-c", "from ptychonyx.cli import main; main()", "reconstruct-many"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "CUDA_VISIBLE_DEVICES": ""}

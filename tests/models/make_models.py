@@ -1,4 +1,4 @@
-"""Train, export and describe the small models of this folder; run by `make models`."""
+"""Train, export and describe the small models of this folder, which tests use; run it by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELD_OUT = "dead_leaves"
 
 CARD = """# small-{backend}
 
-A small network for 64×64 patterns, trained with {backend} by `make models`. License: {license}.
+A small network for 64×64 patterns, trained with {backend} by `make_models.py`. License: {license}.
 
 - **Trained on** four simulated scans (two of random lines, two of dead leaves; 600 patterns each, step
   5 px, a curved three-mode probe about 32 px wide, 4.4e5 counts through vacuum), self-supervised, with
