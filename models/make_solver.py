@@ -29,9 +29,10 @@ The network that `ptychonyx reconstruct` uses between passes where photons or po
 License: {license}.
 
 - **Trained on** simulated scans (`config.yaml`: {epochs} epochs of {steps} steps, {batch} scans in each,
-  at random stages of being solved): seven kinds of objects, lenses, Gaussians and pinholes of 1 to 4 modes, 5e2 to 6e6
-  photons a pattern, overlaps of 0.4 to 0.93, windows of 32 to 64 px; half of them with wrong positions
-  (up to 0.4 px) or a wrong probe (up to a sixth of its amplitude). No measured scan, and no Siemens star.
+  at random stages of being solved): seven kinds of objects, lenses, Gaussians and pinholes of 1 to 4
+  modes, 5e2 to 6e6 photons a pattern, overlaps of 0.4 to 0.93, windows of 32 to 64 px; half of them with
+  wrong positions (up to 0.4 px) or a wrong probe (up to a sixth of its amplitude). No measured scan, and
+  no Siemens star.
 - **405,674 weights**, {megabytes:.1f} MB. It sees images on the canvas, never patterns: one file serves every
   window, beam and number of modes.
 - **The star and its twin made poor** (N = 64, its probe given, automatic stop; medians of three
