@@ -13,7 +13,7 @@ from ptychonyx.runtime.scan import Scan, some_of
 from ptychonyx.runtime.solving.network.correction import Network
 from ptychonyx.runtime.solving.network.features import NUM_FEATURES
 from ptychonyx.runtime.solving.options import SolvingOptions
-from ptychonyx.runtime.solving.plan import REFUSED, UNUSED
+from ptychonyx.runtime.solving.plan import MOST_CORRECTED, REFUSED, UNUSED
 from ptychonyx.runtime.solving.solve import solve
 from ptychonyx.runtime.solving.stopping import Bearable
 
@@ -89,6 +89,7 @@ def test_its_passes_are_as_many_as_held_back_pixels_bear(counts: float) -> None:
     number = int(product.metadata["passes"])
     assert str(product.metadata["stopped"]).startswith(f"after {number} passes, pixels")
     assert network.num_asked > number  # it was tried before
+    assert number <= MOST_CORRECTED
 
 
 @pytest.mark.parametrize("passes", [4, "auto"])

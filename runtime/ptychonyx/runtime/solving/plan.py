@@ -20,8 +20,18 @@ from .options import AUTO, MAX_PASSES, SolvingOptions
 from .part import middle_part
 from .passes import Passer
 from .physics.sweep import Problem, State, first_step_of, start_state
-from .stopping import TRIAL_PATTERNS, Bearable, best_number, hold_back
+from .stopping import (
+    TRIAL_PATTERNS,
+    Bearable,
+    best,
+    best_number,
+    hold_back,
+    last,
+    last_bearable,
+)
 
+MOST_CORRECTED = 30
+"""Most passes of an automatic stop with a network, which has done what it can long before."""
 UNUSED = "not used: patterns are good enough for passes alone"
 UNAVAILABLE = "not used: onnxruntime, which computes it, is not installed"
 REFUSED = "not used: pixels that were held back are explained better without it"
@@ -102,17 +112,17 @@ def make_plan(
     if not (is_helped or is_counted):
         return untried
     trial = _Trial(problem, state, options, untried.passes, progress, should_stop)
-    best, found = passer, trial.run(passer)
+    chosen, found = passer, trial.run(passer)
     if is_helped and not should_stop():
         other = trial.run(helped)
         if other.is_better_than(found):
-            best, found = helped, other
+            chosen, found = helped, other
         else:
             use = REFUSED
-    if options.passes != AUTO or (best is passer and not need.is_noisy):
-        return replace(untried, passer=best, use_of_network=use)
+    if options.passes != AUTO or (chosen is passer and not need.is_noisy):
+        return replace(untried, passer=chosen, use_of_network=use)
     why = f"after {found.number} passes, pixels that were held back bear no more"
-    return Plan(best, found.number, why, use)
+    return Plan(chosen, found.number, why, use)
 
 
 def _helped(passer: Passer, need: Need, network: OpenNetwork | None) -> tuple[Passer, str | None]:
@@ -151,15 +161,22 @@ class _Trial:
         self._state = start_of(trial, state.object_[rows, columns], state.beam.modes)
         self._held_back = hold_back(trial, np.random.default_rng(options.seed))
         self._max_passes = max_passes
+        self._is_number_given = options.passes != AUTO
         self._progress, self._should_stop = progress, should_stop
 
     def run(self, passer: Passer) -> Bearable:
         """Return how many passes pixels bear that were held back."""
+        choose, most = last_bearable, self._max_passes
+        if self._is_number_given:
+            choose = last
+        elif passer.corrector is not None:
+            choose, most = best, min(most, MOST_CORRECTED)
         return best_number(
             self._held_back,
             self._state,
             lambda problem, state: passer.step(problem, state, self._should_stop),
-            max_passes=self._max_passes,
+            max_passes=most,
+            choose=choose,
             progress=self._progress,
             should_stop=self._should_stop,
         )

@@ -42,6 +42,10 @@ TESTED_PATTERNS = 512
 """Patterns whose held-back pixels are looked at after each pass."""
 
 
+Choose = Callable[[NDArray[np.float64]], int]
+"""Chooses a pass by how many standard errors each is worse than the best."""
+
+
 @dataclass(frozen=True)
 class HeldBack:
     """Hold a problem without some of its pixels, and those pixels.
@@ -146,14 +150,11 @@ def best_number(
     step: Callable[[Problem, State], State],
     *,
     max_passes: int,
+    choose: Choose | None = None,
     progress: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> Bearable:
     """Return how many passes the held-back pixels bear.
-
-    It is the last pass that is not clearly worse than the best one. Steps shrink from pass to pass, so
-    going on costs little where the pixels do not object, and the object still gets better where few
-    photons have lit it.
 
     Parameters
     ----------
@@ -163,6 +164,8 @@ def best_number(
     step : callable
         Passes once.
     max_passes : int
+    choose : callable, optional
+        Chooses the pass: `last_bearable` by default.
     progress : callable
         Called after each pass with its number and residual.
     should_stop : callable
@@ -180,8 +183,38 @@ def best_number(
         num_hopeless = num_hopeless + 1 if is_hopeless else 0
         if num_hopeless >= PATIENCE or should_stop():
             break
-    last = int(np.flatnonzero(standard_errors(losses) <= CLEARLY_WORSE).max())
-    return Bearable(last + 1, comparable[last])
+    chosen = (choose or last_bearable)(standard_errors(losses))
+    return Bearable(chosen + 1, comparable[chosen])
+
+
+def last_bearable(worse: NDArray[np.float64]) -> int:
+    """Return the last pass that is not clearly worse than the best one, counted from 0.
+
+    Steps of passes alone shrink from pass to pass, so going on costs little where the pixels do not
+    object, and the object still gets better where few photons have lit it.
+
+    Parameters
+    ----------
+    worse : float64 array, shape (passes,)
+        By how many standard errors each is worse than the best.
+
+    Examples
+    --------
+    >>> worse = np.array([9.0, 0.0, 1.5, 2.5])
+    >>> last_bearable(worse), best(worse), last(worse)
+    (2, 1, 3)
+    """
+    return int(np.flatnonzero(worse <= CLEARLY_WORSE).max())
+
+
+def best(worse: NDArray[np.float64]) -> int:
+    """Return the best pass: of those with a network, which do not settle."""
+    return int(worse.argmin())
+
+
+def last(worse: NDArray[np.float64]) -> int:
+    """Return the last pass: where their number was asked for."""
+    return len(worse) - 1
 
 
 def standard_errors(losses: list[NDArray[np.float64]]) -> NDArray[np.float64]:
