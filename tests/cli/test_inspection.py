@@ -102,3 +102,11 @@ def test_unknown_names_are_refused(folder: Path) -> None:
         run("inspect", folder / "right.npz", "--accept", "all")
     with pytest.raises(ValueError, match="`--dc` is '3'"):
         run("inspect", folder / "right.npz", "--dc", "3")
+
+
+def test_a_scan_whose_quantity_must_be_said_is_a_scan_all_the_same(folder: Path) -> None:
+    code, text = run("inspect", folder, "--json")
+    lines = {Path(line["file"]).name: line for line in json.loads(text)}
+    assert code == 2
+    assert "--quantity counts" in lines["right.npz"]["reason"]
+    assert "no scan" not in lines["right.npz"]["what"]

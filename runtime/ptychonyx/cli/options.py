@@ -175,7 +175,7 @@ def load_asked(
         command = sys.argv[1] if len(sys.argv) > 1 else "COMMAND"
         option = "--quantity" if isinstance(error, QuantityError) else "--pattern-axis"
         ways = (f"\n  ptychonyx {command} {path} {option} {word}" for word in error.CHOICES)
-        raise ScanError(f"{error} Choose one of these:{''.join(ways)}") from None
+        raise ScanError(f"{error} Choose one of these:{''.join(ways)}") from error
 
 
 def check_files(

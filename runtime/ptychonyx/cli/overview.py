@@ -108,10 +108,17 @@ def overview(
             return _of_model(file)
         return _of_product(file) or _of_scan(file, said, choices)
     except (ValueError, OSError, RuntimeError) as error:
-        parts = _parts_in(file)
+        parts = "" if _is_undecided(error) else _parts_in(file)
         if parts:
             return Line(str(file), f"{parts}, no scan")
         return Line(str(file), "unreadable", reason=str(error), is_wrong=True)
+
+
+def _is_undecided(error: Exception) -> bool:
+    """Tell whether a file is a scan of which the user must say something."""
+    from ptychonyx.runtime.errors import AxisError, QuantityError
+
+    return isinstance(error.__cause__, QuantityError | AxisError)
 
 
 def _parts_in(file: Path) -> str:
