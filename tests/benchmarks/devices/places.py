@@ -9,7 +9,7 @@ BUILD = ROOT / "build" / "gpu"
 RECORD = BUILD / "table.json"
 CACHE = BUILD / "cache"
 """Of TensorRT's engines, empty at the start: the first start must build one."""
-SMALL = tuple(sorted((ROOT / "models").glob("*/model.onnx")))
+SMALL = tuple(sorted((ROOT / "tests" / "models").glob("*/model.onnx")))
 SOURCES = tuple(
     str(ROOT / name)
     for name in ("runtime", "export", "training", "tests", "tests/benchmarks", ".ci")

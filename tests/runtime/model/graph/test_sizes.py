@@ -14,7 +14,7 @@ from ptychonyx.runtime.model.graph.sizes import results
 onnx = pytest.importorskip("onnx", reason="model files are built with the onnx package")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
-MODELS = sorted((Path(__file__).parents[4] / "models").glob("*/model.onnx"))
+MODELS = sorted((Path(__file__).parents[3] / "models").glob("*/model.onnx"))
 IMAGE = (2, 4, 6, 8)
 
 CASES: list[tuple[str, list[Any], dict[str, Any]]] = [

@@ -24,7 +24,7 @@ onnx = pytest.importorskip("onnx", reason="model files are built with the onnx p
 ort = pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
 
-SMALL = sorted((Path(__file__).parents[4] / "models").glob("*/model.onnx"))
+SMALL = sorted((Path(__file__).parents[3] / "models").glob("*/model.onnx"))
 
 
 def written(model: Any) -> Any:
