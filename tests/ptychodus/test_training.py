@@ -54,7 +54,9 @@ def test_export_train_infer(
     result = environment.drive("train", small_folder, tmp_path, *words, variables=variables)
     assert result["failure"] is None
     # the frameworks' environment may hold both wheels of onnxruntime, which is complained about
-    assert [line for line in complaints(result) if "installed together" not in line] == []
+    # and three epochs are too few to believe
+    usual = ("installed together", "NOT BELIEVABLE")
+    assert [line for line in complaints(result) if not any(each in line for each in usual)] == []
     manifest = load_manifest(tmp_path / "model.onnx")
     assert isinstance(manifest, Manifest)
     assert (manifest.backend, manifest.window_px) == (backend, 32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..model.session import Model
 from ..product import NETWORK, Metadata, Product
 from ..residual import Residual, fitting_factor, measure_residual
-from ..scaling import COUNTS_AGREE
+from ..scaling import COUNTS_AGREE, PROBE_RATIO_RANGE
 from ..scan import Scan, turned_metadata
 from ..stitching.mosaic import Mosaic, Stitched
 from .options import DEFAULT_OPTIONS, ReconstructionOptions
@@ -179,10 +179,13 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
 def _with_absorption(scan: Scan, plan: Plan, outcome: Outcome) -> tuple[Outcome, float]:
     """Scale an object so that it lets through what was counted, and return the factor.
 
-    Where the probe's power and the counts agree nothing has to be decided, and the factor is 1.
+    Where the probe's power and the counts agree nothing has to be decided, and the factor is 1; so it
+    is where its unit is another, and it was scaled to the counts.
     """
-    low, high = COUNTS_AGREE
-    if plan.known_probe is None or low <= plan.probe.counts_ratio <= high:
+    ratio = plan.probe.counts_ratio
+    agrees = COUNTS_AGREE[0] <= ratio <= COUNTS_AGREE[1]
+    is_in_counts = PROBE_RATIO_RANGE[0] <= ratio <= PROBE_RATIO_RANGE[1]
+    if plan.known_probe is None or agrees or not is_in_counts:
         return outcome, 1.0
     stitched = outcome.stitched
     factor = fitting_factor(
