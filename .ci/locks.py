@@ -59,24 +59,24 @@ ENVIRONMENTS = (
     Environment(
         "lock-cpu-runtime.txt",
         "Reconstruction on CPUs.",
-        ("cpu", "compare", "plot"),
+        ("cpu", "detectors", "compare", "plot"),
     ),
     Environment(
         "lock-gpu-runtime.txt",
         "Reconstruction on NVIDIA GPUs: CUDA 13. Not run here.",
-        ("gpu", "compare", "plot"),
+        ("gpu", "detectors", "compare", "plot"),
         "onnxruntime-gpu[cuda,cudnn]",
     ),
     Environment(
         "lock-gpu-tensorflow.txt",
         "Training in TensorFlow on NVIDIA GPUs: CUDA 12. Not run here.",
-        ("cpu", "tensorflow", "export", "plot"),
+        ("cpu", "detectors", "tensorflow", "export", "plot"),
         "tensorflow[and-cuda]",
     ),
     Environment(
         "lock-gpu-pytorch.txt",
         "Training in PyTorch on NVIDIA GPUs: CUDA 13. Not run here.",
-        ("cpu", "pytorch", "export", "plot"),
+        ("cpu", "detectors", "pytorch", "export", "plot"),
     ),
 )
 
