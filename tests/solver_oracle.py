@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ptychonyx.runtime.noise import mean_root
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.probes import PROBES
 from ptychonyx.runtime.solving.options import Noise
@@ -114,8 +115,9 @@ def changes(
 ) -> tuple[Complex, Complex]:
     """Return what one pattern asks of its window (N, N) and of the probe (modes, N, N)."""
     predicted = amplitude(window, modes, fraction_px)
-    if noise == "amplitude":
-        factor = (measured - predicted) / (predicted + SMALLEST_AMPLITUDE)
+    if noise != "poisson":
+        expected = mean_root(predicted**2) if noise == "unbiased" else predicted
+        factor = (measured - expected) / (predicted + SMALLEST_AMPLITUDE)
     else:
         factor = 0.5 * (measured**2 - predicted**2) / (predicted**2 + SMALLEST_RATE)
         factor = np.minimum(factor, LARGEST_POISSON_FACTOR)

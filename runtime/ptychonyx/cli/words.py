@@ -22,7 +22,7 @@ class Provider(StrEnum):
 
 PatchWeights = Literal["probe", "hann"]
 Subpixel = Literal["sinc", "nearest"]
-Noise = Literal["amplitude", "poisson"]
+Noise = Literal["amplitude", "unbiased", "poisson"]
 PositionFreedom = Literal["rigid", "affine", "free"]
 ProbeScale = Literal["keep", "fit"]
 Quantity = Literal["counts", "amplitude"]

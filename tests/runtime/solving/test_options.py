@@ -12,7 +12,7 @@ from ptychonyx.runtime.solving.options import AUTO, MAX_MODES, SolvingOptions
 WRONG: dict[str, tuple[list[Any], str]] = {
     "passes": ([0, -1, 1.5, True, "many", None], '`passes` is .*; give 1 or more, or "auto"'),
     "budget_s": ([0, -3.0, float("nan"), float("inf")], "`budget_s` is .*; give a positive number"),
-    "noise": (["gaussian", ""], '`noise` is .*, expected one of: "amplitude", "poisson"'),
+    "noise": (["gaussian", ""], "`noise` is .*, expected one of: amplitude, unbiased, poisson"),
     "refine_positions": (["all", "", True], "`refine_positions` is .*, expected None or one of"),
     "num_modes": ([0, MAX_MODES + 1, 1.0, True], f"`num_modes` is .*; give 1 to {MAX_MODES}"),
     "residual_patterns": ([-1, 2.5], "`residual_patterns` is .*; give 0 or more"),

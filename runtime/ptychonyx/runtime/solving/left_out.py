@@ -50,7 +50,7 @@ def unexplained_of_left_out(
         Held fixed.
     passer : Passer
         Makes the passes.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model.providers import check_provider
 
-Noise = Literal["amplitude", "poisson"]
+Noise = Literal["amplitude", "unbiased", "poisson"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 Freedom = Literal["rigid", "affine", "free"]
 FREEDOMS: tuple[Freedom, ...] = get_args(Freedom)
@@ -34,9 +34,10 @@ class SolvingOptions:
     budget_s : float or None
         Begin no pass that would end later than this many seconds after the start; at least one
         must fit.
-    noise : "amplitude" or "poisson"
-        Whether all differences of amplitudes count alike, or those of weak pixels more, as photon
-        noise has it.
+    noise : "amplitude", "unbiased" or "poisson"
+        Whether predicted amplitudes are compared with the roots of counts; or the mean roots that
+        photon noise would leave of the prediction, which are smaller where counts are few; or the
+        counts themselves, so that weak pixels count more, as photon noise has it.
     refine_probe : bool
         Whether the probe is corrected, too.
     refine_positions : "rigid", "affine", "free" or None
@@ -91,7 +92,7 @@ class SolvingOptions:
         if self.budget_s is not None and not 0 < self.budget_s < float("inf"):
             raise ValueError(f"`budget_s` is {self.budget_s!r}; give a positive number of seconds.")
         if self.noise not in NOISES:
-            raise ValueError(f'`noise` is {self.noise!r}, expected one of: "amplitude", "poisson".')
+            raise ValueError(f"`noise` is {self.noise!r}, expected one of: {', '.join(NOISES)}.")
         if self.refine_positions not in (None, *FREEDOMS):
             raise ValueError(
                 f"`refine_positions` is {self.refine_positions!r}, expected None or one of: "

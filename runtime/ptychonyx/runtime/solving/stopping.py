@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..noise import mean_root
 from .options import Noise
 from .physics.comparing import CHUNK
 from .physics.exit_waves import predict_amplitudes
@@ -67,10 +68,15 @@ class HeldBack:
     amplitudes: NDArray[np.float32]
     tested: NDArray[np.float32]
 
+    def counted_as(self, noise: Noise) -> HeldBack:
+        """Return the same pixels, whose differences count otherwise."""
+        return replace(self, problem=replace(self.problem, noise=noise))
+
     def loss(self, state: State) -> float:
         """Return the loss of a state in the pixels that were held back; smaller is better.
 
-        It is Σ (A − a)², or for Poisson noise the deviance of the counts up to a constant.
+        It is Σ (A − a)², with the mean root of counts instead of A where the fit is unbiased, or for
+        Poisson noise the deviance of the counts up to a constant.
         """
         return float(self.losses(state).sum())
 
@@ -98,7 +104,8 @@ class HeldBack:
             rate = np.square(predicted) + np.float32(SMALLEST_RATE)
             terms = rate - np.square(measured) * np.log(rate)
         else:
-            terms = np.square(predicted - measured)
+            expected = mean_root(np.square(predicted)) if noise == "unbiased" else predicted
+            terms = np.square(expected - measured)
         return np.asarray((terms * self.tested[part]).sum(axis=(1, 2), dtype=np.float64))
 
 

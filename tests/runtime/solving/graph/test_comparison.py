@@ -15,12 +15,11 @@ from ptychonyx.runtime.solving.graph.comparison import (
     comparison_graph,
     input_shapes,
 )
-from ptychonyx.runtime.solving.options import MAX_MODES, Noise
+from ptychonyx.runtime.solving.options import MAX_MODES, NOISES, Noise
 from ptychonyx.runtime.solving.physics.exit_waves import Change, make_beam
 
 pytest.importorskip("onnxruntime", reason="graphs run on onnxruntime")
 
-NOISES: tuple[Noise, ...] = ("amplitude", "poisson")
 LARGEST = 1e-5
 """What acceptance allows, relative and in the norm; 4e-6 was seen, as SciPy has it in float32."""
 

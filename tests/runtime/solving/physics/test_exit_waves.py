@@ -11,7 +11,7 @@ from solver_oracle import Complex, Exact, Real, amplitude, changes, make_exact, 
 
 from ptychonyx.runtime.forward import predict_counts
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
-from ptychonyx.runtime.solving.options import Noise
+from ptychonyx.runtime.solving.options import NOISES, Noise
 from ptychonyx.runtime.solving.physics.exit_waves import (
     LARGEST_POISSON_FACTOR,
     Change,
@@ -21,8 +21,6 @@ from ptychonyx.runtime.solving.physics.exit_waves import (
     predicted_amplitudes,
 )
 from ptychonyx.runtime.solving.physics.placement import place_windows
-
-NOISES: tuple[Noise, ...] = ("amplitude", "poisson")
 
 
 def a_wrong_batch(exact: Exact) -> tuple[Complex, Real, Real]:
@@ -141,8 +139,9 @@ def test_the_poisson_factor_has_its_sign_its_bounds_and_its_first_order() -> Non
     assert factor_of(120, 100, "poisson") == pytest.approx(10 / 100.1, rel=1e-5)
     assert factor_of(1e6, 1e-2, "poisson") == pytest.approx(LARGEST_POISSON_FACTOR, rel=1e-5)
     for counts in (9.9e5, 1.01e6):  # 1 % of the counts is ½ % of the amplitude
-        plain, poisson = (factor_of(counts, 1e6, noise) for noise in NOISES)
+        plain, unbiased, poisson = (factor_of(counts, 1e6, noise) for noise in NOISES)
         assert poisson == pytest.approx(plain, rel=0.01)
+        assert unbiased == pytest.approx(plain, abs=2e-6)
         assert poisson == pytest.approx(counts / 2e6 - 0.5, rel=1e-4)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,19 @@ Sums of float32 in another order differ by 2e-6; TF32 differs by 1e-3."""
 TF32_VARIABLE = "NVIDIA_TF32_OVERRIDE"
 
 
+class _Kind(NamedTuple):
+    """What a session is for: how differences count, and whether the probe's part is wanted."""
+
+    noise: Noise
+    with_probe: bool
+
+
 class GraphComparer:
     """Compare patterns on an execution provider.
 
-    A session starts for passes that leave the probe as it is, and one for those that correct it when
-    the first of them comes. Each is tried at once on a few patterns that SciPy compares, too.
+    A session starts for passes that leave the probe as it is; one for those that correct it, or that
+    count differences otherwise, when the first of them comes. Each is tried at once on a few patterns
+    that SciPy compares, too.
 
     Parameters
     ----------
@@ -60,8 +68,8 @@ class GraphComparer:
         One of `provider_names()`. "auto" takes CUDA if it really starts, else the CPU.
     side : int
         N, side of the windows.
-    noise : "amplitude" or "poisson"
-        How a pixel's difference counts, in all comparisons.
+    noise : "amplitude", "unbiased" or "poisson"
+        How a pixel's difference counts in the session that starts first.
     num_threads : int, optional
         Threads on the CPU; by default one for each core.
 
@@ -94,16 +102,17 @@ class GraphComparer:
         check_provider(provider)
         self._ort = import_onnxruntime()
         self._errors = errors_of(self._ort)
-        self._side, self._noise, self._num_threads = side, noise, num_threads
+        self._side, self._num_threads = side, num_threads
         self._lock = Lock()  # memory for one run at a time, and no provider need be thread-safe
         self.provider = provider
-        self._sessions = {False: self._start(with_probe=False)}
-        self._check(with_probe=False)
+        self._first = _Kind(noise, with_probe=False)
+        self._sessions = {self._first: self._start(self._first)}
+        self._check(self._first)
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Execution providers of the session, in onnxruntime's names; the one at work first."""
-        return tuple(self._sessions[False].get_providers())
+        return tuple(self._sessions[self._first].get_providers())
 
     def chunk(self, beam: Beam) -> int:
         """Return how many patterns to give at a time.
@@ -134,16 +143,16 @@ class GraphComparer:
         RuntimeError
             If onnxruntime fails, as when the memory of a GPU is too small.
         """
-        assert noise == self._noise
+        kind = _Kind(noise, with_probe)
         with self._lock:
-            if with_probe not in self._sessions:
-                self._sessions[with_probe] = self._start(with_probe=with_probe)
-                self._check(with_probe=with_probe)
-            return self._run(with_probe, beam, windows, fractions_px, measured, good)
+            if kind not in self._sessions:
+                self._sessions[kind] = self._start(kind)
+                self._check(kind)
+            return self._run(kind, beam, windows, fractions_px, measured, good)
 
-    def _start(self, *, with_probe: bool) -> Any:
-        """Start a session; the second one on the provider of the first."""
-        data = comparison_graph(self._side, noise=self._noise, with_probe=with_probe)
+    def _start(self, kind: _Kind) -> Any:
+        """Start a session; all others on the provider of the first."""
+        data = comparison_graph(self._side, noise=kind.noise, with_probe=kind.with_probe)
         traits = ModelTraits(hashlib.sha256(data).hexdigest(), "float32", input_shapes(self._side))
         self.provider, session = start_graph(
             self._ort, data, traits, self.provider, num_threads=self._num_threads
@@ -152,7 +161,7 @@ class GraphComparer:
 
     def _run(
         self,
-        with_probe: bool,
+        kind: _Kind,
         beam: Beam,
         windows: Complex,
         fractions_px: NDArray[np.float64],
@@ -168,9 +177,9 @@ class GraphComparer:
                 np.broadcast_to(np.float32(1) if good is None else good, measured.shape)
             ),
         }
-        names = [*output_shapes(self._side, with_probe=with_probe)]
+        names = [*output_shapes(self._side, with_probe=kind.with_probe)]
         try:
-            outputs = dict(zip(names, self._sessions[with_probe].run(names, feed), strict=True))
+            outputs = dict(zip(names, self._sessions[kind].run(names, feed), strict=True))
         except self._errors as error:
             raise RuntimeError(
                 f"{len(windows)} patterns could not be compared on {self.provider} ({error}); if "
@@ -178,11 +187,11 @@ class GraphComparer:
             ) from error
         return Change(
             _complex(outputs[OF_OBJECT]),
-            _complex(outputs[OF_PROBE]) if with_probe else None,
+            _complex(outputs[OF_PROBE]) if kind.with_probe else None,
             float(outputs[MISFITS].sum(dtype=np.float64)),
         )
 
-    def _check(self, *, with_probe: bool) -> None:
+    def _check(self, kind: _Kind) -> None:
         """Refuse a provider that does not compute what NumPy and SciPy compute."""
         rng = np.random.default_rng(0)
         shape = (self._side, self._side)
@@ -190,15 +199,15 @@ class GraphComparer:
         measured = 10 * rng.random((3, *shape), dtype=np.float32)
         good = (rng.random(shape) > 0.1).astype(np.float32)
         beam, fractions_px = make_beam(10 * modes), rng.uniform(-0.5, 0.5, (3, 2))
-        found = self._run(with_probe, beam, windows, fractions_px, measured, good)
+        found = self._run(kind, beam, windows, fractions_px, measured, good)
         expected = compare_batch(
             beam,
             windows,
             fractions_px,
             measured,
             good=good,
-            noise=self._noise,
-            with_probe=with_probe,
+            noise=kind.noise,
+            with_probe=kind.with_probe,
         )
         parts = [(found.object_, expected.object_)]
         if found.probe is not None and expected.probe is not None:

@@ -7,9 +7,13 @@ are transposed first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from ...model.graph.building import GraphBuilder
+from ...noise import ROOT_TERMS
 from ..options import Noise
 from ..physics.exit_waves import LARGEST_POISSON_FACTOR, SMALLEST_AMPLITUDE, SMALLEST_RATE
 from .complex_nodes import (
@@ -73,7 +77,7 @@ def comparison_graph(side: int, *, noise: Noise, with_probe: bool) -> bytes:
     ----------
     side : int
         N, side of the windows.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
         How a pixel's difference counts.
     with_probe : bool
         Whether the probe's part is computed, too.
@@ -121,7 +125,7 @@ def _ramp(graph: GraphBuilder, side: int) -> Pair:
 
 
 def _factor(graph: GraphBuilder, waves: Pair, noise: Noise) -> str:
-    """Add a/A − 1, or its like for Poisson noise, shape (k, 1, N, N), and the misfits."""
+    """Add a/A − 1, or its like for another noise, shape (k, 1, N, N), and the misfits."""
     measured, good = (
         graph.add("Transpose", name, settings={"perm": (0, 2, 1)}) for name in (MEASURED, GOOD)
     )
@@ -131,26 +135,65 @@ def _factor(graph: GraphBuilder, waves: Pair, noise: Noise) -> str:
     squares = graph.add("Mul", difference, difference)
     along = graph.constant(np.array([1, 2]))
     graph.add("ReduceSum", squares, along, settings={"keepdims": 0}, result=MISFITS)
-    divide = {"amplitude": _amplitude_factor, "poisson": _poisson_factor}[noise]
-    factor = divide(graph, difference, measured, predicted)
+    images = _Compared(difference, measured, predicted, good)
+    factor = FACTORS[noise](graph, images)
     return graph.add("Unsqueeze", factor, graph.constant(np.array([1])))
 
 
-def _amplitude_factor(graph: GraphBuilder, difference: str, measured: str, predicted: str) -> str:
+@dataclass(frozen=True)
+class _Compared:
+    """Names of the images (k, N, N) that are compared, and of (a − A) times the good pixels."""
+
+    difference: str
+    measured: str
+    predicted: str
+    good: str
+
+
+def _amplitude_factor(graph: GraphBuilder, images: _Compared) -> str:
     """Add (a − A)/(A + ε)."""
-    return graph.add(
-        "Div", difference, graph.add("Add", predicted, _number(graph, SMALLEST_AMPLITUDE))
-    )
+    return _over_amplitude(graph, images.difference, images)
 
 
-def _poisson_factor(graph: GraphBuilder, difference: str, measured: str, predicted: str) -> str:
+def _unbiased_factor(graph: GraphBuilder, images: _Compared) -> str:
+    """Add (a − ⟨√k⟩)/(A + ε); the mean root as `noise.mean_root` has it."""
+    linear, square, more = ROOT_TERMS
+    rate = graph.add("Mul", images.predicted, images.predicted)
+    top = _polynomial(graph, rate, linear, square / 4)
+    bottom = _polynomial(graph, rate, linear + more, square)
+    root = graph.add("Sqrt", graph.add("Add", rate, graph.add("Div", top, bottom)))
+    difference = graph.add("Sub", images.measured, graph.add("Div", rate, root))
+    return _over_amplitude(graph, graph.add("Mul", difference, images.good), images)
+
+
+def _polynomial(graph: GraphBuilder, rate: str, linear: float, square: float) -> str:
+    """Add 1 + r (linear + r square)."""
+    inner = graph.add("Mul", rate, _number(graph, square))
+    inner = graph.add("Mul", rate, graph.add("Add", inner, _number(graph, linear)))
+    return graph.add("Add", inner, _number(graph, 1))
+
+
+def _over_amplitude(graph: GraphBuilder, difference: str, images: _Compared) -> str:
+    safe = graph.add("Add", images.predicted, _number(graph, SMALLEST_AMPLITUDE))
+    return graph.add("Div", difference, safe)
+
+
+def _poisson_factor(graph: GraphBuilder, images: _Compared) -> str:
     """Add ½ (k − I)/(I + b), bounded."""
-    counts = graph.add("Mul", difference, graph.add("Add", measured, predicted))
-    rate = graph.add("Mul", predicted, predicted)
+    sums = graph.add("Add", images.measured, images.predicted)
+    counts = graph.add("Mul", images.difference, sums)
+    rate = graph.add("Mul", images.predicted, images.predicted)
     twice = graph.add(
         "Mul", graph.add("Add", rate, _number(graph, SMALLEST_RATE)), _number(graph, 2)
     )
     return graph.add("Min", graph.add("Div", counts, twice), _number(graph, LARGEST_POISSON_FACTOR))
+
+
+FACTORS: Mapping[Noise, Callable[[GraphBuilder, _Compared], str]] = {
+    "amplitude": _amplitude_factor,
+    "unbiased": _unbiased_factor,
+    "poisson": _poisson_factor,
+}
 
 
 def _number(graph: GraphBuilder, value: float) -> str:

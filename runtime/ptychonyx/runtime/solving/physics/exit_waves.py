@@ -10,7 +10,9 @@ shortest way to waves that agree with the measurement (Fienup, Appl. Opt. 21, 27
 Thibault & Menzel, Nature 494, 68 (2013)). With the weight of Poisson noise the factor is
 ½(k − I)/(I + b) for counts k and I = A², which is the same where k ≈ I, and which weak pixels follow
 more (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012)). It is bounded, since it grows
-without limit where I → 0.
+without limit where I → 0. The root of counts is in the mean less than the root of their mean, so a fit
+to amplitudes is too dark where pixels count few photons; without that bias the factor is (a_j − ⟨√k⟩)/A_j,
+where ⟨√k⟩ is the mean root of Poisson counts whose mean is I.
 
 The object's part is Σ_m P̄_jm δ_jm: minus the gradient of ½ Σ (A − a)² for O_j.
 """
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...noise import mean_root
 from ..options import Noise
 from .fourier import transform, transform_back
 
@@ -162,7 +165,7 @@ def compare_batch(
         Amplitudes with DC at [0, 0].
     good : float32 array, shape (N, N) or (k, N, N), or None
         0 where a pixel says nothing, else 1.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
         How a pixel's difference counts.
     with_probe : bool
         Whether the probe's part is wanted.
@@ -213,7 +216,7 @@ def predicted_amplitudes(waves: Complex, *, work: tuple[Real, Real] | None = Non
 
 
 def _factor(predicted: Real, measured: Real, good: Real | None, noise: Noise) -> tuple[Real, float]:
-    """Return a/A − 1, or its like for Poisson noise, and Σ (A − a)²."""
+    """Return a/A − 1, or its like for another noise, and Σ (A − a)²."""
     difference = measured - predicted
     if good is not None:
         difference *= good
@@ -223,6 +226,10 @@ def _factor(predicted: Real, measured: Real, good: Real | None, noise: Noise) ->
         factor = difference * (measured + predicted)
         factor /= 2 * (rate + SMALLEST_RATE)
         return np.minimum(factor, LARGEST_POISSON_FACTOR, out=factor), misfit
+    if noise == "unbiased":
+        difference = measured - mean_root(np.square(predicted))
+        if good is not None:
+            difference *= good
     predicted += SMALLEST_AMPLITUDE
     difference /= predicted
     return difference, misfit

@@ -47,7 +47,7 @@ class Problem:
     measured : Measured
     placement : Placement
         Of the same patterns.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
     """
 
     measured: Measured

@@ -83,7 +83,7 @@ def guess_probe(
     measured : Measured
     placement : Placement
         Of its patterns.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
     seed : int
     pool : ThreadPoolExecutor
     comparer : Comparer, optional

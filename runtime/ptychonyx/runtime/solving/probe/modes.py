@@ -46,7 +46,7 @@ def find_modes(
         To begin with.
     passer : Passer
         One that refines the probe.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
 
     Returns
     -------

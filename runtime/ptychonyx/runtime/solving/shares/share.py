@@ -55,7 +55,7 @@ def read_share(scan: Scan, start: int, stop: int, *, noise: Noise) -> Problem:
     scan : Scan
     start, stop : int
         First pattern, and the first that is no longer of the share.
-    noise : "amplitude" or "poisson"
+    noise : "amplitude", "unbiased" or "poisson"
 
     Raises
     ------
