@@ -30,6 +30,8 @@ ENVIRONMENT = os.environ | {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
 }
+EPOCH_S = 600
+"""For a first epoch on a machine that is busy; the time-out of the test ends most waits earlier."""
 MID_EPOCH_S = 0.3
 """After an epoch has ended; the next one takes more than a second."""
 
@@ -90,7 +92,7 @@ def wait_for(file: Path, process: subprocess.Popen[str], *, within_s: float = 12
 def wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[str]) -> None:
     """Wait until an epoch has ended and the next one has begun."""
     file = Run(run, TrainingConfig()).progress_file
-    wait_for(file, process)
+    wait_for(file, process, within_s=EPOCH_S)
     while json.loads(file.read_text())["progress"]["epoch"] < epoch:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
