@@ -42,6 +42,14 @@ def test_a_network_is_trained_exported_and_used(
     assert f"The network between passes was {use}." in " ".join(text.split())
 
 
+def test_devices_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    options = ("train-solver", "--backend", "pytorch", "-o", tmp_path / "run")
+    assert "`devices` is 0, expected at least 1" in run(*options, "--devices", 0, code=2)
+    assert "expected of pytorch one of" in run(*options, "--strategy", "mirrored", code=2)
+    assert "start the command with srun" in run(*options, "--num-nodes", 2, code=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_network_of_other_features_is_refused(
     scan: list[object], solver_path: SolverPath
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
+from ptychonyx.training import TrainingConfig
+from ptychonyx.training.run import Run, open_run
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(str(ROOT / part) for part in ("runtime", "export", "training"))
@@ -27,6 +30,10 @@ ENVIRONMENT = os.environ | {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
 }
+EPOCH_S = 600
+"""For a first epoch on a machine that is busy; the time-out of the test ends most waits earlier."""
+MID_EPOCH_S = 0.3
+"""After an epoch has ended; the next one takes more than a second."""
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -80,6 +87,22 @@ def wait_for(file: Path, process: subprocess.Popen[str], *, within_s: float = 12
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, f"{file} did not come within {within_s:.0f} s"
         time.sleep(0.05)
+
+
+def wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[str]) -> None:
+    """Wait until an epoch has ended and the next one has begun."""
+    file = Run(run, TrainingConfig()).progress_file
+    wait_for(file, process, within_s=EPOCH_S)
+    while json.loads(file.read_text())["progress"]["epoch"] < epoch:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    time.sleep(MID_EPOCH_S)
+
+
+def losses_of(run: Path) -> list[list[float]]:
+    """Return the losses after each epoch."""
+    columns = ("training_loss", "validation_loss")
+    return [[float(row[name]) for name in columns] for row in open_run(run).history()[1:]]
 
 
 def slurm(rank: int, num: int, job: int) -> dict[str, str]:

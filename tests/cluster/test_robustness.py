@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +13,16 @@ from cluster.conftest import (
     ROOT,
     Start,
     finish,
+    losses_of,
     slurm,
-    wait_for,
+    wait_for_epoch,
 )
 
 from ptychonyx.export import export_run
 from ptychonyx.runtime.model.session import Model
-from ptychonyx.training import TrainingConfig, load_config
+from ptychonyx.training import load_config
 from ptychonyx.training.network.weights import load_weights
-from ptychonyx.training.run import Run, open_run
+from ptychonyx.training.run import open_run
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -34,8 +32,6 @@ BACKENDS = [
 OTHER = {"tensorflow": "pytorch", "pytorch": "tensorflow"}
 EPOCHS = 4
 SAME_LOSS = 1e-4
-MID_EPOCH_S = 0.3
-"""After an epoch has ended; the next one takes more than a second."""
 
 
 def command(name: str, scan_file: Path, run: Path, devices: int) -> list[object]:
@@ -52,21 +48,6 @@ def command(name: str, scan_file: Path, run: Path, devices: int) -> list[object]
         "--devices",
         devices,
     ]
-
-
-def wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[str]) -> None:
-    """Wait until an epoch has ended and the next one has begun."""
-    file = Run(run, TrainingConfig()).progress_file
-    wait_for(file, process)
-    while json.loads(file.read_text())["progress"]["epoch"] < epoch:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
-    time.sleep(MID_EPOCH_S)
-
-
-def losses_of(run: Path) -> list[list[float]]:
-    columns = ("training_loss", "validation_loss")
-    return [[float(row[name]) for name in columns] for row in open_run(run).history()[1:]]
 
 
 @pytest.mark.parametrize("name", BACKENDS)

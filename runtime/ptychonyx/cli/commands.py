@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .cluster import cluster_options
 from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
 from .conversion import convert
@@ -22,7 +23,8 @@ from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
 from .scan_choices import scan_choices
 from .scans import compare, simulate
 from .solving_options import solving_options
-from .training import cluster_options, train, train_solver, training_settings
+from .training import train, train_solver
+from .training_options import training_settings
 
 
 class _Command(TyperCommand):
@@ -72,7 +74,7 @@ COMMANDS = (
         scan_choices,
         "choices",
     ),
-    train_solver,
+    with_options(train_solver, cluster_options, "cluster"),
     export,
     derive,
     verify,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from ptychonyx.training.distributed.launch import FORWARDED
 from ptychonyx.training.simulated.draw import CANVAS_PX
 from ptychonyx.training.simulated.pool import Batch, Pool, Trial, stack
 from ptychonyx.training.simulated.supply import Supply
@@ -87,6 +89,20 @@ def test_processes_supply_what_their_pools_would() -> None:
             correction = nothing(batch) + np.float32(0.01)
             supply.correct(correction)
             pool.advance(turn, correction)
+
+
+def test_a_signal_to_all_processes_leaves_those_that_simulate() -> None:
+    # as a terminal's Ctrl-C and SLURM send it: the process that trains still ends its step
+    with Supply((7,), num_processes=1, num_groups=2, batch_size=1) as supply:
+        batch = supply.next_batch()
+        [process] = supply._processes
+        assert process.pid is not None
+        for number in FORWARDED:
+            os.kill(process.pid, number)
+        supply.correct(nothing(batch))
+        supply.next_batch()
+        supply.correct(nothing(batch))
+        supply.next_batch()  # was made after the signals
 
 
 def test_a_process_that_is_gone_is_said() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ptychonyx.training.backends import BACKENDS, load_backend
 from ptychonyx.training.config.solver import SolverConfig, solver_architecture_of
+from ptychonyx.training.distributed.workers import Workers
 from ptychonyx.training.network.weights import draw_weights
 from ptychonyx.training.simulated.pool import Batch, Pool
 from ptychonyx.training.solver.learner import (
@@ -32,7 +33,9 @@ def learner_of(backend: str, state: LearnerState) -> Learner:
     for module in BACKENDS[backend][1]:
         pytest.importorskip(module)
     config = SolverConfig(backend=backend, widths=WIDTHS)
-    learner: Learner = load_backend(backend, "solver_learner").SolverLearner(config, state)
+    learner: Learner = load_backend(backend, "solver_learner").SolverLearner(
+        config, state, Workers()
+    )
     return learner
 
 

@@ -14,7 +14,7 @@ from ptychonyx.runtime.files import write_text
 
 
 class RunConfig(Protocol):
-    """Decide the learning rate, the best weights and the end of a run; see `policy`."""
+    """Decide a run's steps, learning rate, best weights and end; see `policy`."""
 
     @property
     def backend(self) -> str:
@@ -23,6 +23,14 @@ class RunConfig(Protocol):
     @property
     def epochs(self) -> int:
         """Epochs in all."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a step, over all devices."""
+
+    @property
+    def gradient_clip_norm(self) -> float | None:
+        """Longest gradient over all parameters; None shortens none."""
 
     @property
     def schedule(self) -> str:
@@ -68,6 +76,18 @@ class RunConfig(Protocol):
 
     def save(self, path: Path) -> None:
         """Write the whole configuration as YAML."""
+
+
+def check_setting(config: RunConfig, name: str, is_valid: bool, needed: str) -> None:
+    """Make sure that a setting is valid.
+
+    Raises
+    ------
+    ValueError
+        If not: naming it, its value and what is needed.
+    """
+    if not is_valid:
+        raise ValueError(f"`{name}` is {getattr(config, name)!r}, expected {needed}.")
 
 
 class SavedConfig:

@@ -10,9 +10,9 @@ from typing import Any
 from ..backends import check_backend_name
 from ..network.architecture import AMPLITUDE_ACTIVATIONS, NETWORKS, Architecture
 from ..physics.losses import OBJECT_LOSSES, PIXEL_LOSSES
-from .any import SavedConfig
+from .any import SavedConfig, check_setting
 from .ptychopinn import is_ptychopinn, translate
-from .reading import build, read_yaml
+from .reading import load
 
 LOSSES = (*PIXEL_LOSSES, *OBJECT_LOSSES)
 SCHEDULES = ("plateau", "constant", "exponential", "cosine")
@@ -141,9 +141,9 @@ class TrainingConfig(SavedConfig):
         _check_choices(self)
         _check_loss(self.loss)
         for name in ("filters", "amplitude_max", "learning_rate", "min_learning_rate"):
-            _check(self, name, getattr(self, name) > 0, "a positive number")
+            check_setting(self, name, getattr(self, name) > 0, "a positive number")
         for name in ("epochs", "batch_size", "plateau_patience", "accumulate_batches"):
-            _check(self, name, getattr(self, name) >= 1, "at least 1")
+            check_setting(self, name, getattr(self, name) >= 1, "at least 1")
         for name in (
             "gradient_clip_norm",
             "max_distance_px",
@@ -151,13 +151,17 @@ class TrainingConfig(SavedConfig):
             "num_merged",
         ):
             value = getattr(self, name)
-            _check(self, name, value is None or value > 0, "a positive number, or null")
-        _check(self, "num_channels", self.num_channels in (1, 4, 9), "1, 4 or 9")
-        _check(self, "weight_decay", self.weight_decay >= 0, "0 or larger")
-        _check(self, "plateau_factor", 0 < self.plateau_factor <= 1, "above 0 and at most 1")
-        _check(self, "validation_fraction", 0 <= self.validation_fraction < 1, "from 0 to below 1")
-        _check(self, "warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`")
-        _check(self, "seed", self.seed >= 0, "0 or larger")
+            check_setting(self, name, value is None or value > 0, "a positive number, or null")
+        check_setting(self, "num_channels", self.num_channels in (1, 4, 9), "1, 4 or 9")
+        check_setting(self, "weight_decay", self.weight_decay >= 0, "0 or larger")
+        check_setting(self, "plateau_factor", 0 < self.plateau_factor <= 1, "above 0 and at most 1")
+        check_setting(
+            self, "validation_fraction", 0 <= self.validation_fraction < 1, "from 0 to below 1"
+        )
+        check_setting(
+            self, "warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`"
+        )
+        check_setting(self, "seed", self.seed >= 0, "0 or larger")
         _check_together(self)
 
     @property
@@ -221,16 +225,11 @@ def load_config(
     >>> load_config(overrides={"epochs": 3}).epochs
     3
     """
-    values = read_yaml(path) if path is not None else {}
-    if is_ptychopinn(values):
-        values = translate(values)
-    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    return build(TrainingConfig, values)
+    return load(TrainingConfig, path, overrides, translate=_own_settings)
 
 
-def _check(config: TrainingConfig, name: str, is_valid: bool, needed: str) -> None:
-    if not is_valid:
-        raise ValueError(f"`{name}` is {getattr(config, name)!r}, expected {needed}.")
+def _own_settings(values: dict[str, Any]) -> dict[str, Any]:
+    return translate(values) if is_ptychopinn(values) else values
 
 
 def _check_choices(config: TrainingConfig) -> None:
@@ -270,9 +269,11 @@ def _check_together(config: TrainingConfig) -> None:
             f"`learning_rate` ({config.learning_rate})."
         )
     if config.patch_px is not None:
-        _check(config, "patch_px", config.patch_px >= 2 and config.patch_px % 2 == 0, "even")
+        check_setting(config, "patch_px", config.patch_px >= 2 and config.patch_px % 2 == 0, "even")
     if config.num_merged is not None and config.num_channels > 1:
-        _check(config, "num_merged", config.num_merged == config.num_channels, "`num_channels`")
+        check_setting(
+            config, "num_merged", config.num_merged == config.num_channels, "`num_channels`"
+        )
     if config.weight_decay and config.optimizer != "adamw":
         raise ValueError(
             f"`weight_decay` is {config.weight_decay}, but `optimizer` is {config.optimizer!r}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,36 @@ import yaml
 Config = TypeVar("Config")
 
 
-def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
+def load(
+    kind: type[Config],
+    path: Path | None,
+    overrides: Mapping[str, Any] | None,
+    *,
+    translate: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Config:
+    """Build a configuration of a kind from a YAML file and values that override it.
+
+    Parameters
+    ----------
+    kind : type
+    path : path or None
+        None starts from the defaults.
+    overrides : mapping or None
+        Field names and values; a value of None leaves the file's value.
+    translate : callable
+        Turns the file's settings into fields of `kind`.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no mapping, a field that does not exist, or a value out of range.
+    """
+    values = translate(read_yaml(path) if path is not None else {})
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    return _build(kind, values)
+
+
+def _build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """Build a configuration of a kind from its settings.
 
     Raises

@@ -11,8 +11,8 @@ from ptychonyx.runtime.solving.network.features import NUM_FEATURES
 
 from ..backends import check_backend_name
 from ..network.solver import SolverArchitecture
-from .any import SavedConfig
-from .reading import build, read_yaml
+from .any import SavedConfig, check_setting
+from .reading import load
 
 ARCHITECTURE = "solver"
 SMALLEST_EPOCH = 2
@@ -33,11 +33,11 @@ class SolverConfig(SavedConfig):
         The learning rate falls from epoch to epoch, and a run that was stopped goes on from the last
         whole one. Each epoch begins with new scans.
     batch_size : int
-        Scans in a step.
+        Scans in a step, over all devices.
     num_groups : int
         Batches of scans that a process keeps, each at its own stage of being solved.
     num_processes : int
-        Processes that simulate and solve; the outcome depends on it.
+        Processes that simulate and solve, for each one that trains; the outcome depends on both numbers.
     learning_rate, min_learning_rate : float
         Of Adam, in the first and in the last epoch.
     schedule : "cosine", "constant" or "exponential"
@@ -86,20 +86,22 @@ class SolverConfig(SavedConfig):
     def __post_init__(self) -> None:
         check_backend_name(self.backend)
         for name in ("epochs", "batch_size", "num_processes", "validation_passes"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
+            check_setting(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("num_groups", "steps_per_epoch"):
-            self._check(name, getattr(self, name) >= SMALLEST_EPOCH, f"at least {SMALLEST_EPOCH}")
+            check_setting(
+                self, name, getattr(self, name) >= SMALLEST_EPOCH, f"at least {SMALLEST_EPOCH}"
+            )
         for name in ("learning_rate", "min_learning_rate", "gradient_clip_norm"):
-            self._check(name, getattr(self, name) > 0, "a positive number")
+            check_setting(self, name, getattr(self, name) > 0, "a positive number")
         for name in ("seed", "validation_scans"):
-            self._check(name, getattr(self, name) >= 0, "0 or larger")
+            check_setting(self, name, getattr(self, name) >= 0, "0 or larger")
         schedules = ("cosine", "constant", "exponential")
-        self._check("schedule", self.schedule in schedules, "one of: " + ", ".join(schedules))
-        self._check("warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`")
-
-    def _check(self, name: str, is_valid: bool, needed: str) -> None:
-        if not is_valid:
-            raise ValueError(f"`{name}` is {getattr(self, name)!r}, expected {needed}.")
+        check_setting(
+            self, "schedule", self.schedule in schedules, "one of: " + ", ".join(schedules)
+        )
+        check_setting(
+            self, "warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "below `epochs`"
+        )
 
     @property
     def num_steps(self) -> int:
@@ -134,6 +136,4 @@ def load_solver_config(
     >>> load_solver_config(overrides={"epochs": 3, "widths": [8, 16]}).widths
     (8, 16)
     """
-    values = read_yaml(path) if path is not None else {}
-    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    return build(SolverConfig, values)
+    return load(SolverConfig, path, overrides)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..config.config import TrainingConfig
+from ..config.any import RunConfig
 from .slurm import find_task
 
 LOST_CONNECTION = re.compile("connect|Connect|abort|Abort|gloo|NCCL")
@@ -170,7 +170,7 @@ def find_workers(
     return None
 
 
-def check_shares(workers: Workers, config: TrainingConfig) -> None:
+def check_shares(workers: Workers, config: RunConfig) -> None:
     """Make sure that every device gets an equal part of a batch.
 
     Raises

@@ -1,37 +1,39 @@
-"""The steps of a solver's training in PyTorch, on the device that Lightning's Fabric finds."""
+"""The steps of a solver's training in PyTorch, on the devices that Lightning's Fabric finds."""
 
 from __future__ import annotations
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config.solver import SolverConfig, solver_architecture_of
+from ..distributed.workers import Workers
 from ..policy import ADAM
 from ..simulated.pool import Batch
 from ..solver.learner import LearnerState, Lesson
 from ..solver.loss import DIFFERENCE_WEIGHT, FLOOR, SMALLEST_OVERLAP
 from .layers import named_parameters
 from .solver import build_solver, get_weights, set_weights
+from .strategy import make_fabric, sum_over_workers
 
 
 class SolverLearner:
-    """A solver network and Adam.
+    """A solver network and Adam; made when all processes are there, which it connects.
 
     Parameters
     ----------
     config : SolverConfig
     state : LearnerState
         Where the training stands.
+    workers : Workers
+        The processes that train it.
     """
 
-    def __init__(self, config: SolverConfig, state: LearnerState) -> None:
-        self._config = config
-        self._fabric = lightning.Fabric(devices=1)
+    def __init__(self, config: SolverConfig, state: LearnerState, workers: Workers) -> None:
+        self._config, self._workers = config, workers
+        self._fabric = make_fabric(workers, config)
         network = build_solver(solver_architecture_of(config))
-        set_weights(network, state.weights)
         optimizer = torch.optim.Adam(
             named_parameters(network).values(),
             lr=config.learning_rate,
@@ -40,9 +42,11 @@ class SolverLearner:
         )
         self._bare = network
         self._network, self._optimizer = self._fabric.setup(network, optimizer)
-        self._load_moments(state)
+        self.load(state)
 
-    def _load_moments(self, state: LearnerState) -> None:
+    def load(self, state: LearnerState) -> None:
+        """Go on from a state."""
+        set_weights(self._bare, state.weights)
         if state.num_steps == 0:
             return
         for name, parameter in named_parameters(self._bare).items():
@@ -53,7 +57,7 @@ class SolverLearner:
             }
 
     def learn(self, batch: Batch, learning_rate: float) -> Lesson:
-        """Correct the objects of a batch, and take one step of Adam."""
+        """Correct the objects of this process' share of a batch, and take one step of Adam."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         features, units, objects, truths, weights = (
@@ -64,7 +68,7 @@ class SolverLearner:
         corrections = self._network(features) * units[:, None, None, None]
         values = losses(objects + corrections, truths, weights)
         self._optimizer.zero_grad()
-        self._fabric.backward(values.mean())
+        self._fabric.backward(values.mean())  # the gradient is then the mean over all processes
         self._fabric.clip_gradients(
             self._network, self._optimizer, max_norm=self._config.gradient_clip_norm
         )
@@ -72,6 +76,10 @@ class SolverLearner:
         return Lesson(
             corrections.detach().contiguous().cpu().numpy(), values.detach().cpu().numpy()
         )
+
+    def sum_over_workers(self, *values: float) -> tuple[float, ...]:
+        """Return the sums of some numbers over all processes."""
+        return sum_over_workers(self._fabric.device, self._workers, *values)
 
     def change(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's output (B, 2, H, W) for features, without learning."""

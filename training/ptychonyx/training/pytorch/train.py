@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,27 +10,27 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ..config.config import TrainingConfig
 from ..data.feed import BatchPart, make_feeds
 from ..data.samples import Samples
-from ..distributed.workers import WorkerLostError, Workers
+from ..distributed.workers import Workers
 from ..loop import Epochs
 from ..network.architecture import Architecture
 from ..network.weights import Weights
 from ..run import Best
 from .module import TrainingModule, to_tensors
 from .network import build_network, set_weights
-from .strategy import is_lost_worker, join, make_strategy, own_signals, sum_over_workers
+from .strategy import (
+    checked_devices,
+    join,
+    make_strategy,
+    own_signals,
+    sum_over_workers,
+    watched_workers,
+)
 
 SUFFIX = ".ckpt"
-QUIET = (
-    "lightning.pytorch.utilities.rank_zero",
-    "lightning.pytorch.accelerators.cuda",
-    "lightning.fabric.utilities.distributed",
-)
-"""Lightning loggers whose INFO lines describe only Lightning's own set-up."""
 
 
 def fit(
@@ -57,13 +56,8 @@ def fit(
     WorkerLostError
         If another worker has ended.
     """
-    try:
-        with quiet():
-            _fit(epochs, samples, architecture, weights)
-    except RuntimeError as error:
-        if epochs.workers.num > 1 and is_lost_worker(error):
-            raise WorkerLostError(epochs.workers, error) from error
-        raise
+    with watched_workers(epochs.workers), quiet():
+        _fit(epochs, samples, architecture, weights)
 
 
 def _fit(
@@ -96,7 +90,9 @@ def _fit(
     trainer = make_trainer(config, workers, [recorder], folder=run.path)
     join(trainer, workers)
     checkpoint = epochs.begin(
-        sum_over_workers=lambda value: sum_over_workers(trainer.strategy, workers, value)[0],
+        sum_over_workers=lambda value: sum_over_workers(
+            trainer.strategy.root_device, workers, value
+        )[0],
         validate=validation_loss,
         best=module.best,
     )
@@ -148,7 +144,7 @@ class Recorder(Callback):
         """Sum the loss over all processes, and stop if one of them wants to."""
         (part,) = batch
         loss, num_stopped = sum_over_workers(
-            trainer.strategy,
+            trainer.strategy.root_device,
             self.epochs.workers,
             float(module.last_loss) * part.share,
             float(self.epochs.watcher.should_stop()),
@@ -174,7 +170,9 @@ class Recorder(Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Take the mean over all processes."""
-        (total,) = sum_over_workers(trainer.strategy, self.epochs.workers, self._validation_sum)
+        (total,) = sum_over_workers(
+            trainer.strategy.root_device, self.epochs.workers, self._validation_sum
+        )
         self.validation_loss = total / self._validated
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -198,9 +196,7 @@ def make_trainer(
     ValueError
         If this machine has no such devices, or the strategy cannot do what `config` wants.
     """
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
+    with checked_devices(workers):
         return lightning.Trainer(
             max_epochs=config.epochs,
             accumulate_grad_batches=config.accumulate_batches,
@@ -219,11 +215,6 @@ def make_trainer(
             num_sanity_val_steps=0,
             inference_mode=False,
         )
-    except MisconfigurationException as error:
-        raise ValueError(
-            f"`devices` is {workers.devices} and `strategy` {workers.strategy!r}, which this machine "
-            f"cannot do: {error}"
-        ) from error
 
 
 @contextmanager

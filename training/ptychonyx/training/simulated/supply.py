@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -11,6 +12,7 @@ from multiprocessing.process import BaseProcess
 import numpy as np
 from numpy.typing import NDArray
 
+from ..distributed.launch import FORWARDED
 from .pool import Batch, Pool
 from .poorer import GoodScan
 
@@ -31,6 +33,8 @@ class Supply:
     ----------
     seed : sequence of int
     num_processes : int
+    first_process : int
+        Number of the first of these processes among those of all supplies that serve one training.
     num_groups : int
         Groups of scans in each process; 2 or more, so that one is made while another is learned from.
     batch_size : int
@@ -52,6 +56,7 @@ class Supply:
         seed: Sequence[int],
         *,
         num_processes: int,
+        first_process: int = 0,
         num_groups: int,
         batch_size: int,
         good_scans: Sequence[GoodScan] = (),
@@ -60,7 +65,7 @@ class Supply:
         self._number = 0
         self._processes: list[BaseProcess] = []
         self._ends: list[Connection] = []
-        for index in range(num_processes):
+        for index in range(first_process, first_process + num_processes):
             here, there = context.Pipe()
             process = context.Process(
                 target=_serve,
@@ -117,7 +122,7 @@ class Supply:
     def close(self) -> None:
         """End the processes."""
         for process in self._processes:
-            process.terminate()
+            process.kill()  # it holds nothing that would be lost
             process.join()
         self._takers.shutdown()  # their last receipts end with the processes
         for end in self._ends:
@@ -132,6 +137,10 @@ def _serve(
     good_scans: Sequence[GoodScan],
 ) -> None:
     """Send batches, one ahead of the corrections."""
+    for (
+        number
+    ) in FORWARDED:  # terminals and SLURM signal all processes; the one that trains decides
+        signal.signal(number, signal.SIG_IGN)
     pool = Pool(seed, num_groups, batch_size, good_scans)
     number = 0
     end.send(pool.batch(number))

@@ -55,10 +55,19 @@ class Lesson:
 
 
 class Learner(Protocol):
-    """A solver network and its optimiser in one backend."""
+    """A solver network and its optimiser in one backend, in one of the processes that train it."""
+
+    def load(self, state: LearnerState) -> None:
+        """Go on from a state."""
 
     def learn(self, batch: Batch, learning_rate: float) -> Lesson:
-        """Correct the objects of a batch, and take one step of Adam."""
+        """Correct the objects of this process' share of a batch, and take one step of Adam.
+
+        The gradient is the mean over the shares of all processes.
+        """
+
+    def sum_over_workers(self, *values: float) -> tuple[float, ...]:
+        """Return the sums of some numbers over all processes."""
 
     def change(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's output (B, 2, H, W) for features, without learning."""

@@ -13,9 +13,9 @@ from ptychonyx.runtime import Scan
 
 from ..backends import load_backend, require_backend
 from ..config.solver import SolverConfig, solver_architecture_of
-from ..distributed.workers import Workers
+from ..distributed.workers import Workers, check_shares
 from ..loop import Epochs, Watcher
-from ..network.weights import check_weights, draw_weights, load_weights
+from ..network.weights import Weights, check_weights, draw_weights, load_weights
 from ..run import Best, Run, digest_file, start_run
 from ..simulated.poorer import GoodScan, solve_good
 from ..simulated.supply import Supply
@@ -36,8 +36,13 @@ def train_solver(
     init_from: Path | None = None,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    workers: Workers | None = None,
 ) -> TrainingResult:
     """Train a solver network on simulated scans, and on measured ones if there are some.
+
+    When several processes train the network together, each calls this with the same arguments except
+    `watcher` and `workers`, and simulates its own share of the scans. They must see the same files;
+    only the first one writes.
 
     Parameters
     ----------
@@ -53,7 +58,10 @@ def train_solver(
     overwrite : bool
         Delete a run that is already there.
     watcher : Watcher, optional
-        Follows and stops the run.
+        Follows and stops the run; any of several processes may stop it.
+    workers : Workers, optional
+        Which of several processes this one is (`distributed.workers.find_workers`); by default it is
+        alone.
 
     Returns
     -------
@@ -62,34 +70,31 @@ def train_solver(
     Raises
     ------
     ValueError
-        For weights or an output folder that do not fit.
+        For weights, an output folder or a number of devices that do not fit.
     RuntimeError
         If the backend is not installed, or the training diverges.
+    WorkerLostError
+        If another process has ended.
     TrainingInterruptedError
         If `watcher.should_stop` ended it.
     """
     require_backend(config.backend)
-    architecture = solver_architecture_of(config)
-    if init_from is None:
-        weights = draw_weights(architecture, np.random.default_rng(config.seed))
-    else:
-        weights = load_weights(init_from)
-        check_weights(weights, architecture)
-    run = Run(output, config)
-    inputs = [_describe(scan) for scan in scans]
-    start_run(output, config, inputs=inputs, probe=None, overwrite=overwrite)
+    workers = workers or Workers()
+    check_shares(workers, config)
+    weights = _first_weights(config, init_from)
+    run = Run(output, config, is_written=workers.is_first)
+    if run.is_written:
+        inputs = [_describe(scan) for scan in scans]
+        start_run(output, config, inputs=inputs, probe=None, overwrite=overwrite)
     good_scans = [solve_good(scan) for scan in scans]
-    saved = run.saved_progress()
-    state = first_state(weights)
-    if saved is not None:
-        logger.info("Resuming %s after epoch %d.", output, saved[0].epoch)
-        state = load_state(saved[1])
-    learner: Learner = load_backend(config.backend, "solver_learner").SolverLearner(config, state)
     num_samples = config.steps_per_epoch * config.batch_size
-    epochs = Epochs(run, watcher or Watcher(), Workers(), num_samples)
-    _fit(epochs, learner, config, good_scans)
+    epochs = Epochs(run, watcher or Watcher(), workers, num_samples)
+    with load_backend(config.backend, "strategy").watched_workers(workers):
+        make_learner = load_backend(config.backend, "solver_learner").SolverLearner
+        _fit(epochs, make_learner(config, first_state(weights), workers), good_scans)
     progress = epochs.progress
-    run.finish(progress)
+    if run.is_written:
+        run.finish(progress)
     return TrainingResult(
         backend=config.backend,
         path=output,
@@ -97,6 +102,15 @@ def train_solver(
         best_epoch=progress.best_epoch,
         best_validation_loss=progress.best_loss,
     )
+
+
+def _first_weights(config: SolverConfig, init_from: Path | None) -> Weights:
+    architecture = solver_architecture_of(config)
+    if init_from is None:
+        return draw_weights(architecture, np.random.default_rng(config.seed))
+    weights = load_weights(init_from)
+    check_weights(weights, architecture)
+    return weights
 
 
 def _describe(scan: Scan) -> dict[str, Any]:
@@ -111,50 +125,53 @@ def _describe(scan: Scan) -> dict[str, Any]:
     }
 
 
-def _fit(
-    epochs: Epochs[SolverConfig],
-    learner: Learner,
-    config: SolverConfig,
-    good_scans: Sequence[GoodScan],
-) -> None:
+def _fit(epochs: Epochs[SolverConfig], learner: Learner, good_scans: Sequence[GoodScan]) -> None:
+    run, workers, config = epochs.run, epochs.workers, epochs.run.config
+
     def best() -> Best:
         return Best(learner.state().weights, None)
 
-    epochs.begin(
-        sum_over_workers=lambda value: value,
-        validate=lambda: validation_loss(learner, config, good_scans),
+    def validate() -> float | None:
+        return validation_loss(learner, config, good_scans, workers)
+
+    def save_checkpoint(path: Path) -> None:
+        if run.is_written:
+            save_state(learner.state(), path)
+
+    checkpoint = epochs.begin(
+        sum_over_workers=lambda value: learner.sum_over_workers(value)[0],
+        validate=validate,
         best=best,
     )
+    if checkpoint is not None:
+        logger.info("Resuming %s after epoch %d.", run.path, epochs.progress.epoch)
+        learner.load(load_state(checkpoint))
     while not epochs.progress.is_finished:
-        _learn_epoch(epochs, learner, config, good_scans)
-        epochs.end_epoch(
-            validation_loss(learner, config, good_scans),
-            best=best,
-            save_checkpoint=lambda path: save_state(learner.state(), path),
-            suffix=SUFFIX,
-        )
+        _learn_epoch(epochs, learner, good_scans)
+        epochs.end_epoch(validate(), best=best, save_checkpoint=save_checkpoint, suffix=SUFFIX)
 
 
 def _learn_epoch(
-    epochs: Epochs[SolverConfig],
-    learner: Learner,
-    config: SolverConfig,
-    good_scans: Sequence[GoodScan],
+    epochs: Epochs[SolverConfig], learner: Learner, good_scans: Sequence[GoodScan]
 ) -> None:
-    """Take the steps of an epoch; its scans depend on its number alone."""
+    """Take the steps of an epoch.
+
+    The scans depend on its number, and on which of the processes that simulate draws them.
+    """
+    workers, config = epochs.workers, epochs.run.config
     rate = epochs.begin_epoch()
     with Supply(
         (config.seed, epochs.progress.epoch),
         num_processes=config.num_processes,
+        first_process=workers.rank * config.num_processes,
         num_groups=config.num_groups,
-        batch_size=config.batch_size,
+        batch_size=config.batch_size // workers.num,
         good_scans=good_scans,
     ) as supply:
         for _ in range(config.steps_per_epoch):
             lesson = learner.learn(supply.next_batch(), rate)
             supply.correct(lesson.corrections)
-            epochs.add_batch(
-                float(lesson.losses.mean()),
-                len(lesson.losses),
-                is_stopped=epochs.watcher.should_stop(),
+            loss, num_stopped = learner.sum_over_workers(
+                float(lesson.losses.mean()) / workers.num, float(epochs.watcher.should_stop())
             )
+            epochs.add_batch(loss, config.batch_size, is_stopped=num_stopped > 0)

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from ..config.solver import SolverConfig
+from ..distributed.workers import Workers
 from ..simulated.draw import draw_scan
 from ..simulated.pool import Draw, Trial, stack
 from ..simulated.poorer import GoodScan, draw_poorer
@@ -21,9 +22,14 @@ SEED = 987_654_321
 
 
 def validation_loss(
-    learner: Learner, config: SolverConfig, good_scans: Sequence[GoodScan] = ()
+    learner: Learner,
+    config: SolverConfig,
+    good_scans: Sequence[GoodScan] = (),
+    workers: Workers | None = None,
 ) -> float | None:
     """Return the mean loss of fixed scans, over all passes; None if there are no scans.
+
+    Several processes share the scans evenly.
 
     Parameters
     ----------
@@ -32,21 +38,32 @@ def validation_loss(
         Says how many scans and passes.
     good_scans : sequence of GoodScan
         So many more are made of each of these.
+    workers : Workers, optional
+        The processes that share the work, and which of them this one is; by default it is alone.
     """
     if not config.validation_scans:
         return None
+    workers = workers or Workers()
+    draws: list[Draw] = [draw_scan, *(partial(draw_poorer, good) for good in good_scans)]
+    scans = list(product(range(len(draws)), range(config.validation_scans)))
     found: list[float] = []
     with ThreadPoolExecutor(1) as threads:
-        draws: list[Draw] = [draw_scan, *(partial(draw_poorer, good) for good in good_scans)]
-        for place, number in product(range(len(draws)), range(config.validation_scans)):
+        for place, number in scans[workers.rank :: workers.num]:
             rng = np.random.default_rng([SEED, number] if place == 0 else [SEED, number, place])
-            last_pass = config.validation_passes
-            trial = Trial(rng, threads, last_pass, draw=draws[place])
-            is_going_on = True
-            while is_going_on:
-                batch = stack([trial])
-                corrections = learner.change(batch.features) * batch.units[:, None, None, None]
-                objects = (batch.objects + corrections).astype(np.float64)
-                found += losses(objects, batch.truths, batch.weights).tolist()
-                is_going_on = trial.advance(corrections[0])
-    return float(np.mean(found))
+            trial = Trial(rng, threads, config.validation_passes, draw=draws[place])
+            found += _losses_of(trial, learner)
+    total, num = learner.sum_over_workers(float(np.sum(found)), float(len(found)))
+    return total / num
+
+
+def _losses_of(trial: Trial, learner: Learner) -> list[float]:
+    """Return the loss of a scan after each of its passes."""
+    found: list[float] = []
+    is_going_on = True
+    while is_going_on:
+        batch = stack([trial])
+        corrections = learner.change(batch.features) * batch.units[:, None, None, None]
+        objects = (batch.objects + corrections).astype(np.float64)
+        found += losses(objects, batch.truths, batch.weights).tolist()
+        is_going_on = trial.advance(corrections[0])
+    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..config.solver import SolverConfig, solver_architecture_of
+from ..distributed.workers import Workers
 from ..policy import ADAM
 from ..simulated.pool import Batch
 from ..solver.learner import LearnerState, Lesson
@@ -14,22 +17,31 @@ from ..solver.loss import DIFFERENCE_WEIGHT, FLOOR, SMALLEST_OVERLAP
 from .layers import named_parameters, to_keras, to_neutral
 from .optimizer import Adam, clip_gradients
 from .solver import build_solver, get_weights, predict_change, set_weights
+from .strategy import distribute, make_strategy, sum_over_devices, sum_over_workers
 
 
 class SolverLearner:
-    """A solver network and Adam.
+    """A solver network and Adam; made when all processes are there, which it connects.
 
     Parameters
     ----------
     config : SolverConfig
     state : LearnerState
         Where the training stands.
+    workers : Workers
+        The processes that train it.
     """
 
-    def __init__(self, config: SolverConfig, state: LearnerState) -> None:
-        self._config = config
+    def __init__(self, config: SolverConfig, state: LearnerState, workers: Workers) -> None:
+        self._config, self._workers = config, workers
+        self._strategy = make_strategy(workers, config)
+        with self._strategy.scope():  # of variables, which every device then has
+            self._make_variables()
+        self.load(state)
+
+    def _make_variables(self) -> None:
+        config = self._config
         self._network = build_solver(solver_architecture_of(config))
-        set_weights(self._network, state.weights)
         kept = {id(variable.value): variable for variable in self._network.trainable_variables}
         self._parameters = {
             name: kept[id(value)] for name, value in named_parameters(self._network).items()
@@ -41,20 +53,37 @@ class SolverLearner:
             epsilon=ADAM.epsilon,
         )
         self._optimizer.build(list(self._parameters.values()))
+
+    def load(self, state: LearnerState) -> None:
+        """Go on from a state."""
+        set_weights(self._network, state.weights)
         self._optimizer.iterations.assign(state.num_steps)
         for place, name in enumerate(self._parameters):
             self._optimizer._momentums[place].assign(to_keras(state.first_moments[name]))
             self._optimizer._velocities[place].assign(to_keras(state.second_moments[name]))
 
     def learn(self, batch: Batch, learning_rate: float) -> Lesson:
-        """Correct the objects of a batch, and take one step of Adam."""
+        """Correct the objects of this process' share of a batch, and take one step of Adam."""
         self._optimizer.learning_rate = learning_rate
-        tensors = (batch.features, batch.units, batch.objects, batch.truths, batch.weights)
-        corrections, values = self._step(*(tf.constant(tensor) for tensor in tensors))
-        return Lesson(corrections.numpy(), values.numpy())
+        arrays = (batch.features, batch.units, batch.objects, batch.truths, batch.weights)
+        parts = zip(
+            *(np.split(array, len(self._workers.own_devices)) for array in arrays), strict=True
+        )
+        tensors = [tuple(tf.constant(array) for array in part) for part in parts]
+        found = self._step(distribute(self._strategy, tensors))
+        corrections, values = (
+            np.concatenate(
+                [part.numpy() for part in self._strategy.experimental_local_results(each)]
+            )
+            for each in found
+        )
+        return Lesson(corrections, values)
 
     @tf.function(reduce_retracing=True)
-    def _step(
+    def _step(self, tensors: Any) -> Any:
+        return self._strategy.run(self._step_on_device, args=tensors)
+
+    def _step_on_device(
         self,
         features: tf.Tensor,
         units: tf.Tensor,
@@ -66,11 +95,15 @@ class SolverLearner:
         with tf.GradientTape() as tape:
             corrections = self._network(features) * units[:, None, None, None]
             values = losses(objects + corrections, truths, weights)
-            mean = tf.reduce_mean(values)
-        gradients = tape.gradient(mean, variables)
+            share = tf.reduce_mean(values) / self._workers.num_devices
+        gradients = sum_over_devices(tape.gradient(share, variables))
         gradients = clip_gradients(gradients, self._config.gradient_clip_norm)
         self._optimizer.apply(gradients, variables)
         return corrections, values
+
+    def sum_over_workers(self, *values: float) -> tuple[float, ...]:
+        """Return the sums of some numbers over all processes."""
+        return sum_over_workers(self._strategy, self._workers, *values)
 
     def change(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the network's output (B, 2, H, W) for features, without learning."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-from ..config.config import TrainingConfig
-from ..distributed.workers import Workers
+from ..config.any import RunConfig
+from ..distributed.workers import WorkerLostError, Workers
 
 FIRST_PORT = 20_000
 """First port of a SLURM job, to which the last digits of its number are added: jobs do not meet."""
 
 
-def make_strategy(workers: Workers, config: TrainingConfig) -> tf.distribute.Strategy:
+def make_strategy(workers: Workers, config: RunConfig) -> tf.distribute.Strategy:
     """Return the strategy; with several processes, wait until all are there, and connect them.
 
     `config` is not used: unlike PyTorch's, every strategy here can do all that it may ask for.
@@ -48,6 +49,23 @@ def sum_over_workers(
         return values
     own = distribute(strategy, [tf.constant(values, tf.float64)])
     return tuple(strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None).numpy().tolist())
+
+
+@contextmanager
+def watched_workers(workers: Workers) -> Iterator[None]:
+    """Tell the loss of another process from other errors.
+
+    Raises
+    ------
+    WorkerLostError
+        If another process is gone.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if workers.num > 1:
+            raise WorkerLostError(workers, error) from error
+        raise
 
 
 def distribute(strategy: tf.distribute.Strategy, values: Sequence[Any]) -> Any:

@@ -11,7 +11,6 @@ import tensorflow as tf
 from ..config.config import TrainingConfig
 from ..data.feed import BatchPart, Feed, make_feeds
 from ..data.samples import Samples
-from ..distributed.workers import WorkerLostError
 from ..loop import Epochs
 from ..network.architecture import Architecture
 from ..network.weights import Weights
@@ -19,7 +18,13 @@ from ..physics.losses import Batch
 from .module import TrainingModule, to_tensors
 from .network import build_network, set_weights
 from .optimizer import clip_gradients
-from .strategy import distribute, make_strategy, sum_over_devices, sum_over_workers
+from .strategy import (
+    distribute,
+    make_strategy,
+    sum_over_devices,
+    sum_over_workers,
+    watched_workers,
+)
 
 SUFFIX = ".weights.h5"
 
@@ -67,12 +72,8 @@ def fit(
     WorkerLostError
         If another worker has ended.
     """
-    try:
+    with watched_workers(epochs.workers):
         _fit(epochs, samples, architecture, weights)
-    except tf.errors.OpError as error:
-        if epochs.workers.num > 1:
-            raise WorkerLostError(epochs.workers, error) from error
-        raise
 
 
 def _fit(
