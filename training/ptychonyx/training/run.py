@@ -180,9 +180,10 @@ class Run(Generic[Config]):
             if old != checkpoint:
                 old.unlink()
 
-    def finish(self, progress: Progress) -> None:
-        """Write down that the run is finished."""
-        values = self.provenance() | {
+    def finish(self, progress: Progress, more: Mapping[str, Any] | None = None) -> None:
+        """Write down that the run is finished, and what else was found out about its result."""
+        values = self.provenance() | dict(more or {})
+        values |= {
             "finished": now(),
             "best_epoch": progress.best_epoch,
             "best_validation_loss": progress.best_loss,
