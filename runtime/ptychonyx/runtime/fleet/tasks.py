@@ -14,7 +14,6 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..belief import with_verdict
 from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
@@ -26,6 +25,7 @@ from ..reconstruction.plan import Plan, plan_reconstruction
 from ..reconstruction.recipe import Recipe
 from ..reconstruction.reconstruct import Outcome, make_product
 from ..reconstruction.run import follow
+from ..reconstruction.trust import judge_network
 from ..scan import Scan
 from ..solving.shares.beginning import can_share
 from ..solving.solve import solve
@@ -173,7 +173,7 @@ def reconstruct_scan(order: Order) -> Record | Split | ToShare:
         worked_s = perf_counter() - started_s
         return Split(plan, scan.num_patterns, worked_s, checked.repairs, checked.findings)
     solver = partial(solve, num_threads=order.num_threads)
-    product = follow(scan, model, order.recipe, solver=solver)
+    product = follow(scan, model, order.recipe, solver=solver, num_threads=order.num_threads)
     return finish_scan(seen, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
@@ -229,7 +229,7 @@ def finish_parts(
         total_s=before_s + perf_counter() - started_s,
     )
     product = make_product(scan, model, split.plan, outcome)
-    product = with_verdict(product, scan, model.manifest)
+    product = judge_network(product, scan, model.manifest, num_threads=order.num_threads)
     return finish_scan(
         order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
     )
