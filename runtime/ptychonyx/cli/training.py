@@ -13,6 +13,7 @@ import typer
 from . import words
 from .console.terminal import say, stop_on_signal
 from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
+from .reading_options import Reading
 from .scan_choices import ScanChoices, take_plausible
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def train(
     settings: dict[str, Any],
     cluster: dict[str, Any],
     choices: ScanChoices,
+    reading: Reading,
     config: Annotated[
         Path | None, typer.Option(exists=True, help="YAML with training settings.")
     ] = None,
@@ -109,7 +111,7 @@ def train(
 
     from .training_progress import show_training
 
-    read = [file for path in scans for file in scan_files(path)]
+    read = [file for path in scans for file in scan_files(path, None, reading)]
     folder = OutputFolder(output, is_emptied=overwrite)
     check_files([*read, config, probe, init_from], folder, *outputs_of_run(output))
     chosen = load_config(config, settings)
@@ -117,7 +119,7 @@ def train(
     if workers is None:
         command = [sys.executable, "-P", "-m", "ptychonyx.cli", *sys.argv[1:]]
         raise typer.Exit(launch(command, cluster["devices"], os.environ))
-    said = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis)
+    said = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis, reading)
     loaded = [take_plausible(load_asked(path, *said), choices).scan for path in scans]
     with ExitStack() as stack:
         logs = []

@@ -298,7 +298,9 @@ def _resume(path: Path, config: Config, inputs: Sequence[Mapping[str, Any]]) -> 
 
 
 def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return [(entry["sha256"], entry["probe_sha256"], entry.get("turned", "")) for entry in inputs]
+    """Return what tells scans apart; the scale, since a file may be read in several ways."""
+    names = ("sha256", "probe_sha256", "window_px", "num_patterns", "input_scale")
+    return [(*(entry.get(name) for name in names), entry.get("turned", "")) for entry in inputs]
 
 
 def _provenance(config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Dask decides who does what, and does again what a worker that died was doing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
 from ..files import Output, OutputFolder, check_outputs
-from ..formats import files_of, product_output
+from ..formats import files_of, map_files, product_output
 from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
@@ -23,6 +23,7 @@ from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
 from ..solving.options import AUTO, DEFAULT_SOLVING, SolvingOptions
 from ..solving.shares.share import even_parts, in_a_tree
+from ..turns import NO_TURN, Turn
 from .connection import LOCAL, connected
 from .record import (
     RECORDS,
@@ -102,6 +103,11 @@ def reconstruct_many(
     quantity: str | None = None,
     position_origin: str | None = None,
     pattern_axis: str | None = None,
+    map_path: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+    crop_px: int | None = None,
+    bin: int | None = None,
+    turn: Turn = NO_TURN,
     split_patterns: int = DEFAULT_SPLIT_PATTERNS,
     options: ReconstructionOptions = DEFAULT_OPTIONS,
     solving: SolvingOptions = DEFAULT_SOLVING,
@@ -130,8 +136,10 @@ def reconstruct_many(
     num_workers : int, optional
         Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
-    quantity, position_origin, pattern_axis : str, optional
+    quantity, position_origin, pattern_axis, map_path, keys, crop_px, bin : optional
         As in `load_scan`, for all scans.
+    turn : Turn
+        How patterns and positions of all scans are turned.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, for several workers: a
         network's are stitched together, and passes from vacuum become parallel passes. Passes
@@ -177,11 +185,18 @@ def reconstruct_many(
         model=None if model is None else model.resolve(),
         model_digest=None if file is None else file.digest,
         scan_options=ScanOptions(
-            cast(Quantity | None, quantity), position_origin, pattern_axis=pattern_axis
+            cast(Quantity | None, quantity),
+            position_origin,
+            pattern_axis=pattern_axis,
+            map_path=None if map_path is None else map_path.resolve(),
+            keys=tuple((keys or {}).items()),
+            crop_px=crop_px,
+            bin=bin,
         ),
         recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,
+        turn=turn,
         accept=tuple(accept),
     )
     orders = _orders(scans, order)
@@ -253,7 +268,9 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
     folder = common.folder
     paths = list(dict.fromkeys(scan.resolve() for scan in scans))
     names = unique_names(paths, names_in(folder))
-    read = [file for path in paths for file in files_of(path)]
+    map_path = common.scan_options.map_path
+    of_map = [] if map_path is None else map_files(map_path)
+    read = [*of_map, *(file for path in paths for file in files_of(path))]
     outputs: list[Output | OutputFolder] = [
         OutputFolder(folder),
         *(
@@ -264,23 +281,25 @@ def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
         *(Output(path, is_folder_made=True) for path in report_paths(folder)),
     ]
     check_outputs([*read, *([] if common.model is None else [common.model])], outputs)
-    choices = _choices(common)
+    choices = choices_of(common)
     return [
         replace(
             common,
             name=names[path],
             scan=path,
-            fingerprint=fingerprint_of(path, common.model_digest, choices),
+            fingerprint=fingerprint_of(path, common.model_digest, choices, of_map),
         )
         for path in paths
     ]
 
 
-def _choices(order: Order) -> dict[str, Any]:
+def choices_of(order: Order) -> dict[str, Any]:
     """Return all that decides a product beside files and model."""
     recipe = order.recipe
     choices = _that_decide(order.scan_options) | {"accept": sorted(order.accept)}
     del choices["patterns_path"]
+    if order.turn != NO_TURN:
+        choices["turn"] = order.turn.options
     if order.model is None:
         choices["solving"] = _that_decide(recipe.solving)
     else:
