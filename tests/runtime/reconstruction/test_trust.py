@@ -103,7 +103,7 @@ def test_a_wrong_model_is_told_from_a_wrong_scan(
     product = follow(right, Altered(change))
     assert "network-unlike-scan" in names(product)
     assert "unexplained" not in names(product)
-    assert product.metadata["trial_unexplained"] < 0.1
+    assert float(product.metadata["trial_unexplained"]) < 0.1
 
 
 def test_a_model_at_its_bounds_is_not_believed(right: Scan) -> None:

@@ -127,7 +127,7 @@ def _members(samples: Samples, index: int, part: str) -> NDArray[np.int64]:
     """Return the training or validation patterns of one scan, counted from its first."""
     first = int(np.searchsorted(samples.scan, index))
     patterns: NDArray[np.int64] = getattr(samples, part)
-    return patterns[samples.scan[patterns] == index] - first
+    return np.asarray(patterns[samples.scan[patterns] == index] - first)
 
 
 def _try(scan: Scan, native: _Native, facts: _Facts, members: NDArray[np.int64]) -> Residual:
