@@ -12,7 +12,6 @@ import pytest
 from fleet_orders import make_order
 
 from ptychonyx.runtime.fleet import tasks
-from ptychonyx.runtime.fleet.fleet import choices_of
 from ptychonyx.runtime.fleet.record import Record, product_path
 from ptychonyx.runtime.fleet.tasks import Order
 from ptychonyx.runtime.formats import load_product
@@ -100,13 +99,3 @@ def test_a_scan_is_read_and_turned_as_ordered(order: Order, small_scan: Scan) ->
     loaded = tasks.load(ordered)
     assert (loaded.window_px, loaded.turned) == (16, "--flip x")
     assert tasks.load(order).window_px == small_scan.window_px
-
-
-def test_a_product_depends_on_how_its_scan_is_read_and_turned(order: Order) -> None:
-    ways = [
-        order,
-        dataclasses.replace(order, turn=Turn(flip="x")),
-        dataclasses.replace(order, turn=Turn(swap_positions=True)),
-        dataclasses.replace(order, scan_options=ScanOptions("counts", crop_px=16)),
-    ]
-    assert len({str(choices_of(each)) for each in ways}) == len(ways)

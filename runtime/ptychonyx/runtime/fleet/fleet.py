@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
-from ..files import Output, OutputFolder, check_outputs
-from ..formats import files_of, map_files, product_output
 from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
@@ -25,17 +23,9 @@ from ..solving.options import AUTO, DEFAULT_SOLVING, SolvingOptions
 from ..solving.shares.share import even_parts, in_a_tree
 from ..turns import NO_TURN, Turn
 from .connection import LOCAL, connected
-from .record import (
-    RECORDS,
-    Record,
-    fingerprint_of,
-    names_in,
-    product_path,
-    record_path,
-    remove_leftovers,
-    unique_names,
-)
-from .report import report_paths, write_report
+from .orders import make_orders
+from .record import RECORDS, Record, remove_leftovers
+from .report import write_report
 from .share_tasks import Begun, Held, PassDone, begin_passes
 from .shared_passes import SharedPasses
 from .states import remove_all_states
@@ -60,8 +50,6 @@ _logger = logging.getLogger(__name__)
 
 WAIT_S = 0.2
 """Seconds between two questions whether to stop."""
-DO_NOT_DECIDE = ("provider", "batch_size")
-"""Options that do not decide about a product, but for rounding: another machine may have others."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ def reconstruct_many(
         turn=turn,
         accept=tuple(accept),
     )
-    orders = _orders(scans, order)
+    orders = make_orders(scans, order)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     done = _finished(orders)
     num_skipped = len(done)
@@ -261,56 +249,6 @@ def _share_cores(provider: str | None, num_workers: int | None) -> tuple[int, in
     if num_workers is None:
         num_workers = 1 if provider is not None and may_use_gpu(provider) else CPU_COUNT
     return max(1, CPU_COUNT // num_workers), num_workers
-
-
-def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
-    """Return the order of each scan: what all have in common, with its name and fingerprint."""
-    folder = common.folder
-    paths = list(dict.fromkeys(scan.resolve() for scan in scans))
-    names = unique_names(paths, names_in(folder))
-    map_path = common.scan_options.map_path
-    of_map = [] if map_path is None else map_files(map_path)
-    read = [*of_map, *(file for path in paths for file in files_of(path))]
-    outputs: list[Output | OutputFolder] = [
-        OutputFolder(folder),
-        *(
-            product_output(product_path(folder, name), is_folder_made=True)
-            for name in names.values()
-        ),
-        *(Output(record_path(folder, name), is_folder_made=True) for name in names.values()),
-        *(Output(path, is_folder_made=True) for path in report_paths(folder)),
-    ]
-    check_outputs([*read, *([] if common.model is None else [common.model])], outputs)
-    choices = choices_of(common)
-    return [
-        replace(
-            common,
-            name=names[path],
-            scan=path,
-            fingerprint=fingerprint_of(path, common.model_digest, choices, of_map),
-        )
-        for path in paths
-    ]
-
-
-def choices_of(order: Order) -> dict[str, Any]:
-    """Return all that decides a product beside files and model."""
-    recipe = order.recipe
-    choices = _that_decide(order.scan_options) | {"accept": sorted(order.accept)}
-    del choices["patterns_path"]
-    if order.turn != NO_TURN:
-        choices["turn"] = order.turn.options
-    if order.model is None:
-        choices["solving"] = _that_decide(recipe.solving)
-    else:
-        choices |= _that_decide(recipe.network)
-        if recipe.refine_passes is not None:
-            choices["solving"] = _that_decide(recipe.refining)
-    return choices
-
-
-def _that_decide(options: ScanOptions | ReconstructionOptions | SolvingOptions) -> dict[str, Any]:
-    return {name: value for name, value in asdict(options).items() if name not in DO_NOT_DECIDE}
 
 
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:
