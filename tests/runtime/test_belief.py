@@ -12,6 +12,7 @@ import pytest
 from ptychonyx.runtime import SolvingOptions, solve
 from ptychonyx.runtime.belief import judge, overlap_of_modes, with_verdict
 from ptychonyx.runtime.model.manifest import Manifest
+from ptychonyx.runtime.model.manifest.own_residual import OwnResidual
 from ptychonyx.runtime.product import Metadata, Product
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.turns import Turn
@@ -44,6 +45,8 @@ def test_a_good_product_is_believable() -> None:
     ("metadata", "name"),
     [
         ({"unexplained_differences": 0.6}, "unexplained"),
+        ({"unexplained_differences": 0.6, "trial_unexplained": 0.8}, "unexplained"),
+        ({"unexplained_differences": 0.6, "trial_unexplained": 0.1}, "network-unlike-scan"),
         ({"left_out_unexplained": 1.2}, "left-out"),
         ({"residual": 0.1, "model_residual": 0.01}, "residual-above-model"),
         ({"probe_overlap": 0.2}, "probe-unlike-model"),
@@ -68,6 +71,18 @@ def test_holes_between_the_positions_count() -> None:
 def test_noise_does_not_count_against_a_product() -> None:
     noisy = product_with(residual=0.1, residual_noise=0.09, model_residual=0.01)
     assert judge(noisy) == []
+
+
+TRIAL: Metadata = {"trial_noise": 0.01, "trial_residual": 0.06, "trial_network_residual": 0.11}
+
+
+@pytest.mark.parametrize(("of_network", "is_wrong"), [(0.11, False), (0.30, True)])
+def test_what_passes_leave_too_is_not_held_against_a_network(
+    of_network: float, is_wrong: bool
+) -> None:
+    known = TRIAL | {"trial_network_residual": of_network}
+    product = product_with(residual=0.1, model_residual=0.01, **known)
+    assert bool(judge(product)) is is_wrong
 
 
 def test_what_was_stopped_early_gets_no_verdict() -> None:
@@ -96,7 +111,7 @@ def test_a_network_is_judged_by_its_probe_and_its_bounds(
         made,
         probe=known,
         architecture_options={"amplitude_max": 1.0, "amplitude_activation": "sigmoid"},
-        training_summary={"residual": 0.001},
+        own_residual=OwnResidual(0.002, 0.001, None, None, num_patterns=8),
     )
     scan = Scan(np.ones((2, side, side)), "counts", np.zeros((2, 2)), probe=np.roll(known, 3, 1))
     judged = with_verdict(product_with(), scan, manifest).metadata

@@ -49,3 +49,10 @@ def test_positions_can_be_turned_back(
     back = negate if not swap else negate.translate(str.maketrans("yx", "xy")).replace("xy", "yx")
     again = Turn(swap_positions=swap, negate_positions=back).apply(turned)
     np.testing.assert_allclose(again.corners_px, scan.corners_px, atol=1e-9)
+
+
+def test_what_is_asked_for_later_wins() -> None:
+    settings = Turn(dc_px=(3, 4), flip="x", swap_positions=True)
+    assert settings.changed(Turn()) == settings
+    later = settings.changed(Turn(dc_px=(0, 0), negate_positions="y"))
+    assert later == Turn((0, 0), "x", swap_positions=True, negate_positions="y")

@@ -283,9 +283,11 @@ def test_run_folder_refusals(tmp_path: Path) -> None:
     start_run(run.path, config, inputs=inputs, probe=probe, overwrite=False)
     changed = dataclasses.replace(config, epochs=3)
     other = [{"sha256": "other", "probe_sha256": "b"}]
+    cropped = [inputs[0] | {"window_px": 32}]
     for settings, files, message in (
         (changed, inputs, "with `epochs` = 100, now 3"),
         (config, other, "on other scans or probes"),
+        (config, cropped, "on other scans or probes"),
     ):
         with pytest.raises(ValueError, match=message):
             start_run(run.path, settings, inputs=files, probe=probe, overwrite=False)

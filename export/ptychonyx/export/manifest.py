@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ptychonyx.runtime.groups import default_max_distance_px
 from ptychonyx.runtime.model.manifest import SCHEMA_VERSION, Manifest
+from ptychonyx.runtime.model.manifest.own_residual import OwnResidual
 from ptychonyx.runtime.model.manifest.verification import Verification
 from ptychonyx.training.config.config import PTYCHOPINN_ONLY, TrainingConfig, architecture_of
 from ptychonyx.training.network.architecture import Architecture
 from ptychonyx.training.network.weights import Weights, digest_weights
+from ptychonyx.training.own_residual import OWN_RESIDUAL
 from ptychonyx.training.run import Run, digest_file
 
 from .graph.assemble import OPSET
@@ -142,6 +144,7 @@ def fill_manifest(
         precision="float32",
         verification=proof,
         num_operations=architecture.num_operations,
+        own_residual=OwnResidual.from_values(provenance.get(OWN_RESIDUAL)),
     )
 
 

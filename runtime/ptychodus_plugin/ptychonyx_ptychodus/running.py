@@ -17,6 +17,7 @@ from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.plausibility import log_findings, look_at
 from ptychonyx.runtime.product import Product
 from ptychonyx.runtime.reconstruction.reconstruct import reconstruct_in_steps
+from ptychonyx.runtime.reconstruction.trust import judge_network
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.solving.network.correction import Network
 from ptychonyx.runtime.solving.steps import Step, solve_in_steps
@@ -56,7 +57,7 @@ def reconstruct(
         for product in steps:
             output = to_ptychodus(product, parameters.product, losses)
             yield ReconstructOutput(output, progress=percent)
-    _warn(with_verdict(product, scan, model.manifest))
+    _warn(judge_network(product, scan, model.manifest))
     _logger.info(
         "Reconstructed %d patterns on %s in %.2f s.",
         scan.num_patterns,

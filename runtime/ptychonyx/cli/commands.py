@@ -64,29 +64,26 @@ def _of_both_ways(command: Callable[..., None]) -> Callable[..., None]:
     return with_options(with_network, solving_options, "solving")
 
 
+def _of_scans(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the options that say how a scan is read and turned."""
+    return with_options(with_options(command, scan_choices, "choices"), reading_options, "reading")
+
+
 COMMANDS = (
-    with_options(with_options(inspect, scan_choices, "choices"), reading_options, "reading"),
+    _of_scans(inspect),
     simulate,
-    with_options(
-        with_options(
-            with_options(train, training_settings, "settings"), cluster_options, "cluster"
-        ),
-        scan_choices,
-        "choices",
+    _of_scans(
+        with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster")
     ),
     with_options(train_solver, cluster_options, "cluster"),
     export,
     derive,
     verify,
     benchmark,
-    with_options(
-        with_options(_of_both_ways(reconstruct), scan_choices, "choices"),
-        reading_options,
-        "reading",
-    ),
-    _of_both_ways(reconstruct_folder),
-    _of_both_ways(reconstruct_many),
-    compare,
+    _of_scans(_of_both_ways(reconstruct)),
+    with_options(_of_both_ways(reconstruct_folder), scan_choices, "choices"),
+    _of_scans(_of_both_ways(reconstruct_many)),
+    with_options(compare, reading_options, "reading"),
     with_options(convert, reading_options, "reading"),
 )
 for command in COMMANDS:

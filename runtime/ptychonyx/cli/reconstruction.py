@@ -24,7 +24,7 @@ from .options import (
 )
 from .outcome import count_passes, doubts, say_what_came_out
 from .reading_options import Reading
-from .scan_choices import Accept, ScanChoices, known_names, take_plausible
+from .scan_choices import ScanChoices, take_plausible
 from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:
@@ -171,10 +171,10 @@ def reconstruct_folder(
     ],
     options: dict[str, Any],
     solving: dict[str, Any],
+    choices: ScanChoices,
     event_file: Annotated[
         Path | None, typer.Option("--events", help="File for events: one JSON object a line.")
     ] = None,
-    accept: Accept = None,
     strict: Strict = False,
 ) -> None:
     """Reconstruct one folder in Ptychodus' standard layout, without Ptychodus.
@@ -189,6 +189,7 @@ def reconstruct_folder(
         has_model,
         open_events,
         recipe_of,
+        turn_of,
     )
     from ptychonyx.runtime.reconstruction.folder import reconstruct_folder as run
 
@@ -203,7 +204,8 @@ def reconstruct_folder(
             input_folder,
             output_folder,
             recipe=recipe,
-            accept=known_names(accept),
+            turn=turn_of(input_folder).changed(choices.turn),
+            accept=choices.accept,
             events=events,
             should_stop=lambda: bool(stopped),
         )
@@ -231,6 +233,8 @@ def reconstruct_many(
     ],
     options: dict[str, Any],
     solving: dict[str, Any],
+    choices: ScanChoices,
+    reading: Reading,
     model: ModelPath = None,
     dask: Annotated[
         str, typer.Option(help="local, or the address of a Dask scheduler: tcp://host:8786.")
@@ -249,7 +253,6 @@ def reconstruct_many(
     quantity: Quantity = None,
     position_origin: Origin = None,
     pattern_axis: Axis = None,
-    accept: Accept = None,
     strict: Strict = False,
 ) -> None:
     """Reconstruct many scans on many processes or machines; finished ones are skipped.
@@ -273,7 +276,12 @@ def reconstruct_many(
             quantity=quantity,
             position_origin=position_origin,
             pattern_axis=pattern_axis,
-            accept=known_names(accept),
+            map_path=reading.map_path,
+            keys=reading.keys,
+            crop_px=reading.crop_px,
+            bin=reading.bin,
+            turn=choices.turn,
+            accept=choices.accept,
             split_patterns=split_patterns,
             options=recipe.network,
             solving=recipe.solving,

@@ -55,7 +55,7 @@ def scan_choices(
     accept: Accept = None,
 ) -> ScanChoices:
     """Return how the scan is taken."""
-    from ptychonyx.runtime.turns import Turn
+    from ptychonyx.runtime.turns import Turn, pixel_from_text
 
     turn = Turn(
         dc_px=None if dc is None else pixel_from_text(dc),
@@ -92,26 +92,6 @@ probe-power, saturated-pixels, steps-too-large, steps-too-small.
                 f"`--accept` is {name!r}, expected one of: {', '.join(sorted(SCAN_FINDINGS))}."
             )
     return tuple(accept or ())
-
-
-def pixel_from_text(text: str) -> tuple[int, int]:
-    """Return a pixel (y, x).
-
-    Raises
-    ------
-    ValueError
-        If the text is no two whole numbers.
-
-    Examples
-    --------
-    >>> pixel_from_text("31,32")
-    (31, 32)
-    """
-    try:
-        y, x = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"`--dc` is {text!r}; give a pixel as Y,X, like 0,0.") from None
-    return y, x
 
 
 def take_plausible(scan: Scan, choices: ScanChoices) -> Checked:

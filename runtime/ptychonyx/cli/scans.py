@@ -10,6 +10,7 @@ import typer
 from . import words
 from .console.terminal import as_text, print_table, say
 from .options import Axis, Plot, Quantity, check_files, load_asked, scan_files
+from .reading_options import Reading
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject
@@ -78,6 +79,7 @@ def simulate(
 def compare(
     a: Annotated[Path, typer.Argument(exists=True, help="Product, scan or NPZ with an object.")],
     b: Annotated[Path, typer.Argument(exists=True, help="The reference.")],
+    reading: Reading,
     region: Annotated[
         str | None, typer.Option(help='"y0:y1,x0:x1" in pixels of the reference.')
     ] = None,
@@ -103,12 +105,13 @@ def compare(
     from ptychonyx.runtime.formats import load_object
     from ptychonyx.runtime.scaling import counts_per_pattern
 
-    read = [file for path in (a, b, scan) if path is not None for file in scan_files(path)]
+    read = [*scan_files(a), *scan_files(b)]
+    read += [] if scan is None else scan_files(scan, None, reading)
     check_files(read, plot=plot)
     first, second = load_object(a), load_object(b)
     residuals = (first.residual, second.residual)
     if scan is not None:
-        loaded = load_asked(scan, quantity, pattern_axis=pattern_axis)
+        loaded = load_asked(scan, quantity, pattern_axis=pattern_axis, reading=reading)
         counts = counts_per_pattern(loaded)
         residuals = (_residual(loaded, counts, a, first), _residual(loaded, counts, b, second))
     result = compare_objects(

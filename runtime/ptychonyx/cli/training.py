@@ -11,6 +11,7 @@ import typer
 from .cluster import find_or_launch, watched
 from .console.terminal import say
 from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
+from .reading_options import Reading
 from .scan_choices import ScanChoices, take_plausible
 from .training_options import (
     Backend,
@@ -33,6 +34,7 @@ def train(
     settings: dict[str, Any],
     cluster: dict[str, Any],
     choices: ScanChoices,
+    reading: Reading,
     config: ConfigFile = None,
     probe: Annotated[
         Path | None, typer.Option(exists=True, help="File whose probe is used instead.")
@@ -59,12 +61,12 @@ def train(
     from ptychonyx.training.loggers import log_to_mlflow, log_to_tensorboard
     from ptychonyx.training.run import outputs_of_run
 
-    read = [file for path in scans for file in scan_files(path)]
+    read = [file for path in scans for file in scan_files(path, None, reading)]
     folder = OutputFolder(output, is_emptied=overwrite)
     check_files([*read, config, probe, init_from], folder, *outputs_of_run(output))
     chosen = load_config(config, settings)
     workers = find_or_launch(chosen.backend, cluster)
-    said = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis)
+    said = (chosen.quantity, chosen.position_origin, None, chosen.pattern_axis, reading)
     loaded = [take_plausible(load_asked(path, *said), choices).scan for path in scans]
     with ExitStack() as stack:
         logs = []

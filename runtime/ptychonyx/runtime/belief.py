@@ -88,7 +88,17 @@ def _unexplained(product: Product) -> Finding | None:
         "explained by this object and probe (right results leave less than "
         f"{100 * LARGEST_UNEXPLAINED:.0f} %)"
     )
-    cure = "check the probe, the positions and the orientation of the patterns"
+    reached = product.metadata.get("trial_unexplained")
+    if reached is None:
+        cure = "check the probe, the positions and the orientation of the patterns"
+        return Finding("unexplained", evidence, cure, is_wrong=True)
+    evidence += f"; passes over a part of the scan leave {100 * float(reached):.0f} %"
+    if float(reached) <= LARGEST_UNEXPLAINED:
+        cure = "the scan is right, but not of the kind this network serves; make passes"
+        return Finding("network-unlike-scan", evidence, cure, is_wrong=True)
+    cure = (
+        "no network cures that: check the probe, the positions and the orientation of the patterns"
+    )
     return Finding("unexplained", evidence, cure, is_wrong=True)
 
 
@@ -109,14 +119,26 @@ def _above_model(product: Product) -> Finding | None:
     if own is None or found is None:
         return None
     noise = float(product.metadata.get("residual_noise", 0.0))
-    if float(found) - noise <= FAR_ABOVE_MODEL * float(own):
+    if float(found) - noise <= FAR_ABOVE_MODEL * float(own) or _is_what_passes_reach(product):
         return None
     evidence = (
         f"{100 * float(found):.2f} % of the measured amplitude is left unexplained, but the model left "
-        f"{100 * float(own):.2f} % of its own data"
+        f"{100 * float(own):.2f} % of its own data, beyond photon noise"
     )
     cure = "this scan is not of the kind the model has learned; make passes, or train on such scans"
     return Finding("residual-above-model", evidence, cure, is_wrong=True)
+
+
+def _is_what_passes_reach(product: Product) -> bool:
+    """Tell whether passes leave nearly as much of the same patterns: then it is the scan's own."""
+    known = product.metadata
+    if "trial_residual" not in known:
+        return False
+    noise = float(known["trial_noise"])
+    reached, found = (
+        float(known[name]) - noise for name in ("trial_residual", "trial_network_residual")
+    )
+    return found <= FAR_ABOVE_MODEL * reached
 
 
 def _unlike_probe(product: Product) -> Finding | None:
@@ -161,9 +183,8 @@ def _uncovered(product: Product) -> Finding | None:
 def _of_network(product: Product, scan: Scan | None, manifest: Manifest) -> Metadata:
     """Return what a network's product is judged by."""
     found: Metadata = {}
-    own = manifest.training_summary.get("residual")
-    if isinstance(own, float) and own > 0:
-        found["model_residual"] = own
+    if manifest.own_residual is not None:
+        found["model_residual"] = manifest.own_residual.beyond_noise
     probe = None if scan is None else scan.probe
     if probe is not None and manifest.probe is not None:
         found["probe_overlap"] = overlap_of_modes(probe, manifest.probe)

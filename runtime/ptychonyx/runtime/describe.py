@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .model.manifest import AnyManifest, Manifest, ModelFacts, SolverManifest
+from .model.manifest.own_residual import OwnResidual
 from .plausibility import Checked, absorption_text, median_step_px
 from .product import Product
 from .scaling import counts_per_pattern, probe_in_counts, scale_from_counts
@@ -177,7 +178,17 @@ def _patches_rows(manifest: Manifest) -> dict[str, str]:
         "scaling": manifest.scaling_rule,
         "object": manifest.object_convention,
         "probe": "none" if manifest.probe is None else f"{len(manifest.probe)} mode(s)",
+        "own residual": _own_residual(manifest.own_residual),
     }
+
+
+def _own_residual(own: OwnResidual | None) -> str:
+    if own is None:
+        return "not measured"
+    validation = "" if own.validation is None else f", {100 * own.validation:.2f} % (validation)"
+    return (
+        f"{100 * own.training:.2f} % (training){validation} of the measured amplitude unexplained"
+    )
 
 
 def _solver_rows(manifest: SolverManifest) -> dict[str, str]:

@@ -31,6 +31,8 @@ METADATA_NUMBERS = (
     *("residual", "residual_noise", "model_residual", "probe_overlap", "share_at_bounds"),
     *("network_residual", "left_out_unexplained", "unexplained_differences"),
     *("resolution_px", "resolution_nm", "probe_counts_ratio", "input_scale"),
+    *("trial_residual", "trial_noise", "trial_network_residual", "trial_unexplained"),
+    *("trial_passes", "trial_patterns"),
     *("positions_moved_px", "positions_bound_px"),
     *("passes", "residual_patterns", "infer_s", "total_s"),
 )

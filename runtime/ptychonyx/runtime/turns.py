@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,17 @@ class Turn:
         )
         return " ".join(filter(None, parts))
 
+    def changed(self, other: Turn) -> Turn:
+        """Return this turn with what another one asks for in its place, field by field.
+
+        Examples
+        --------
+        >>> Turn(flip="x", swap_positions=True).changed(Turn(flip="y")).options
+        '--flip y --swap-positions'
+        """
+        asked = {field.name: getattr(other, field.name) for field in fields(self)}
+        return replace(self, **{name: value for name, value in asked.items() if value})
+
     def apply(self, scan: Scan) -> Scan:
         """Return the turned scan; probe and object stay, and no pattern is read yet.
 
@@ -134,6 +145,26 @@ class Turn:
 
 
 NO_TURN = Turn()
+
+
+def pixel_from_text(text: str) -> tuple[int, int]:
+    """Return a pixel (y, x).
+
+    Raises
+    ------
+    ValueError
+        If the text is no two whole numbers.
+
+    Examples
+    --------
+    >>> pixel_from_text("31,32")
+    (31, 32)
+    """
+    try:
+        y, x = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"`dc` is {text!r}; give a pixel as Y,X, like 0,0.") from None
+    return y, x
 
 
 @dataclass(frozen=True)

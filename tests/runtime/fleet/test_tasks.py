@@ -15,6 +15,9 @@ from ptychonyx.runtime.fleet import tasks
 from ptychonyx.runtime.fleet.record import Record, product_path
 from ptychonyx.runtime.fleet.tasks import Order
 from ptychonyx.runtime.formats import load_product
+from ptychonyx.runtime.formats.options import ScanOptions
+from ptychonyx.runtime.scan import Scan
+from ptychonyx.runtime.turns import Turn
 
 pytest.importorskip("onnx", reason="model files are built with the onnx package")
 pytest.importorskip("onnxruntime", reason="models run on onnxruntime")
@@ -87,3 +90,12 @@ def test_a_scan_that_passes_go_over_is_solved_in_one_task(
     metadata = load_product(product_path(tmp_path / "out", "one")).metadata
     assert metadata["residual"] == record.residual
     assert tasks.reconstruct_scan(order) == record  # as it was read from its file
+
+
+def test_a_scan_is_read_and_turned_as_ordered(order: Order, small_scan: Scan) -> None:
+    ordered = dataclasses.replace(
+        order, scan_options=ScanOptions("counts", bin=2), turn=Turn(flip="x")
+    )
+    loaded = tasks.load(ordered)
+    assert (loaded.window_px, loaded.turned) == (16, "--flip x")
+    assert tasks.load(order).window_px == small_scan.window_px

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ptychonyx.runtime.reconstruction.recipe import DEFAULT_RECIPE
-from ptychonyx.runtime.reconstruction.settings import load_recipe
+from ptychonyx.runtime.reconstruction.settings import load_recipe, load_turn
 from ptychonyx.runtime.solving.options import SolvingOptions
+from ptychonyx.runtime.turns import Turn
 
 
 def test_all_settings_are_read(tmp_path: Path) -> None:
@@ -82,3 +83,28 @@ def test_an_unknown_key_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert [record.getMessage().split("has ")[1] for record in caplog.records] == [
         "no setting batchsise; it is ignored."
     ]
+
+
+def test_turns_are_read_and_no_setting_of_a_recipe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "settings.ini"
+    text = "FlipPatterns=ty\nDirectBeamPixel=0,5\nSwapPositions=yes\nNegatePositions=x\n"
+    path.write_text(f"[Ptychonyx]\n{text}")
+    assert load_turn(path) == Turn((0, 5), "ty", swap_positions=True, negate_positions="x")
+    assert load_recipe(path) == DEFAULT_RECIPE
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("FlipPatterns = z", "FlipPatterns is wrong: `flip` is 'z'"),
+        ("DirectBeamPixel = 7", "DirectBeamPixel is wrong: `dc` is '7'; give a pixel as Y,X"),
+        ("SwapPositions = maybe", "SwapPositions is 'maybe'; give true or false"),
+    ],
+)
+def test_a_wrong_turn_is_named_by_its_key(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.ini").write_text(f"[Ptychonyx]\n{text}\n")
+    with pytest.raises(ValueError, match=rf"settings\.ini: {message}"):
+        load_turn(tmp_path / "settings.ini")

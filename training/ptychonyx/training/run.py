@@ -180,9 +180,10 @@ class Run(Generic[Config]):
             if old != checkpoint:
                 old.unlink()
 
-    def finish(self, progress: Progress) -> None:
-        """Write down that the run is finished."""
-        values = self.provenance() | {
+    def finish(self, progress: Progress, more: Mapping[str, Any] | None = None) -> None:
+        """Write down that the run is finished, and what else was found out about its result."""
+        values = self.provenance() | dict(more or {})
+        values |= {
             "finished": now(),
             "best_epoch": progress.best_epoch,
             "best_validation_loss": progress.best_loss,
@@ -297,7 +298,9 @@ def _resume(path: Path, config: Config, inputs: Sequence[Mapping[str, Any]]) -> 
 
 
 def _identity(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return [(entry["sha256"], entry["probe_sha256"], entry.get("turned", "")) for entry in inputs]
+    """Return what tells scans apart; the scale, since a file may be read in several ways."""
+    names = ("sha256", "probe_sha256", "window_px", "num_patterns", "input_scale")
+    return [(*(entry.get(name) for name in names), entry.get("turned", "")) for entry in inputs]
 
 
 def _provenance(config: RunConfig, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

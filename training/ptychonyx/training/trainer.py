@@ -23,6 +23,7 @@ from .loop import Epochs, Watcher
 from .network.architecture import Architecture
 from .network.backprojection import backprojection_constants
 from .network.weights import Weights, check_weights, draw_weights, load_weights
+from .own_residual import OWN_RESIDUAL, measure_own_residual
 from .run import Run, digest_file, start_run
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def train(
     load_backend(config.backend, "train").fit(epochs, samples, architecture, weights)
     progress = epochs.progress
     if run.is_written:
-        run.finish(progress)
+        own = measure_own_residual(run, scans, samples, architecture)
+        run.finish(progress, {OWN_RESIDUAL: None if own is None else own.to_values()})
     return TrainingResult(
         backend=config.backend,
         path=output,

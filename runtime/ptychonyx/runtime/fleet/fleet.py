@@ -6,15 +6,13 @@ Dask decides who does what, and does again what a worker that died was doing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
-from ..files import Output, OutputFolder, check_outputs
-from ..formats import files_of, product_output
 from ..formats.options import ScanOptions
 from ..model.model_file import open_model_file
 from ..model.start import may_use_gpu
@@ -23,18 +21,11 @@ from ..reconstruction.recipe import Recipe
 from ..scan import Quantity
 from ..solving.options import AUTO, DEFAULT_SOLVING, SolvingOptions
 from ..solving.shares.share import even_parts, in_a_tree
+from ..turns import NO_TURN, Turn
 from .connection import LOCAL, connected
-from .record import (
-    RECORDS,
-    Record,
-    fingerprint_of,
-    names_in,
-    product_path,
-    record_path,
-    remove_leftovers,
-    unique_names,
-)
-from .report import report_paths, write_report
+from .orders import make_orders
+from .record import RECORDS, Record, remove_leftovers
+from .report import write_report
 from .share_tasks import Begun, Held, PassDone, begin_passes
 from .shared_passes import SharedPasses
 from .states import remove_all_states
@@ -59,8 +50,6 @@ _logger = logging.getLogger(__name__)
 
 WAIT_S = 0.2
 """Seconds between two questions whether to stop."""
-DO_NOT_DECIDE = ("provider", "batch_size")
-"""Options that do not decide about a product, but for rounding: another machine may have others."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +91,11 @@ def reconstruct_many(
     quantity: str | None = None,
     position_origin: str | None = None,
     pattern_axis: str | None = None,
+    map_path: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+    crop_px: int | None = None,
+    bin: int | None = None,
+    turn: Turn = NO_TURN,
     split_patterns: int = DEFAULT_SPLIT_PATTERNS,
     options: ReconstructionOptions = DEFAULT_OPTIONS,
     solving: SolvingOptions = DEFAULT_SOLVING,
@@ -130,8 +124,10 @@ def reconstruct_many(
     num_workers : int, optional
         Workers to start on this machine; by default one for each core, or one if it may use a GPU. The cores
         are shared among them.
-    quantity, position_origin, pattern_axis : str, optional
+    quantity, position_origin, pattern_axis, map_path, keys, crop_px, bin : optional
         As in `load_scan`, for all scans.
+    turn : Turn
+        How patterns and positions of all scans are turned.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, for several workers: a
         network's are stitched together, and passes from vacuum become parallel passes. Passes
@@ -177,14 +173,21 @@ def reconstruct_many(
         model=None if model is None else model.resolve(),
         model_digest=None if file is None else file.digest,
         scan_options=ScanOptions(
-            cast(Quantity | None, quantity), position_origin, pattern_axis=pattern_axis
+            cast(Quantity | None, quantity),
+            position_origin,
+            pattern_axis=pattern_axis,
+            map_path=None if map_path is None else map_path.resolve(),
+            keys=tuple((keys or {}).items()),
+            crop_px=crop_px,
+            bin=bin,
         ),
         recipe=Recipe(options, solving, refine_passes),
         num_threads=num_threads,
         split_patterns=split_patterns,
+        turn=turn,
         accept=tuple(accept),
     )
-    orders = _orders(scans, order)
+    orders = make_orders(scans, order)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
     done = _finished(orders)
     num_skipped = len(done)
@@ -246,52 +249,6 @@ def _share_cores(provider: str | None, num_workers: int | None) -> tuple[int, in
     if num_workers is None:
         num_workers = 1 if provider is not None and may_use_gpu(provider) else CPU_COUNT
     return max(1, CPU_COUNT // num_workers), num_workers
-
-
-def _orders(scans: Sequence[Path], common: Order) -> list[Order]:
-    """Return the order of each scan: what all have in common, with its name and fingerprint."""
-    folder = common.folder
-    paths = list(dict.fromkeys(scan.resolve() for scan in scans))
-    names = unique_names(paths, names_in(folder))
-    read = [file for path in paths for file in files_of(path)]
-    outputs: list[Output | OutputFolder] = [
-        OutputFolder(folder),
-        *(
-            product_output(product_path(folder, name), is_folder_made=True)
-            for name in names.values()
-        ),
-        *(Output(record_path(folder, name), is_folder_made=True) for name in names.values()),
-        *(Output(path, is_folder_made=True) for path in report_paths(folder)),
-    ]
-    check_outputs([*read, *([] if common.model is None else [common.model])], outputs)
-    choices = _choices(common)
-    return [
-        replace(
-            common,
-            name=names[path],
-            scan=path,
-            fingerprint=fingerprint_of(path, common.model_digest, choices),
-        )
-        for path in paths
-    ]
-
-
-def _choices(order: Order) -> dict[str, Any]:
-    """Return all that decides a product beside files and model."""
-    recipe = order.recipe
-    choices = _that_decide(order.scan_options) | {"accept": sorted(order.accept)}
-    del choices["patterns_path"]
-    if order.model is None:
-        choices["solving"] = _that_decide(recipe.solving)
-    else:
-        choices |= _that_decide(recipe.network)
-        if recipe.refine_passes is not None:
-            choices["solving"] = _that_decide(recipe.refining)
-    return choices
-
-
-def _that_decide(options: ScanOptions | ReconstructionOptions | SolvingOptions) -> dict[str, Any]:
-    return {name: value for name, value in asdict(options).items() if name not in DO_NOT_DECIDE}
 
 
 def _finished(orders: Sequence[Order]) -> dict[str, Record]:

@@ -96,8 +96,12 @@ class Record:
     product_digest: str = ""
 
 
-def fingerprint_of(scan: Path, model_digest: str | None, choices: dict[str, Any]) -> Fingerprint:
+def fingerprint_of(
+    scan: Path, model_digest: str | None, choices: dict[str, Any], more: Sequence[Path] = ()
+) -> Fingerprint:
     """Return what a product depends on: size and time of the scan's files, the model, the choices.
+
+    `more` are files that say how the scan is read.
 
     Examples
     --------
@@ -105,7 +109,7 @@ def fingerprint_of(scan: Path, model_digest: str | None, choices: dict[str, Any]
     {'files': {}, 'model': 'ab12', 'scale': None}
     """
     files = {}
-    for path in files_of(scan):
+    for path in (*files_of(scan), *more):
         status = path.stat()
         files[str(path)] = [status.st_size, status.st_mtime_ns]
     fingerprint = {"files": files, "model": model_digest, **choices}

@@ -14,7 +14,6 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..belief import with_verdict
 from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
@@ -26,10 +25,12 @@ from ..reconstruction.plan import Plan, plan_reconstruction
 from ..reconstruction.recipe import Recipe
 from ..reconstruction.reconstruct import Outcome, make_product
 from ..reconstruction.run import follow
+from ..reconstruction.trust import judge_network
 from ..scan import Scan
 from ..solving.shares.beginning import can_share
 from ..solving.solve import solve
 from ..stitching.mosaic import Mosaic, PartialSums, Stitched
+from ..turns import NO_TURN, Turn
 from .record import Fingerprint, Record, finished_record, product_path, write_record
 from .report import thumbnail
 
@@ -62,6 +63,8 @@ class Order:
         Threads of one prediction on the CPU.
     split_patterns : int
         A scan with more patterns is split into parts of at most so many, see `is_split`.
+    turn : Turn
+        How patterns and positions are turned each time the scan is loaded.
     accept : tuple of str
         Findings with a scan that are right all the same.
     repairs : Repairs
@@ -80,6 +83,7 @@ class Order:
     recipe: Recipe
     num_threads: int = 1
     split_patterns: int = DEFAULT_SPLIT_PATTERNS
+    turn: Turn = NO_TURN
     accept: tuple[str, ...] = ()
     repairs: Repairs = NO_REPAIRS
     findings: tuple[Finding, ...] = ()
@@ -173,7 +177,7 @@ def reconstruct_scan(order: Order) -> Record | Split | ToShare:
         worked_s = perf_counter() - started_s
         return Split(plan, scan.num_patterns, worked_s, checked.repairs, checked.findings)
     solver = partial(solve, num_threads=order.num_threads)
-    product = follow(scan, model, order.recipe, solver=solver)
+    product = follow(scan, model, order.recipe, solver=solver, num_threads=order.num_threads)
     return finish_scan(seen, product, num_parts=1, before_s=0.0, started_s=started_s)
 
 
@@ -229,7 +233,7 @@ def finish_parts(
         total_s=before_s + perf_counter() - started_s,
     )
     product = make_product(scan, model, split.plan, outcome)
-    product = with_verdict(product, scan, model.manifest)
+    product = judge_network(product, scan, model.manifest, num_threads=order.num_threads)
     return finish_scan(
         order, product, num_parts=whole.num_parts, before_s=before_s, started_s=started_s
     )
@@ -268,15 +272,19 @@ def _open(path: Path, digest: str, provider: str, num_threads: int) -> Model:
 
 
 def load(order: Order) -> Scan:
-    """Open the scan of an order, without what was found to be of no use."""
+    """Open the scan of an order, turned, and without what was found to be of no use."""
     choices = order.scan_options
     scan = load_scan(
         order.scan,
         quantity=choices.quantity,
         position_origin=choices.position_origin,
         pattern_axis=choices.pattern_axis,
+        map_path=choices.map_path,
+        keys=dict(choices.keys),
+        crop_px=choices.crop_px,
+        bin=choices.bin,
     )
-    return order.repairs.apply(scan)
+    return order.repairs.apply(order.turn.apply(scan))
 
 
 def finish_scan(

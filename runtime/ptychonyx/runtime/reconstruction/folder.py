@@ -20,9 +20,10 @@ from ..model.model_file import open_model_file
 from ..model.session import Model
 from ..plausibility import log_findings, make_plausible
 from ..product import Product
+from ..turns import NO_TURN, Turn
 from .recipe import DEFAULT_RECIPE, Recipe
 from .run import follow
-from .settings import load_recipe
+from .settings import load_recipe, load_turn
 
 MODEL, SETTINGS = "model.onnx", "settings.ini"
 NUM_PROGRESS_EVENTS = 100
@@ -91,6 +92,18 @@ def recipe_of(input_folder: Path) -> Recipe:
     return load_recipe(settings) if settings.is_file() else DEFAULT_RECIPE
 
 
+def turn_of(input_folder: Path) -> Turn:
+    """Return how settings.ini of a folder has its scan turned; without the file, not at all.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a value does not fit its key.
+    """
+    settings = input_folder / SETTINGS
+    return load_turn(settings) if settings.is_file() else NO_TURN
+
+
 def reconstruct_folder(
     input_folder: Path,
     output_folder: Path,
@@ -98,6 +111,7 @@ def reconstruct_folder(
     events: Events,
     should_stop: Callable[[], bool],
     recipe: Recipe | None = None,
+    turn: Turn | None = None,
     accept: Collection[str] = (),
 ) -> Product:
     """Reconstruct diffraction.h5 and product.h5 of a folder with its model.onnx, or by passes.
@@ -109,6 +123,8 @@ def reconstruct_folder(
     input_folder, output_folder : path
     recipe : Recipe, optional
         By default what settings.ini says, see `recipe_of`.
+    turn : Turn, optional
+        How patterns and positions are turned; by default as settings.ini says.
     accept : collection of str
         Names of findings with the scan that are right all the same, see `make_plausible`.
     events : Events
@@ -125,7 +141,8 @@ def reconstruct_folder(
     """
     _check_folders(input_folder, output_folder)
     recipe = recipe_of(input_folder) if recipe is None else recipe
-    checked = make_plausible(load_scan(input_folder), accept)
+    turn = turn_of(input_folder) if turn is None else turn
+    checked = make_plausible(turn.apply(load_scan(input_folder)), accept)
     log_findings(checked.findings, str(input_folder), accept)
     for finding in checked.findings:
         events.emit("finding", **asdict(finding))

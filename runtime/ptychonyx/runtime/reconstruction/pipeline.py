@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFiniteError
-from ..model.session import Model
 from ..product import name_patterns
 from ..scaling import read_amplitudes_of
 from ..scan import Scan
@@ -24,6 +24,17 @@ BATCHES_AHEAD = 3
 _Ahead = deque[tuple[Future[NDArray[np.float32]], Future[NDArray[np.complex64]]]]
 
 
+class Predictor(Protocol):
+    """What patches are asked of: a model, or a network that is still in its framework."""
+
+    @property
+    def predictions_at_once(self) -> int:
+        """Number of threads that may call `predict` at the same time."""
+
+    def predict(self, amplitude: NDArray[np.float32], scale: float) -> NDArray[np.complex64]:
+        """Return object patches (B, C, M, M) of amplitudes (B, C, N, N)."""
+
+
 class Pipeline:
     """One pass over a scan: batches are read, predicted and stitched by threads of their own.
 
@@ -32,7 +43,7 @@ class Pipeline:
     Parameters
     ----------
     scan : Scan
-    model : Model
+    model : Predictor
     plan : Plan
     mosaic : Mosaic
         Gets the patches.
@@ -41,7 +52,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, scan: Scan, model: Model, plan: Plan, mosaic: Mosaic, *, part: slice = slice(None)
+        self, scan: Scan, model: Predictor, plan: Plan, mosaic: Mosaic, *, part: slice = slice(None)
     ) -> None:
         self._scan, self._model, self._plan, self._mosaic = scan, model, plan, mosaic
         self._batches = plan.batches(part)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..groups import find_groups
-from ..model.manifest import Manifest
 from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..scaling import counts_per_pattern, scale_from_counts
 from ..scan import Scan
@@ -18,6 +18,42 @@ from ..stitching.patches import Canvas, canvas_for, patch_weights
 from .options import ReconstructionOptions
 
 _logger = logging.getLogger(__name__)
+
+
+class NetworkFacts(Protocol):
+    """What must be known of a network; those of `Manifest`, whose words they are."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def window_px(self) -> int:
+        """Side N of the patterns."""
+
+    @property
+    def num_channels(self) -> int:
+        """Patterns C of a group."""
+
+    @property
+    def max_distance_px(self) -> float:
+        """Largest distance from a pattern to the other members of its group."""
+
+    @property
+    def patch_px(self) -> int:
+        """Side M of the patches."""
+
+    @property
+    def trained_scale(self) -> float:
+        """Input scale of the training data."""
+
+    @property
+    def probe(self) -> NDArray[np.complex64] | None:
+        """Probe (modes, N, N) that it was trained with."""
+
+    @property
+    def replaces_probe(self) -> bool:
+        """Whether that takes the place of a scan's own."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +108,13 @@ class Plan:
         return [groups[start : start + size] for start in range(0, len(groups), size)]
 
 
-def plan_reconstruction(scan: Scan, manifest: Manifest, options: ReconstructionOptions) -> Plan:
+def plan_reconstruction(scan: Scan, manifest: NetworkFacts, options: ReconstructionOptions) -> Plan:
     """Decide how to reconstruct a scan; reads all of its patterns once.
 
     Parameters
     ----------
     scan : Scan
-    manifest : Manifest
+    manifest : NetworkFacts
         Manifest of the model.
     options : ReconstructionOptions
         With a number for `batch_size`.
@@ -113,7 +149,7 @@ def plan_reconstruction(scan: Scan, manifest: Manifest, options: ReconstructionO
     )
 
 
-def _check_fit(scan: Scan, manifest: Manifest) -> None:
+def _check_fit(scan: Scan, manifest: NetworkFacts) -> None:
     if scan.window_px != manifest.window_px:
         raise ValueError(
             f"The patterns of {scan.name!r} are {scan.window_px}×{scan.window_px}, but the model "
@@ -130,13 +166,13 @@ def _way_to(side: int, wanted: int) -> str:
     return f", or {' or '.join(ways)}" if ways else ""
 
 
-def _choose_scale(scale: float | str, scan: Scan, manifest: Manifest, counts: float) -> float:
+def _choose_scale(scale: float | str, scan: Scan, manifest: NetworkFacts, counts: float) -> float:
     if scale == "scan":
         return scale_from_counts(scan.window_px, counts)
     return manifest.trained_scale if scale == "trained" else float(scale)
 
 
-def _choose_probe(scan: Scan, manifest: Manifest, counts: float) -> ChosenProbe:
+def _choose_probe(scan: Scan, manifest: NetworkFacts, counts: float) -> ChosenProbe:
     chosen = choose_probe(scan, _candidates(scan, manifest), counts_per_pattern=counts)
     if scan.probe is None:
         is_model = chosen.source == "model"
@@ -146,7 +182,7 @@ def _choose_probe(scan: Scan, manifest: Manifest, counts: float) -> ChosenProbe:
 
 
 def _candidates(
-    scan: Scan, manifest: Manifest
+    scan: Scan, manifest: NetworkFacts
 ) -> Iterator[tuple[ProbeSource, NDArray[np.complex64] | None]]:
     if manifest.replaces_probe:
         yield "model", manifest.probe

@@ -145,18 +145,18 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
     Product
     """
     started_s = perf_counter()
-    outcome, factor = _with_absorption(scan, plan, outcome)
+    stitched, factor = with_absorption(scan, plan, outcome.stitched)
     # of a part of the scan it would say more about the missing patterns than about the object
-    residual = _residual(scan, plan, outcome.stitched) if outcome.is_complete else None
+    residual = _residual(scan, plan, stitched) if outcome.is_complete else None
     return Product(
-        object_=outcome.stitched.object_,
+        object_=stitched.object_,
         object_corner_px=plan.canvas.corner_px,
         corners_px=scan.corners_px,
         position_indexes=_position_indexes(scan),
         window_px=scan.window_px,
         probe=plan.probe.array,
-        coverage=outcome.stitched.coverage,
-        disagreement=outcome.stitched.disagreement,
+        coverage=stitched.coverage,
+        disagreement=stitched.disagreement,
         pattern_residuals=None if residual is None else residual.per_pattern,
         pixel_size_m=scan.pixel_size_m,
         photon_energy_eV=scan.photon_energy_eV,
@@ -176,7 +176,7 @@ def make_product(scan: Scan, model: Model, plan: Plan, outcome: Outcome) -> Prod
     )
 
 
-def _with_absorption(scan: Scan, plan: Plan, outcome: Outcome) -> tuple[Outcome, float]:
+def with_absorption(scan: Scan, plan: Plan, stitched: Stitched) -> tuple[Stitched, float]:
     """Scale an object so that it lets through what was counted, and return the factor.
 
     Where the probe's power and the counts agree nothing has to be decided, and the factor is 1; so it
@@ -186,8 +186,7 @@ def _with_absorption(scan: Scan, plan: Plan, outcome: Outcome) -> tuple[Outcome,
     agrees = COUNTS_AGREE[0] <= ratio <= COUNTS_AGREE[1]
     is_in_counts = PROBE_RATIO_RANGE[0] <= ratio <= PROBE_RATIO_RANGE[1]
     if plan.known_probe is None or agrees or not is_in_counts:
-        return outcome, 1.0
-    stitched = outcome.stitched
+        return stitched, 1.0
     factor = fitting_factor(
         scan,
         stitched.object_,
@@ -200,7 +199,7 @@ def _with_absorption(scan: Scan, plan: Plan, outcome: Outcome) -> tuple[Outcome,
         object_=stitched.object_ * np.float32(factor),
         disagreement=stitched.disagreement * np.float32(factor**2),
     )
-    return replace(outcome, stitched=scaled), factor
+    return scaled, factor
 
 
 def _residual(scan: Scan, plan: Plan, stitched: Stitched) -> Residual | None:

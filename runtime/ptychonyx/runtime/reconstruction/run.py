@@ -15,6 +15,7 @@ from ..solving.refine import Solver, refine
 from ..solving.solve import Progress, solve
 from .recipe import DEFAULT_RECIPE, Recipe
 from .reconstruct import reconstruct
+from .trust import judge_network
 
 
 def follow(
@@ -25,6 +26,7 @@ def follow(
     start: Product | None = None,
     probe: NDArray[np.complex64] | None = None,
     solver: Solver = solve,
+    num_threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     pass_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -44,6 +46,8 @@ def follow(
         Used by the passes instead of that of the scan.
     solver : callable
         Makes the passes: `solve`, or what takes the same arguments.
+    num_threads : int, optional
+        For the few passes that a network's result in doubt is held against; by default the cores.
     progress : callable, optional
         Called after each batch of the network with the number of patterns done, and of all.
     pass_progress : callable, optional
@@ -90,7 +94,9 @@ def follow(
         )
     product = reconstruct(scan, model, recipe.network, progress=progress, should_stop=should_stop)
     if recipe.refine_passes is None or not product.complete:
-        return with_verdict(product, scan, model.manifest)
+        return judge_network(
+            product, scan, model.manifest, num_threads=num_threads, should_stop=should_stop
+        )
     refined = refine(
         scan,
         product,

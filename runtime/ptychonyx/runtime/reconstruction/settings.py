@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import configparser
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from .options import option_from_text
+from ..turns import NO_TURN, Turn, pixel_from_text
+from .options import boolean, option_from_text
 from .recipe import DEFAULT_RECIPE, Recipe, solving_option_from_text
 
 SECTION = "Ptychonyx"
@@ -33,6 +36,13 @@ SOLVING_KEYS = {
     "refine_passes": "RefinePasses",
 }
 """Field of `Recipe` or `SolvingOptions` -> its key in a settings file."""
+TURN_KEYS = {
+    "dc_px": "DirectBeamPixel",
+    "flip": "FlipPatterns",
+    "swap_positions": "SwapPositions",
+    "negate_positions": "NegatePositions",
+}
+"""Field of `Turn` -> its key in a settings file."""
 SOLVER_KEY = SOLVING_KEYS["solver"]
 NO_FILE = "."
 """What Ptychodus writes for a file that was not chosen."""
@@ -66,7 +76,7 @@ def load_recipe(path: Path) -> Recipe:
     section = _read_section(path)
     keys = INI_KEYS | SOLVING_KEYS
     known = {key.lower(): name for name, key in keys.items()}
-    others = {key.lower() for key in HOST_KEYS}
+    others = {key.lower() for key in (*HOST_KEYS, *TURN_KEYS.values())}
     for key in section:
         if key not in known and key not in others:
             _logger.warning("%s: [%s] has no setting %s; it is ignored.", path, SECTION, key)
@@ -80,6 +90,45 @@ def load_recipe(path: Path) -> Recipe:
         except ValueError as error:
             raise ValueError(f"{path}: {keys[name]} is wrong: {error}") from None
     return recipe
+
+
+def load_turn(path: Path) -> Turn:
+    r"""Read from our section how patterns and positions of the scan are to be turned.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a value does not fit its key.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "settings.ini")
+    ...     _ = path.write_text("[Ptychonyx]\nFlipPatterns = ty\nDirectBeamPixel = 31,32\n")
+    ...     load_turn(path).options
+    '--dc 31,32 --flip ty'
+    """
+    section = _read_section(path)
+    turn = NO_TURN
+    for name, key in TURN_KEYS.items():
+        text = section.get(key.lower(), "")
+        try:
+            turn = turn.changed(Turn(**{name: _TURN_PARSERS[name](text)})) if text else turn
+        except KeyError:
+            raise ValueError(f"{path}: {key} is {text!r}; give true or false.") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {key} is wrong: {error}") from None
+    return turn
+
+
+_TURN_PARSERS: dict[str, Callable[[str], Any]] = {
+    "dc_px": pixel_from_text,
+    "flip": str,
+    "swap_positions": boolean,
+    "negate_positions": str,
+}
+"""Field of `Turn` -> what makes its value of a text."""
 
 
 def _read_section(path: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ from .checks import (
 )
 from .verification import Proof
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Major.minor; a newer minor only adds keys, a newer major is refused."""
 METADATA_KEY = "ptychonyx"
 """Key of the manifest among the metadata of the ONNX file."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .checks import JSON_OBJECT, POSITIVE, FieldError, Rule, check_array, one_of, or_none, whole
 from .facts import FACT_RULES, TEXT, ModelFacts, Shapes
+from .own_residual import OwnResidual
 from .verification import Verification, decode_array, encode_array
 
 INPUT_NAMES = ("amplitude", "scale")
@@ -59,6 +60,9 @@ class Manifest(ModelFacts):
     num_operations : int or None
         Multiplications and additions of the native network for one sample of C patterns; the
         exported one may need fewer. Since schema 1.1.
+    own_residual : OwnResidual or None
+        What the network left unexplained of its own data; None if that was not measured. Since
+        schema 1.3.
 
     Raises
     ------
@@ -83,6 +87,7 @@ class Manifest(ModelFacts):
     pixel_size_m: float | None
     derivation: dict[str, Any] | None = None
     num_operations: int | None = None
+    own_residual: OwnResidual | None = None
 
     @property
     def inputs(self) -> Shapes:
@@ -131,13 +136,16 @@ class Manifest(ModelFacts):
         values = super().to_values()
         if self.probe is not None:
             values["probe"] = encode_array(_real_pairs(self.probe))
+        if self.own_residual is not None:
+            values["own_residual"] = self.own_residual.to_values()
         return values
 
     @classmethod
     def decode(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Return probe and proof."""
+        """Return probe, proof and the residual on its own data."""
         return {
             "probe": _decode_probe(values["probe"]),
+            "own_residual": OwnResidual.from_values(values.get("own_residual")),
             "verification": Verification.from_values(
                 values["verification"], longest_side=MAX_WINDOW_PX
             ),
@@ -159,6 +167,9 @@ RULES: dict[str, Rule] = {
     "derivation": or_none(JSON_OBJECT),
     "verification": Rule(lambda value: isinstance(value, Verification), "an object of five fields"),
     "num_operations": or_none(whole(1, 2**62)),
+    "own_residual": or_none(
+        Rule(lambda value: isinstance(value, OwnResidual), "an object of five numbers")
+    ),
 }
 """Rule of each field but the probe, whose shape goes with N and is checked after them."""
 

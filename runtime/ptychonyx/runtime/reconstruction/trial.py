@@ -1,0 +1,123 @@
+"""Try a network on a part of a scan: cheap enough to be done at the end of a training."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..residual import Residual, measure_residual
+from ..scan import Scan, some_of
+from ..stitching.mosaic import Mosaic
+from .options import DEFAULT_OPTIONS, ReconstructionOptions
+from .pipeline import Pipeline, Predictor
+from .plan import NetworkFacts, plan_reconstruction
+from .reconstruct import with_absorption
+
+
+def nearest_patterns(
+    corners_px: NDArray[np.float64], middle_px: NDArray[np.float64], num: int
+) -> NDArray[np.int64]:
+    """Return the patterns whose windows are nearest to a point, in rising order.
+
+    Parameters
+    ----------
+    corners_px : float64 array, shape (n, 2)
+    middle_px : float64 array, shape (2,)
+        Corner (y, x) that they are near to.
+    num : int
+        How many; all if there are no more.
+
+    Examples
+    --------
+    >>> corners_px = np.array([[0, 0], [0, 9], [0, 4.0]])
+    >>> nearest_patterns(corners_px, np.array([0, 5]), 2).tolist()
+    [1, 2]
+    """
+    distances = np.square(corners_px - middle_px).sum(axis=1)
+    return np.sort(np.argsort(distances, kind="stable")[:num])
+
+
+def try_network(
+    scan: Scan,
+    network: Predictor,
+    facts: NetworkFacts,
+    *,
+    used: NDArray[np.int64],
+    tested: NDArray[np.int64],
+    options: ReconstructionOptions = DEFAULT_OPTIONS,
+) -> Residual:
+    """Stitch an object from some patterns of a scan, and measure what it leaves of some of them.
+
+    Parameters
+    ----------
+    scan : Scan
+        With a probe.
+    network : Predictor
+        A model, or a network that is still in its framework.
+    facts : NetworkFacts
+        Its manifest, or what will be in it.
+    used, tested : int64 array
+        Patterns that the object is made of, and on which it is tested, in rising order.
+    options : ReconstructionOptions
+        With a number for `batch_size`.
+
+    Returns
+    -------
+    Residual
+        Of the tested patterns alone.
+
+    Raises
+    ------
+    ValueError
+        If the scan does not fit the network.
+    ScanError
+        If a pattern cannot be used, or the used ones are too sparse for the network's groups.
+    """
+    part = some_of(scan, used)
+    plan = plan_reconstruction(part, facts, options)
+    mosaic = Mosaic(plan.canvas, plan.patch_weights())
+    for _ in Pipeline(part, network, plan, mosaic).run(1, None, None):
+        pass
+    stitched, _ = with_absorption(part, plan, mosaic.finish())
+    return measure_residual(
+        some_of(scan, tested),
+        stitched.object_,
+        object_corner_px=plan.canvas.corner_px,
+        probe=plan.probe.array,
+        counts_per_pattern=plan.counts_per_pattern,
+        coverage=stitched.coverage,
+        num_patterns=len(tested),
+    )
+
+
+def patterns_around(
+    corners_px: NDArray[np.float64], members: NDArray[np.int64], *, num_used: int, num_tested: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose patterns for `try_network`: all around the middle of some, which are tested.
+
+    Windows at the rim of what is used have fewer neighbors than in the whole scan, so that those
+    that are tested are nearest to its middle.
+
+    Parameters
+    ----------
+    corners_px : float64 array, shape (n, 2)
+    members : int64 array
+        Patterns of which some are tested.
+    num_used, num_tested : int
+        At most so many.
+
+    Returns
+    -------
+    (int64 array, int64 array)
+        Patterns that the object is made of, and those of the members that are tested.
+
+    Examples
+    --------
+    >>> corners_px = np.stack([np.zeros(9), np.arange(9.0)], axis=1)
+    >>> patterns_around(corners_px, np.array([5, 6, 7]), num_used=5, num_tested=2)
+    (array([4, 5, 6, 7, 8]), array([5, 6]))
+    """
+    middle_px = np.median(corners_px[members], axis=0)
+    used = nearest_patterns(corners_px, middle_px, num_used)
+    near = members[nearest_patterns(corners_px[members], middle_px, num_tested)]
+    return used, near[np.isin(near, used)]
