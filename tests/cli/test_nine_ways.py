@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +26,13 @@ def run(*words: object) -> str:
     return result.stdout
 
 
+def read(words: tuple[object, ...]) -> Scan:
+    """Read what the words of a command name."""
+    path, *options = map(str, words)
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    return load_scan(path, map_path=given.get("--map"), quantity=given.get("--quantity"))
+
+
 def some(made: Experiment, num: int) -> Experiment:
     """Return the experiment of the first patterns alone."""
     kept = (made.patterns[:num], made.corners_px[:num], made.positions_m[:num])
@@ -39,10 +45,8 @@ def simulated(small_scan: Scan) -> Experiment:
 
 
 def check_scans(words: Words, made: Experiment) -> None:
-    for name, (path, *options) in words.items():
-        given: dict[str, Any] = {"--map": "map_path", "--quantity": "quantity"}
-        pairs = dict(zip(options[::2], options[1::2], strict=True))
-        scan = load_scan(str(path), **{given[str(key)]: value for key, value in pairs.items()})
+    for name, of in words.items():
+        scan = read(of)
         assert scan.quantity == "counts", name
         patterns = np.asarray(scan.patterns[0 : scan.num_patterns])
         assert patterns.dtype == made.patterns.dtype, name

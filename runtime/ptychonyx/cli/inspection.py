@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console.terminal import print_columns, print_table, progress_bar, say
+from .console.terminal import Show, print_columns, print_table, progress_bar, say
 from .options import (
     Axis,
     Origin,
@@ -151,14 +152,14 @@ def _show_scan(
     with progress_bar("Reading patterns", scan.num_patterns) as show:
         checked = look_at(scan, choices.accept, progress=lambda done, _: show(done))
     rows = describe_scan(scan, checked)
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_scan
-
-        plot_scan(checked.scan, plot)
     found = list(checked.findings)
     if not (check_orientation or any(each.is_wrong for each in found)):
         found += orientation_findings(checked.scan)
     findings = [each for each in found if each.name not in choices.accept]
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_scan
+
+        plot_scan(scan, plot, checked=checked, findings=findings)
     _show(file, rows, values, as_json=as_json)
     values["findings"] = [asdict(each) for each in findings]
     values["wrong"] = [each.name for each in findings if each.is_wrong]
@@ -237,6 +238,11 @@ def _refuse_single(**options: object) -> None:
             )
 
 
+def _part_of(show: Show, number: int) -> Callable[[int, int], None]:
+    """Return what shows the patterns read of one of several files."""
+    return lambda done, num: show(number + done / num)
+
+
 def _show_many(
     files: list[Path],
     said: Said,
@@ -246,9 +252,10 @@ def _show_many(
 ) -> None:
     lines = []
     with progress_bar("Reading files", len(files)) as show:
-        for number, file in enumerate(files, 1):
-            lines.append(overview(file, said, choices))
-            show(number)
+        for number, file in enumerate(files):
+            show(number, title=f"Reading {file.name}")
+            lines.append(overview(file, said, choices, progress=_part_of(show, number)))
+            show(number + 1)
     if as_json:
         typer.echo(json.dumps([asdict(line) for line in lines], allow_nan=False))
     else:

@@ -32,11 +32,11 @@ SATURATED_TIMES = 20
 without clipping, photon noise spreads the brightest values."""
 
 
-def find_impossible(summary: PatternSummary) -> list[Finding]:
+def find_impossible(summary: PatternSummary) -> tuple[Mask, list[Finding]]:
     """Find values that are impossible in some patterns, though not in all of them."""
     sometimes = (summary.num_impossible > 0) & (summary.num_impossible < summary.num_patterns)
     if not sometimes.any():
-        return []
+        return sometimes, []
     first = summary.first_impossible
     pixels = [pixel for pixel in first if sometimes[pixel]]
     y, x = min(pixels, key=lambda pixel: first[pixel][0])
@@ -46,7 +46,7 @@ def find_impossible(summary: PatternSummary) -> list[Finding]:
         f"first is {value:.6g} in pattern {index} at pixel ({y}, {x})"
     )
     cure = "mark such pixels in `bad_pixels`, or leave out these patterns"
-    return [Finding("impossible-counts", evidence, cure, is_wrong=True)]
+    return sometimes, [Finding("impossible-counts", evidence, cure, is_wrong=True)]
 
 
 def find_gaps(scan: Scan, summary: PatternSummary) -> tuple[Mask, list[Finding]]:
@@ -109,8 +109,18 @@ def find_hot(summary: PatternSummary, bad: Mask) -> tuple[Mask, list[Finding]]:
     return hot, [Finding("hot-pixels", evidence, cure, is_wrong=False)]
 
 
-def find_saturated(scan: Scan, summary: PatternSummary, bad: Mask) -> list[Finding]:
-    """Find a value that no pixel exceeds and too many reach."""
+def find_saturated(
+    scan: Scan, summary: PatternSummary, bad: Mask
+) -> tuple[NDArray[np.float64], list[Finding]]:
+    """Find a value that no pixel exceeds and too many reach.
+
+    Returns
+    -------
+    shares : float64 array, shape (N, N)
+        Share of the patterns in which a pixel is saturated.
+    findings : list of Finding
+    """
+    shares = np.zeros(summary.highest.shape)
     highest = np.where(bad, 0.0, summary.highest)
     top = float(highest.max())
     counts = top if scan.quantity == "counts" else top**2
@@ -118,14 +128,15 @@ def find_saturated(scan: Scan, summary: PatternSummary, bad: Mask) -> list[Findi
     times = int(summary.num_highest[at_top].sum())
     varies = bool((summary.lowest[at_top] < top).any())
     if counts < SATURATED_ABOVE or times < SATURATED_TIMES or at_top.sum() < 2 or not varies:
-        return []
+        return shares, []
+    shares[at_top] = summary.num_highest[at_top] / summary.num_patterns
     share = times / (summary.num_patterns * np.count_nonzero(~bad))
     evidence = (
         f"{100 * share:.2g} % of all values are {top:.6g}, and none is larger ({at_top.sum()} pixels "
         "reach it): the detector was saturated there"
     )
     cure = "mark these pixels in `bad_pixels`, or measure with less light"
-    return [Finding("saturated-pixels", evidence, cure, is_wrong=False)]
+    return shares, [Finding("saturated-pixels", evidence, cure, is_wrong=False)]
 
 
 def usual_counts(summary: PatternSummary, bad: Mask) -> NDArray[np.float64]:
