@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -167,3 +168,21 @@ def test_a_scan_is_shown_while_it_is_read(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(summary, "READ_VALUES", 10 * 32**2)
     run("inspect", folder / "right.npz", folder / "flipped.npz", "--quantity", "counts")
     assert shown == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1.25, 1.5, 1.75, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [("best.pth", "pytorch"), ("last.ckpt", "pytorch"), ("best.keras", "tensorflow")],
+)
+def test_a_network_that_was_not_exported_is_named(name: str, backend: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as file:
+        file.writestr("archive/data.pkl", "weights")
+    message = rf"is a native checkpoint of {backend}.*ptychonyx export RUN -o model\.onnx"
+    with pytest.raises(ValueError, match=message):
+        run("inspect", tmp_path / name)
+
+
+def test_what_is_no_scan_may_be_a_model(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(ValueError, match=r"no known format; .*Models are inspected, too: \.onnx"):
+        run("inspect", tmp_path / "notes.txt")

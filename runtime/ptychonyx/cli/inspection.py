@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ptychonyx.runtime.scan import Scan
 
 NUM_WAYS_SHOWN = 5
+HDF5_ENDINGS = (".h5", ".hdf5")
 
 
 def inspect(
@@ -73,6 +74,8 @@ def inspect(
     **Example:** `ptychonyx inspect scan.npz --quantity counts --check-orientation`
     """
     said = (quantity, position_origin, patterns, pattern_axis, reading)
+    if len(files) == 1:
+        _refuse_native(files[0])
     within = files_within(files)
     if within is not None:
         _refuse_single(plot=plot, patterns=patterns, probe=probe, orientation=check_orientation)
@@ -83,7 +86,7 @@ def inspect(
         _print_map_template(file)
         return
     is_model = file.suffix.lower() == ".onnx"
-    check_files([file] if is_model else scan_files(file, patterns, reading), plot=plot)
+    check_files([file] if is_model else _scan_files(file, patterns, reading), plot=plot)
     values: dict[str, Any] = {}
     if is_model:
         _show(file, _model_rows(file), values, as_json=json_)
@@ -97,6 +100,24 @@ def inspect(
     _print_json(values, json_)
     if values.get("wrong"):
         _refuse(values)
+
+
+def _refuse_native(file: Path) -> None:
+    """Refuse a network that was not exported, as `verify` does; HDF5 may be a scan."""
+    from ptychonyx.runtime.model.model_file import open_model_file, recognise_native
+
+    if file.suffix.lower() not in HDF5_ENDINGS and recognise_native(file) is not None:
+        open_model_file(file)
+
+
+def _scan_files(file: Path, patterns: Path | None, reading: Reading) -> list[Path]:
+    """Return the files of a scan; if it is none, say that models are inspected, too."""
+    from ptychonyx.runtime.errors import UnknownFormatError
+
+    try:
+        return scan_files(file, patterns, reading)
+    except UnknownFormatError as error:
+        raise UnknownFormatError(f"{error} Models are inspected, too: .onnx.") from None
 
 
 def _print_map_template(file: Path) -> None:

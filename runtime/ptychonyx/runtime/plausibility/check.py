@@ -12,7 +12,15 @@ from ..scan import Scan
 from .finding import Finding, refuse_wrong
 from .frames import find_misplaced, find_strange
 from .physics import find_in_geometry, find_in_probe
-from .pixels import find_dead, find_gaps, find_hot, find_impossible, find_saturated, usual_counts
+from .pixels import (
+    counts_without,
+    find_dead,
+    find_gaps,
+    find_hot,
+    find_impossible,
+    find_saturated,
+    usual_counts,
+)
 from .positions import find_in_positions
 from .repairs import Repairs
 from .seen import Seen
@@ -147,7 +155,7 @@ def look_at(
     bad = marked | gaps | dead | hot
     saturated_share, found = find_saturated(scan, summary, bad)
     findings += found
-    counts = summary.counts - summary.total_counts[bad].sum() / summary.num_patterns
+    counts = counts_without(summary, bad)
     empty, outliers, found = find_strange(scan, counts)
     findings += found
     findings += find_misplaced(scan, usual_counts(summary, bad))

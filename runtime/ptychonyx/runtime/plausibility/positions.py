@@ -22,6 +22,13 @@ FAR_OUT = 5.0
 NEARLY_ALL = 95
 ALMOST_EQUAL_PX = 1e-6
 UNITS_M = {"millimetres": 1e-3, "micrometres": 1e-6, "nanometres": 1e-9}
+UNITS_BELOW = {
+    1e-5: "metres",
+    0.02: "millimetres",
+    1.0: "micrometres",
+    np.inf: "nanometres, or detector pixels",
+}
+"""Step as a bare number -> the unit in which it would be a usual one, 20 nm to 10 µm."""
 LEAST_FILLED = 0.4
 """Share of a canvas that the windows' box fills at least."""
 
@@ -148,7 +155,7 @@ def _unit_cure(scan: Scan, step: float) -> str:
                 return f"are these {unit}? Pixels are needed, {scan.pixel_size_m:.4g} m each"
     if scan.frame is not None:
         return "check the positions, which must be metres, and the object's pixel size"
-    units = "micrometres" if step < 1 else "nanometres, or detector pixels"
+    units = next(unit for below, unit in UNITS_BELOW.items() if step < below)
     return f"are these {units}? Positions are needed in pixels of the object"
 
 
