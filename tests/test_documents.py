@@ -68,3 +68,13 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_data_page_can_be_made_again(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    script = ROOT / "docs" / "examples" / "data_pictures.py"
+    code = f"import runpy, sys; sys.argv[1:] = ['.']; runpy.run_path({str(script)!r}, run_name='__main__')"
+    run("python", code, tmp_path)
+    shown = re.findall(r"\(pictures/(data-.*?\.png)\)", (ROOT / "docs" / "data.md").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(shown)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from ptychonyx.cli import app
+from ptychonyx.cli import app, inspection, overview
+from ptychonyx.cli.console.terminal import Show
+from ptychonyx.cli.options import load_asked
 from ptychonyx.runtime import save_scan
 from ptychonyx.runtime.errors import ImplausibleError
+from ptychonyx.runtime.plausibility import summary
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.turns import Turn
 
@@ -110,3 +118,71 @@ def test_a_scan_whose_quantity_must_be_said_is_a_scan_all_the_same(folder: Path)
     assert code == 2
     assert "--quantity counts" in lines["right.npz"]["reason"]
     assert "no scan" not in lines["right.npz"]["what"]
+
+
+class Counting:
+    """Patterns that count how often each was read."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.source, self.times = scan.patterns, np.zeros(scan.num_patterns, int)
+        self.shape, self.dtype = self.source.shape, self.source.dtype
+
+    def __getitem__(self, key: slice | NDArray[np.int64], /) -> NDArray[Any]:
+        self.times[key] += 1
+        return self.source[key]
+
+
+@pytest.mark.parametrize("has_picture", [True, False])
+def test_every_pattern_is_read_once(
+    has_picture: bool, small_scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if has_picture:
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    save_scan(replace(small_scan, object_=None), tmp_path / "a.npz")
+    save_scan(replace(small_scan, object_=None), tmp_path / "b.npz")
+    read: list[Counting] = []
+
+    def counting(*words: Any) -> Scan:
+        scan = load_asked(*words)
+        read.append(Counting(scan))
+        return replace(scan, patterns=read[-1])
+
+    monkeypatch.setattr(overview, "load_asked", counting)
+    monkeypatch.setattr(inspection, "load_asked", counting)
+    picture = ("--plot", tmp_path / "a.png") if has_picture else ()
+    run("inspect", *([tmp_path / "a.npz"] if has_picture else [tmp_path]), "--quantity", "counts",
+        *picture)  # fmt: skip
+    assert len(read) == (1 if has_picture else 2)
+    for patterns in read:
+        assert patterns.times.tolist() == [1] * 40
+
+
+def test_a_scan_is_shown_while_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[float] = []
+
+    @contextmanager
+    def progress_bar(title: str, total: int | None) -> Iterator[Show]:
+        yield lambda done, *, total=None, title=None: shown.append(done)
+
+    monkeypatch.setattr(inspection, "progress_bar", progress_bar)
+    monkeypatch.setattr(summary, "READ_VALUES", 10 * 32**2)
+    run("inspect", folder / "right.npz", folder / "flipped.npz", "--quantity", "counts")
+    assert shown == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1.25, 1.5, 1.75, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [("best.pth", "pytorch"), ("last.ckpt", "pytorch"), ("best.keras", "tensorflow")],
+)
+def test_a_network_that_was_not_exported_is_named(name: str, backend: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as file:
+        file.writestr("archive/data.pkl", "weights")
+    message = rf"is a native checkpoint of {backend}.*ptychonyx export RUN -o model\.onnx"
+    with pytest.raises(ValueError, match=message):
+        run("inspect", tmp_path / name)
+
+
+def test_what_is_no_scan_may_be_a_model(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(ValueError, match=r"no known format; .*Models are inspected, too: \.onnx"):
+        run("inspect", tmp_path / "notes.txt")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console.terminal import print_columns, print_table, progress_bar, say
+from .console.terminal import Show, print_columns, print_table, progress_bar, say
 from .options import (
     Axis,
     Origin,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ptychonyx.runtime.scan import Scan
 
 NUM_WAYS_SHOWN = 5
+HDF5_ENDINGS = (".h5", ".hdf5")
 
 
 def inspect(
@@ -72,6 +74,8 @@ def inspect(
     **Example:** `ptychonyx inspect scan.npz --quantity counts --check-orientation`
     """
     said = (quantity, position_origin, patterns, pattern_axis, reading)
+    if len(files) == 1:
+        _refuse_native(files[0])
     within = files_within(files)
     if within is not None:
         _refuse_single(plot=plot, patterns=patterns, probe=probe, orientation=check_orientation)
@@ -82,7 +86,7 @@ def inspect(
         _print_map_template(file)
         return
     is_model = file.suffix.lower() == ".onnx"
-    check_files([file] if is_model else scan_files(file, patterns, reading), plot=plot)
+    check_files([file] if is_model else _scan_files(file, patterns, reading), plot=plot)
     values: dict[str, Any] = {}
     if is_model:
         _show(file, _model_rows(file), values, as_json=json_)
@@ -96,6 +100,24 @@ def inspect(
     _print_json(values, json_)
     if values.get("wrong"):
         _refuse(values)
+
+
+def _refuse_native(file: Path) -> None:
+    """Refuse a network that was not exported, as `verify` does; HDF5 may be a scan."""
+    from ptychonyx.runtime.model.model_file import open_model_file, recognise_native
+
+    if file.suffix.lower() not in HDF5_ENDINGS and recognise_native(file) is not None:
+        open_model_file(file)
+
+
+def _scan_files(file: Path, patterns: Path | None, reading: Reading) -> list[Path]:
+    """Return the files of a scan; if it is none, say that models are inspected, too."""
+    from ptychonyx.runtime.errors import UnknownFormatError
+
+    try:
+        return scan_files(file, patterns, reading)
+    except UnknownFormatError as error:
+        raise UnknownFormatError(f"{error} Models are inspected, too: .onnx.") from None
 
 
 def _print_map_template(file: Path) -> None:
@@ -151,14 +173,14 @@ def _show_scan(
     with progress_bar("Reading patterns", scan.num_patterns) as show:
         checked = look_at(scan, choices.accept, progress=lambda done, _: show(done))
     rows = describe_scan(scan, checked)
-    if plot is not None:
-        from ptychonyx.runtime.plot import plot_scan
-
-        plot_scan(checked.scan, plot)
     found = list(checked.findings)
     if not (check_orientation or any(each.is_wrong for each in found)):
         found += orientation_findings(checked.scan)
     findings = [each for each in found if each.name not in choices.accept]
+    if plot is not None:
+        from ptychonyx.runtime.plot import plot_scan
+
+        plot_scan(scan, plot, checked=checked, findings=findings)
     _show(file, rows, values, as_json=as_json)
     values["findings"] = [asdict(each) for each in findings]
     values["wrong"] = [each.name for each in findings if each.is_wrong]
@@ -237,6 +259,11 @@ def _refuse_single(**options: object) -> None:
             )
 
 
+def _part_of(show: Show, number: int) -> Callable[[int, int], None]:
+    """Return what shows the patterns read of one of several files."""
+    return lambda done, num: show(number + done / num)
+
+
 def _show_many(
     files: list[Path],
     said: Said,
@@ -246,9 +273,10 @@ def _show_many(
 ) -> None:
     lines = []
     with progress_bar("Reading files", len(files)) as show:
-        for number, file in enumerate(files, 1):
-            lines.append(overview(file, said, choices))
-            show(number)
+        for number, file in enumerate(files):
+            show(number, title=f"Reading {file.name}")
+            lines.append(overview(file, said, choices, progress=_part_of(show, number)))
+            show(number + 1)
     if as_json:
         typer.echo(json.dumps([asdict(line) for line in lines], allow_nan=False))
     else:

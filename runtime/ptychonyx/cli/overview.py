@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +93,8 @@ def overview(
     file: Path,
     said: Said,
     choices: ScanChoices,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Line:
     """Return the line of one file; a scan's patterns are read once.
 
@@ -102,11 +104,13 @@ def overview(
     said : tuple
         As `load_asked` takes it after the path.
     choices : ScanChoices
+    progress : callable, optional
+        Called with the number of patterns read, and of all in this file.
     """
     try:
         if file.suffix.lower() == ".onnx":
             return _of_model(file)
-        return _of_product(file) or _of_scan(file, said, choices)
+        return _of_product(file) or _of_scan(file, said, choices, progress)
     except (ValueError, OSError, RuntimeError) as error:
         parts = "" if _is_undecided(error) else _parts_in(file)
         if parts:
@@ -164,12 +168,13 @@ def _of_scan(
     file: Path,
     said: Said,
     choices: ScanChoices,
+    progress: Callable[[int, int], None] | None,
 ) -> Line:
     from ptychonyx.runtime.formats import format_of
     from ptychonyx.runtime.plausibility import look_at, median_step_px
 
     scan = choices.turn.apply(load_asked(file, *said))
-    checked = look_at(scan, choices.accept)
+    checked = look_at(scan, choices.accept, progress=progress)
     found = list(checked.findings)
     if not any(each.is_wrong for each in found):
         found += orientation_findings(checked.scan)

@@ -9,6 +9,10 @@ class ScanError(ValueError):
     """A scan file cannot be read, or what it holds is not a usable scan."""
 
 
+class UnknownFormatError(ScanError):
+    """A file is of no format that scans, objects or probes are read from."""
+
+
 class OverlapError(ScanError):
     """The beams of a scan hardly overlap, so that nothing ties its patterns together."""
 

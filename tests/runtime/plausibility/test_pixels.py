@@ -46,6 +46,24 @@ def test_gaps_of_any_kind_are_masked(dtype: str, value: float, small_scan: Scan)
 
 
 @pytest.mark.parametrize(
+    ("dtype", "value"), [("uint16", 65535), ("uint32", 2**32 - 1), ("int32", -1)]
+)
+@pytest.mark.parametrize("lost", [[0], [7, 30]])
+def test_gaps_are_gaps_although_patterns_are_lost(
+    lost: list[int], dtype: str, value: int, small_scan: Scan
+) -> None:
+    patterns = np.minimum(np.array(small_scan.patterns), 30000).astype(dtype)
+    patterns[:, 20:22] = value
+    patterns[lost] = 0
+    checked = look_at(replace(small_scan, patterns=patterns))
+    assert [each.name for each in checked.findings] == ["gap-pixels", "empty-patterns"]
+    assert f"in all patterns but {len(lost)} (first (20, 0)" in checked.findings[0].evidence
+    assert checked.scan.bad_pixels is not None
+    assert checked.scan.bad_pixels.sum() == 64
+    assert checked.scan.num_patterns == 40 - len(lost)
+
+
+@pytest.mark.parametrize(
     ("value", "dtype"),
     [(3e38, "float32"), (np.nan, "float32"), (-5.0, "float64"), (2**32 - 1, "uint32")],
 )

@@ -14,19 +14,21 @@ from ptychonyx.runtime.scan import Frame, Scan
 
 
 @pytest.mark.parametrize(
-    ("factor", "name"),
+    ("factor", "name", "words"),
     [
-        (0.027, "steps-too-small"),  # micrometres
-        (2.7e-5, "steps-too-small"),  # millimetres
-        (27.0, "steps-too-large"),  # nanometres
-        (300.0, "steps-too-large"),
-        (0.0, "positions-equal"),
+        (0.027, "steps-too-small", "are these micrometres?"),
+        (2.7e-5, "steps-too-small", "are these millimetres?"),
+        (2.7e-8, "steps-too-small", "are these metres?"),
+        (27.0, "steps-too-large", "are these nanometres"),
+        (300.0, "steps-too-large", "are these nanometres"),
+        (0.0, "positions-equal", "check"),
     ],
 )
-def test_another_unit_of_the_star(factor: float, name: str, star: Path) -> None:
+def test_another_unit_of_the_star(factor: float, name: str, words: str, star: Path) -> None:
     scan = load_scan(star / "siemens64.npz", quantity="counts")
     (finding,) = find_in_positions(replace(scan, corners_px=factor * scan.corners_px))
     assert (finding.name, finding.is_wrong) == (name, True)
+    assert words in finding.cure
 
 
 def test_the_unit_is_named_where_the_pixel_size_is_known(star: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.comparison.metrics import compare_objects
-from ptychonyx.runtime.plot import plot_comparison, plot_object, plot_scan
-from ptychonyx.runtime.scan import Quantity, Scan
+from ptychonyx.runtime.plot import plot_comparison, plot_object
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
@@ -61,32 +60,6 @@ def test_comparison(tmp_path: Path) -> None:
     comparison = compare_objects(b, b, corner_a=(0, 0), corner_b=(0, 0), pixel_size_m=1e-8)
     plot_comparison(comparison, tmp_path / "c.png")
     assert is_png(tmp_path / "c.png")
-
-
-@pytest.mark.parametrize("quantity", ["counts", "amplitude"])
-@pytest.mark.parametrize("is_rich", [True, False])
-def test_scan(tmp_path: Path, quantity: Quantity, is_rich: bool) -> None:
-    rng = np.random.default_rng(2)
-    extras: dict[str, Any] = {
-        "probe": (rng.normal(size=(2, 16, 16)) + 0j).astype(np.complex64),
-        "object_": example_object(rng).astype(np.complex64),
-        "bad_pixels": np.eye(16, dtype=bool),
-        "pixel_size_m": 1e-8,
-    }
-    corners_px = rng.uniform(0, 20, (45, 2))
-    scan = Scan(rng.poisson(3.0, (45, 16, 16)), quantity, corners_px, **(extras if is_rich else {}))
-    plot_scan(scan, tmp_path / "scan.png")
-    assert is_png(tmp_path / "scan.png")
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Figures that were drawn, instead of pictures of them."""
-    from matplotlib.figure import Figure
-
-    drawn: list[Any] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    return drawn
 
 
 @pytest.mark.parametrize(("pixel_size_m", "words"), [(None, "4.00 px"), (2e-8, "4.00 px = 80 nm")])

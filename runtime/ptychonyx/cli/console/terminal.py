@@ -80,7 +80,7 @@ def as_text(value: object) -> str:
 class Show(Protocol):
     """Takes the number done so far, and where they change, the number of all and the title."""
 
-    def __call__(self, done: int, *, total: int | None = None, title: str | None = None) -> None:
+    def __call__(self, done: float, *, total: int | None = None, title: str | None = None) -> None:
         """Draw it."""
 
 
@@ -104,7 +104,7 @@ def progress_bar(title: str, total: int | None) -> Iterator[Show]:
     with Progress(transient=True, console=error_console()) as bar:
         task = bar.add_task(title, total=total)
 
-        def show(done: int, *, total: int | None = None, title: str | None = None) -> None:
+        def show(done: float, *, total: int | None = None, title: str | None = None) -> None:
             bar.update(task, completed=done, total=total, description=title)
 
         yield show

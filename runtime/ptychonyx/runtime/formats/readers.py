@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
+from ..errors import ScanError, UnknownFormatError
 from ..scan import Quantity, Scan
 from . import npy, ptychodus_product, ptychodus_scan, ptychodus_training, ptychopinn_npz
 from .beamline import finders
@@ -149,7 +149,7 @@ def reader_for(path: Path, options: ScanOptions | None = None) -> Reader:
     Raises
     ------
     ScanError
-        If there is no such file, or it is of no known format.
+        If there is no such file, or it is of no known format: `UnknownFormatError`.
     """
     if not path.exists():
         raise ScanError(f"There is no file {path}; check the path.")
@@ -163,7 +163,7 @@ def reader_for(path: Path, options: ScanOptions | None = None) -> Reader:
     for reader in READERS.values():
         if reader.recognises(path):
             return reader
-    raise ScanError(
+    raise UnknownFormatError(
         f"{path} is of no known format; readable are: {', '.join(READERS)} (HDF5, NPZ, NPY and MATLAB "
         f"files, {', '.join(ENDINGS)}): convert it, or give the folder or file that holds the scan."
     )

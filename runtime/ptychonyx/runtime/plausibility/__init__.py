@@ -9,5 +9,7 @@ from .finding import Finding as Finding
 from .finding import log_findings as log_findings
 from .finding import refuse_wrong as refuse_wrong
 from .physics import absorption_text as absorption_text
+from .positions import far_positions as far_positions
 from .positions import median_step_px as median_step_px
 from .repairs import Repairs as Repairs
+from .seen import Seen as Seen

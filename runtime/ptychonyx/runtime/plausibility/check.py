@@ -12,9 +12,18 @@ from ..scan import Scan
 from .finding import Finding, refuse_wrong
 from .frames import find_misplaced, find_strange
 from .physics import find_in_geometry, find_in_probe
-from .pixels import find_dead, find_gaps, find_hot, find_impossible, find_saturated, usual_counts
+from .pixels import (
+    counts_without,
+    find_dead,
+    find_gaps,
+    find_hot,
+    find_impossible,
+    find_saturated,
+    usual_counts,
+)
 from .positions import find_in_positions
 from .repairs import Repairs
+from .seen import Seen
 from .summary import Progress, summarize_patterns
 
 SCAN_FINDINGS = {
@@ -53,13 +62,16 @@ class Checked:
     repairs : Repairs
         What was done to the scan.
     counts_per_pattern : float
-        Mean counts of the patterns that are left; 0 if they were not read.
+        Mean counts of the patterns that are left; 0 if none are.
+    seen : Seen
+        What the patterns showed.
     """
 
     scan: Scan
     findings: tuple[Finding, ...]
     repairs: Repairs
     counts_per_pattern: float
+    seen: Seen
 
 
 def check_scan(scan: Scan) -> list[Finding]:
@@ -132,7 +144,8 @@ def look_at(
     marked = np.zeros(summary.highest.shape, np.bool_)
     if scan.bad_pixels is not None:
         marked = scan.bad_pixels
-    findings += find_impossible(summary)
+    impossible, found = find_impossible(summary)
+    findings += found
     gaps, found = find_gaps(scan, summary)
     findings += found
     dead, found = find_dead(summary, marked | gaps)
@@ -140,26 +153,40 @@ def look_at(
     hot, found = find_hot(summary, marked | gaps | dead)
     findings += found
     bad = marked | gaps | dead | hot
-    findings += find_saturated(scan, summary, bad)
-    counts = summary.counts - summary.total_counts[bad].sum() / summary.num_patterns
+    saturated_share, found = find_saturated(scan, summary, bad)
+    findings += found
+    counts = counts_without(summary, bad)
     empty, outliers, found = find_strange(scan, counts)
     findings += found
     findings += find_misplaced(scan, usual_counts(summary, bad))
-    is_left_out = (empty & ("empty-patterns" not in accept)) | (
-        outliers & ("outlier-patterns" not in accept)
-    )
-    kept = np.flatnonzero(~is_left_out)
+    strange = {"empty-patterns": empty, "outlier-patterns": outliers}
+    left_out = {
+        name: np.flatnonzero(each)
+        for name, each in strange.items()
+        if each.any() and name not in accept
+    }
+    kept = np.setdiff1d(np.arange(len(counts)), np.concatenate([[], *left_out.values()]))
     mean = float(counts[kept].mean()) if len(kept) else 0.0
     if not mean > 0 and not any(each.is_wrong for each in findings):
         raise no_counts_error()
     findings += find_in_probe(scan, mean)
     masks = {"gap-pixels": gaps, "dead-pixels": dead, "hot-pixels": hot}
-    new = np.zeros_like(marked)
-    for name, mask in masks.items():
-        if name not in accept:
-            new |= mask & ~marked
-    repairs = Repairs(new if new.any() else None, kept if is_left_out.any() else None)
-    return Checked(repairs.apply(scan), tuple(findings), repairs, max(mean, 0.0))
+    new = {
+        name: mask & ~marked
+        for name, mask in masks.items()
+        if (mask & ~marked).any() and name not in accept
+    }
+    repairs = Repairs(
+        np.logical_or.reduce(list(new.values())) if new else None, kept if left_out else None
+    )
+    seen = Seen(
+        summary.total_counts / summary.num_patterns,
+        counts,
+        saturated_share,
+        new | ({"impossible-counts": impossible} if impossible.any() else {}),
+        left_out,
+    )
+    return Checked(repairs.apply(scan), tuple(findings), repairs, max(mean, 0.0), seen)
 
 
 def _without_patterns(scan: Scan) -> list[Finding]:

@@ -16,7 +16,8 @@ Mask = NDArray[np.bool_]
 
 SENTINELS = tuple(2.0**bits - 1 for bits in (15, 16))
 """Largest values of short integers; larger ones are impossible as counts."""
-LARGEST_BYTE = 255
+SHARE_OF_GAPS = 0.9
+"""A gap holds its value in so many of the patterns: one that was lost holds 0 there, too."""
 LIT_COUNTS = 100.0
 """Counts over the whole scan that neighbours must have before a pixel without any is dead: by photon
 noise alone that happens once in e¹⁰⁰."""
@@ -32,21 +33,21 @@ SATURATED_TIMES = 20
 without clipping, photon noise spreads the brightest values."""
 
 
-def find_impossible(summary: PatternSummary) -> list[Finding]:
-    """Find values that are impossible in some patterns, though not in all of them."""
-    sometimes = (summary.num_impossible > 0) & (summary.num_impossible < summary.num_patterns)
+def find_impossible(summary: PatternSummary) -> tuple[Mask, list[Finding]]:
+    """Find values that are impossible in some patterns, though not in nearly all of them."""
+    sometimes = (summary.num_impossible > 0) & ~_nearly_always(summary, summary.num_impossible)
     if not sometimes.any():
-        return []
+        return sometimes, []
     first = summary.first_impossible
     pixels = [pixel for pixel in first if sometimes[pixel]]
     y, x = min(pixels, key=lambda pixel: first[pixel][0])
     index, value = first[y, x]
     evidence = (
-        f"{int(summary.num_impossible[sometimes].sum())} values are no counts of a detector; the "
-        f"first is {value:.6g} in pattern {index} at pixel ({y}, {x})"
+        f"{_values(int(summary.num_impossible[sometimes].sum()))} of a detector; the first is "
+        f"{value:.6g} in pattern {index} at pixel ({y}, {x})"
     )
     cure = "mark such pixels in `bad_pixels`, or leave out these patterns"
-    return [Finding("impossible-counts", evidence, cure, is_wrong=True)]
+    return sometimes, [Finding("impossible-counts", evidence, cure, is_wrong=True)]
 
 
 def find_gaps(scan: Scan, summary: PatternSummary) -> tuple[Mask, list[Finding]]:
@@ -55,18 +56,21 @@ def find_gaps(scan: Scan, summary: PatternSummary) -> tuple[Mask, list[Finding]]
     That is the largest value of the data's type, −1 (also as an unsigned number), any other negative
     value, or no number at all.
     """
-    always = summary.num_impossible == summary.num_patterns
+    always = _nearly_always(summary, summary.num_impossible)
     sentinels = list(SENTINELS)
     if scan.patterns.dtype.kind in "iu":
         sentinels.append(float(np.iinfo(scan.patterns.dtype).max))
-    is_stuck = (summary.lowest == summary.highest) & np.isin(summary.highest, sentinels)
+    is_stuck = _nearly_always(summary, summary.num_highest) & np.isin(summary.highest, sentinels)
     gaps = always | (is_stuck & (summary.num_patterns > 1))
     if not gaps.any():
         return gaps, []
     y, x = np.argwhere(gaps)[0].tolist()
     value = summary.first_impossible[y, x][1] if always[y, x] else summary.highest[y, x]
+    times = summary.num_impossible if always[y, x] else summary.num_highest
+    missing = int(summary.num_patterns - times[y, x])
+    where = f"all patterns but {missing}" if missing else "every pattern"
     evidence = (
-        f"{_pixels(gaps)} {value:.10g} in every pattern (first ({y}, {x}), {scan.patterns.dtype}), "
+        f"{_pixels(gaps)} {value:.10g} in {where} (first ({y}, {x}), {scan.patterns.dtype}), "
         "as the gaps between detector modules do"
     )
     cure = "taken as bad; mark them in `bad_pixels` of the file"
@@ -109,8 +113,18 @@ def find_hot(summary: PatternSummary, bad: Mask) -> tuple[Mask, list[Finding]]:
     return hot, [Finding("hot-pixels", evidence, cure, is_wrong=False)]
 
 
-def find_saturated(scan: Scan, summary: PatternSummary, bad: Mask) -> list[Finding]:
-    """Find a value that no pixel exceeds and too many reach."""
+def find_saturated(
+    scan: Scan, summary: PatternSummary, bad: Mask
+) -> tuple[NDArray[np.float64], list[Finding]]:
+    """Find a value that no pixel exceeds and too many reach.
+
+    Returns
+    -------
+    shares : float64 array, shape (N, N)
+        Share of the patterns in which a pixel is saturated.
+    findings : list of Finding
+    """
+    shares = np.zeros(summary.highest.shape)
     highest = np.where(bad, 0.0, summary.highest)
     top = float(highest.max())
     counts = top if scan.quantity == "counts" else top**2
@@ -118,22 +132,35 @@ def find_saturated(scan: Scan, summary: PatternSummary, bad: Mask) -> list[Findi
     times = int(summary.num_highest[at_top].sum())
     varies = bool((summary.lowest[at_top] < top).any())
     if counts < SATURATED_ABOVE or times < SATURATED_TIMES or at_top.sum() < 2 or not varies:
-        return []
+        return shares, []
+    shares[at_top] = summary.num_highest[at_top] / summary.num_patterns
     share = times / (summary.num_patterns * np.count_nonzero(~bad))
     evidence = (
         f"{100 * share:.2g} % of all values are {top:.6g}, and none is larger ({at_top.sum()} pixels "
         "reach it): the detector was saturated there"
     )
     cure = "mark these pixels in `bad_pixels`, or measure with less light"
-    return [Finding("saturated-pixels", evidence, cure, is_wrong=False)]
+    return shares, [Finding("saturated-pixels", evidence, cure, is_wrong=False)]
 
 
 def usual_counts(summary: PatternSummary, bad: Mask) -> NDArray[np.float64]:
     """Return the counts of each pixel over the scan as if all patterns were alike bright; bad are 0."""
     shares = np.where(bad, 0.0, summary.total_shares)
-    counts = summary.counts - summary.total_counts[bad].sum() / summary.num_patterns
-    in_all = float(np.median(counts)) * summary.num_patterns
+    in_all = float(np.median(counts_without(summary, bad))) * summary.num_patterns
     return np.asarray(shares * (in_all / max(float(shares.sum()), 1e-300)))
+
+
+def counts_without(summary: PatternSummary, bad: Mask) -> NDArray[np.float64]:
+    """Return the counts of each pattern without those of bad pixels.
+
+    Gaps hold the same in each pattern, or 0 in one that was lost; of other bad pixels only the mean is
+    known.
+    """
+    stuck = bad & (summary.total_counts > 0) & _nearly_always(summary, summary.num_highest)
+    of_gaps = float((summary.total_counts[stuck] / summary.num_highest[stuck]).sum())
+    others = float(summary.total_counts[bad & ~stuck].sum()) / summary.num_patterns
+    has_gaps = summary.counts >= 0.999 * of_gaps
+    return np.asarray(summary.counts - np.where(has_gaps, of_gaps, 0.0) - others)
 
 
 def _dead_lines(total: NDArray[np.float64], dark: Mask, bad: Mask) -> Mask:
@@ -164,6 +191,14 @@ def _dead_islands(total: NDArray[np.float64], dark: Mask) -> Mask:
         if ring.any() and total[wide][ring].min() >= LIT_COUNTS:
             dead[wide] |= group
     return dead
+
+
+def _nearly_always(summary: PatternSummary, times: NDArray[np.int64]) -> Mask:
+    return np.asarray(times >= max(1.0, SHARE_OF_GAPS * summary.num_patterns))
+
+
+def _values(num: int) -> str:
+    return "1 value is no count" if num == 1 else f"{num} values are no counts"
 
 
 def _pixels(mask: Mask) -> str:

@@ -22,6 +22,13 @@ FAR_OUT = 5.0
 NEARLY_ALL = 95
 ALMOST_EQUAL_PX = 1e-6
 UNITS_M = {"millimetres": 1e-3, "micrometres": 1e-6, "nanometres": 1e-9}
+UNITS_BELOW = {
+    1e-5: "metres",
+    0.02: "millimetres",
+    1.0: "micrometres",
+    np.inf: "nanometres, or detector pixels",
+}
+"""Step as a bare number -> the unit in which it would be a usual one, 20 nm to 10 µm."""
 LEAST_FILLED = 0.4
 """Share of a canvas that the windows' box fills at least."""
 
@@ -63,15 +70,34 @@ def beam_width_px(scan: Scan) -> float:
     return float(np.sqrt(4 * area / np.pi))
 
 
-def _far_out(corners_px: NDArray[np.float64]) -> list[Finding]:
-    """Find single positions far from all others; a few percent of them at most."""
+def far_positions(corners_px: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return single positions far from all others; a few percent of them at most.
+
+    Examples
+    --------
+    >>> far_positions(np.array([[0.0, 3 * n] for n in range(30)] + [[0.0, 5000.0]])).tolist()
+    [30]
+    """
     if len(corners_px) < FEWEST_POSITIONS:
-        return []
-    distances = np.abs(corners_px - np.median(corners_px, axis=0)).max(axis=1)
-    usual = float(np.percentile(distances, NEARLY_ALL))
-    far = np.flatnonzero(distances > FAR_OUT * max(usual, 1.0))
+        return np.zeros(0, np.int64)
+    distances = _from_the_middle(corners_px)
+    return np.flatnonzero(distances > FAR_OUT * _usual(distances))
+
+
+def _from_the_middle(corners_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.abs(corners_px - np.median(corners_px, axis=0)).max(axis=1))
+
+
+def _usual(distances: NDArray[np.float64]) -> float:
+    return max(float(np.percentile(distances, NEARLY_ALL)), 1.0)
+
+
+def _far_out(corners_px: NDArray[np.float64]) -> list[Finding]:
+    far = far_positions(corners_px)
     if len(far) == 0:
         return []
+    distances = _from_the_middle(corners_px)
+    usual = _usual(distances)
     worst = int(far[distances[far].argmax()])
     y, x = corners_px[worst].tolist()
     evidence = (
@@ -129,7 +155,7 @@ def _unit_cure(scan: Scan, step: float) -> str:
                 return f"are these {unit}? Pixels are needed, {scan.pixel_size_m:.4g} m each"
     if scan.frame is not None:
         return "check the positions, which must be metres, and the object's pixel size"
-    units = "micrometres" if step < 1 else "nanometres, or detector pixels"
+    units = next(unit for below, unit in UNITS_BELOW.items() if step < below)
     return f"are these {units}? Positions are needed in pixels of the object"
 
 

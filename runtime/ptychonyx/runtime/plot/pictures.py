@@ -1,4 +1,4 @@
-"""Draw objects, comparisons and scans."""
+"""Draw objects and comparisons."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from numpy.typing import NDArray
 from ..comparison.metrics import Comparison
 from ..comparison.region import clipped_limits, known_box, without_common_phase
 from ..comparison.ring_correlation import half_bit_period_px
-from ..scaling import mean_pattern
-from ..scan import Scan
-from .panels import Arrows, Curves, Panel, Points, draw, image_panel
+from .drawing import draw
+from .maps import amplitude_and_phase, hidden, phase_cmap
+from .panels import Arrows, Curves, Panel, Points, image_panel
 
-# Enough for a smooth mean pattern, few enough not to read a whole large file.
-_NUM_MEAN_PATTERNS = 512
-_NUM_PROBE_MODES = 4
 _ENLARGED = (1, 2, 5, 10, 20, 50, 100)
-# Phases that span more of the circle than this are drawn with cyclic colours, equal at −π and π.
-_CYCLIC_SPAN_RAD = 1.6 * np.pi
 
 
 def plot_object(
@@ -86,18 +81,18 @@ def plot_object(
         )
     region = known_box(known)
     box, corner_px = region.slices, (region.y0, region.x0)
-    amplitude, phase = _amplitude_and_phase(object_, known)
+    amplitude, phase = amplitude_and_phase(object_, known)
     panels: list[Panel] = [
         image_panel("amplitude", amplitude[box], "gray", "", corner_px, pixel_size_m),
-        image_panel("phase", phase[box], _phase_cmap(phase), "rad", corner_px, pixel_size_m),
+        image_panel("phase", phase[box], phase_cmap(phase), "rad", corner_px, pixel_size_m),
     ]
     if coverage is not None:
-        counts = _hidden(coverage, known)
+        counts = hidden(coverage, known)
         panels.append(
             image_panel("coverage", counts[box], "cividis", "patches", corner_px, pixel_size_m)
         )
     if disagreement is not None:
-        deviation = _hidden(np.sqrt(disagreement), known)
+        deviation = hidden(np.sqrt(disagreement), known)
         panels.append(
             image_panel(
                 "disagreement of patches", deviation[box], "magma", "σ", corner_px, pixel_size_m
@@ -189,25 +184,25 @@ def plot_comparison(
     known = aligned.is_valid
     a = without_common_phase(aligned.a, known, reference=aligned.b)
     b = without_common_phase(aligned.b, known)
-    phase_cmap = _phase_cmap(_hidden(np.angle(b), known))
+    cmap_of_phase = phase_cmap(hidden(np.angle(b), known))
     rows = []
     for quantity, of_a, of_b, difference, cmap, unit, score in (
         ("amplitude", np.abs(a), np.abs(b), np.abs(a) - np.abs(b), "gray", "",
          (comparison.amplitude_pearson, comparison.amplitude_ssim)),
-        ("phase", np.angle(a), np.angle(b), np.angle(a * np.conj(b)), phase_cmap, "rad",
+        ("phase", np.angle(a), np.angle(b), np.angle(a * np.conj(b)), cmap_of_phase, "rad",
          (comparison.phase_pearson, comparison.phase_ssim)),
     ):  # fmt: skip
-        limits = clipped_limits(_hidden(of_b, known))
-        largest = max(abs(limit) for limit in clipped_limits(_hidden(difference, known))) or 1.0
+        limits = clipped_limits(hidden(of_b, known))
+        largest = max(abs(limit) for limit in clipped_limits(hidden(difference, known))) or 1.0
         rows.append(
             [
-                image_panel(f"{name}: {quantity}", _hidden(values, known), cmap, unit, corner_px,
+                image_panel(f"{name}: {quantity}", hidden(values, known), cmap, unit, corner_px,
                        pixel_size_m, limits)
                 for name, values in zip(names, (of_a, of_b), strict=True)
             ]
             + [
                 image_panel(f"a − b: r = {score[0]:.3f}, SSIM = {score[1]:.3f}",
-                       _hidden(difference, known), "RdBu_r", unit, corner_px, pixel_size_m,
+                       hidden(difference, known), "RdBu_r", unit, corner_px, pixel_size_m,
                        (-largest, largest))
             ]
         )  # fmt: skip
@@ -219,80 +214,3 @@ def plot_comparison(
         f"{comparison.phase_mae_rad:.3f} rad   ·   half-bit period {resolution}   ·   "
         f"region {comparison.region}",
     )
-
-
-def plot_scan(scan: Scan, path: str | PathLike[str]) -> None:
-    """Draw the mean pattern, positions, probe modes and object of a scan.
-
-    Parameters
-    ----------
-    scan : Scan
-        About 512 of its patterns, spread over the scan, are read for their mean.
-    path : path
-        Picture to write; the suffix decides the format.
-
-    Raises
-    ------
-    RuntimeError
-        If matplotlib is not installed.
-    """
-    pixel_size_m = scan.pixel_size_m
-    counts = np.log10(_mean_counts(scan) + 0.1)  # 0.1: without it, no counts would be −∞
-    centers_px, order = scan.corners_px + scan.window_px / 2, np.arange(scan.num_patterns)
-    panels: list[Panel] = [
-        image_panel("mean pattern", counts, "magma", "log₁₀ counts", (0, 0), None),
-        Points("positions (window centers)", centers_px, order, "viridis", "pattern",
-                pixel_size_m, has_path=True),
-    ]  # fmt: skip
-    second: list[Panel] = []
-    if scan.object_ is not None:
-        known = np.isfinite(scan.object_) & (scan.object_ != 0)
-        amplitude, phase = _amplitude_and_phase(scan.object_, known)
-        corner = scan.object_corner_px
-        # Only these set the colours: the rim, which the beam hardly lit, has arbitrary values.
-        lit = _between_window_centers(scan)
-        panels += [
-            image_panel("object: amplitude", amplitude, "gray", "", corner, pixel_size_m,
-                   clipped_limits(amplitude[lit])),
-            image_panel("object: phase", phase, _phase_cmap(phase[lit]), "rad", corner, pixel_size_m,
-                   clipped_limits(phase[lit])),
-        ]  # fmt: skip
-    if scan.probe is not None:
-        power = (np.abs(scan.probe) ** 2).sum(axis=(1, 2))
-        for mode, share in enumerate((power / max(power.sum(), 1e-30))[:_NUM_PROBE_MODES]):
-            amplitude = np.abs(scan.probe[mode])
-            name = f"probe mode {mode + 1}: {100 * share:.0f} %"
-            second.append(image_panel(name, amplitude, "inferno", "|P|", (0, 0), pixel_size_m))
-    title = f"{scan.name}: {scan.num_patterns} patterns of {scan.window_px}×{scan.window_px}"
-    draw([panels, second] if second else [panels], path, title)
-
-
-def _between_window_centers(scan: Scan) -> tuple[slice, slice]:
-    assert scan.object_ is not None
-    centers = scan.corners_px + scan.window_px / 2 - np.array(scan.object_corner_px)
-    lowest = np.maximum(centers.min(axis=0).astype(int), 0)
-    highest = np.minimum(centers.max(axis=0).astype(int) + 1, scan.object_.shape)
-    if (highest <= lowest).any():
-        return slice(None), slice(None)
-    return slice(int(lowest[0]), int(highest[0])), slice(int(lowest[1]), int(highest[1]))
-
-
-def _mean_counts(scan: Scan) -> NDArray[np.float64]:
-    mean = mean_pattern(scan, num_patterns=_NUM_MEAN_PATTERNS)
-    return mean if scan.bad_pixels is None else _hidden(mean, ~scan.bad_pixels)
-
-
-def _amplitude_and_phase(
-    object_: NDArray[Any], known: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    phase = np.angle(without_common_phase(object_, known))
-    return _hidden(np.abs(object_), known), _hidden(phase, known)
-
-
-def _hidden(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.where(known, values.astype(np.float64), np.nan)
-
-
-def _phase_cmap(phase: NDArray[np.float64]) -> str:
-    low, high = clipped_limits(phase)
-    return "twilight" if high - low > _CYCLIC_SPAN_RAD else "viridis"
