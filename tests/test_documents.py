@@ -71,6 +71,7 @@ def test_every_link_between_documents_leads_somewhere() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_pictures_of_the_data_page_can_be_made_again(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     script = ROOT / "docs" / "examples" / "data_pictures.py"

@@ -233,7 +233,7 @@ def _probe(scan: Scan) -> list[Panel]:
 
 
 def _known(object_: NDArray[np.complex64]) -> NDArray[np.bool_]:
-    return np.isfinite(object_) & (object_ != 0)
+    return np.asarray(np.isfinite(object_) & (object_ != 0))
 
 
 def _centers_px(scan: Scan) -> NDArray[np.float64]:

@@ -14,22 +14,23 @@ from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.formats import save_scan
 from ptychonyx.runtime.scan import Scan
 
-UNKNOWN = 400
-"""A number for tests, which no library has."""
+UNKNOWN = (256, 400, 511)
+"""Numbers for tests, which no library has."""
 
 
-def test_a_filter_that_is_missing_is_named(small_scan: Scan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", UNKNOWN)
+def test_a_filter_that_is_missing_is_named(number: int, small_scan: Scan, tmp_path: Path) -> None:
     save_scan(small_scan, tmp_path)
     with h5py.File(tmp_path / "diffraction.h5", "r+") as file:
         del file["patterns"]
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk((1, 32, 32))
-        properties.set_filter(UNKNOWN, h5py.h5z.FLAG_OPTIONAL, (0,))
+        properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (0,))
         kind = h5py.h5t.py_create(np.dtype(np.uint16))
         space = h5py.h5s.create_simple((40, 32, 32))
         patterns = h5py.h5d.create(file.id, b"patterns", kind, space, properties)
         patterns.write_direct_chunk((0, 0, 0), b"packed", 0)
-    message = rf"`patterns` of .* filter .*number {UNKNOWN}.*pip install hdf5plugin"
+    message = rf"`patterns` of .* filter .*number {number}.*pip install hdf5plugin"
     with pytest.raises(ScanError, match=message) as caught:
         load_scan(tmp_path)
     assert "truncated" not in str(caught.value)
