@@ -31,6 +31,7 @@ MAP = "patterns: dp\npositions: {y: ppY, x: ppX, unit: px, origin: corner}\nprob
 @pytest.fixture
 def strange(small_scan: Scan, tmp_path: Path) -> Path:
     """A scan of other names, with its map, transposed patterns, and a border of two dark pixels."""
+    assert small_scan.probe is not None
     patterns = Turn(flip="t").apply(small_scan).patterns[:]
     border = ((0, 0), (2, 2), (2, 2))
     path = tmp_path / "strange.npz"

@@ -9,10 +9,11 @@ import pytest
 
 from ptychonyx.export import export_run
 from ptychonyx.runtime import load_manifest, reconstruct
+from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.model.manifest import Manifest
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.scan import Scan
-from ptychonyx.training import TrainingConfig, train
+from ptychonyx.training import TrainingConfig, own_residual, train
 from ptychonyx.training.run import open_run
 
 pytestmark = pytest.mark.pytorch
@@ -57,6 +58,16 @@ def test_patterns_that_validate_are_told_apart(small_scan: Scan, tmp_path: Path)
 
 def test_a_guessed_probe_says_nothing(small_scan: Scan, tmp_path: Path) -> None:
     assert trained(replace(small_scan, probe=None), tmp_path).own_residual is None
+
+
+def test_a_training_does_not_fail_where_nothing_can_be_measured(
+    small_scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ScanError("The scan is too sparse.")
+
+    monkeypatch.setattr(own_residual, "try_network", refuse)
+    assert trained(small_scan, tmp_path).own_residual is None
 
 
 def test_a_run_of_an_older_version_can_be_exported(small_scan: Scan, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychonyx.runtime.comparison.region import spread_indexes
-from ptychonyx.runtime.errors import ScanError
+from ptychonyx.runtime.errors import NotFiniteError, ScanError
 from ptychonyx.runtime.model.manifest.own_residual import FIELD, OwnResidual
 from ptychonyx.runtime.reconstruction.options import ReconstructionOptions
 from ptychonyx.runtime.reconstruction.trial import patterns_around, try_network
@@ -97,15 +97,16 @@ def measure_own_residual(
     module = load_backend(config.backend, "network")
     network = module.build_network(architecture)
     module.set_weights(network, best)
-    patch_px = config.patch_px or architecture.window_px // 2
-    native = _Native(module, network, (architecture.window_px - patch_px) // 2, patch_px)
+    side = architecture.window_px
+    patch_px = min(config.patch_px or side // 2, side)  # larger ones are refused by the export
+    native = _Native(module, network, (side - patch_px) // 2, patch_px)
     found: dict[str, list[Residual]] = {"training": [], "validation": []}
     for index in spread_indexes(1 if config.trains_probe else len(scans), NUM_SCANS).tolist():
         probe = run.probe() if config.trains_probe else samples.probes[index].array
         if samples.probes[index].source == "estimated" and not config.trains_probe:
             continue
         facts = _Facts(
-            architecture.window_px,
+            side,
             architecture.num_channels,
             samples.max_distance_px,
             patch_px,
@@ -114,12 +115,8 @@ def measure_own_residual(
         )
         scan = replace(scans[index], probe=probe, object_=None)
         for part, residuals in found.items():
-            members = _members(samples, index, part)
-            if len(members):
-                try:
-                    residuals.append(_try(scan, native, facts, members))
-                except ScanError as error:
-                    _logger.warning("The residual of %s was not measured: %s", scan.name, error)
+            residual = _try(scan, native, facts, _members(samples, index, part))
+            residuals += [] if residual is None else [residual]
     return _summary(found["training"], found["validation"])
 
 
@@ -130,12 +127,25 @@ def _members(samples: Samples, index: int, part: str) -> NDArray[np.int64]:
     return np.asarray(patterns[samples.scan[patterns] == index] - first)
 
 
-def _try(scan: Scan, native: _Native, facts: _Facts, members: NDArray[np.int64]) -> Residual:
+def _try(scan: Scan, native: _Native, facts: _Facts, members: NDArray[np.int64]) -> Residual | None:
+    """Return the residual of some members; None if there are none, or it cannot be measured.
+
+    A training that has done its work must not fail by what is only said about it.
+    """
+    if not len(members):
+        return None
     used, tested = patterns_around(
         scan.corners_px, members, num_used=NUM_USED, num_tested=NUM_TESTED
     )
+    if not len(tested):
+        return None
     options = ReconstructionOptions(scale=facts.trained_scale, batch_size=32)
-    return try_network(scan, native, facts, used=used, tested=tested, options=options)
+    try:
+        found = try_network(scan, native, facts, used=used, tested=tested, options=options)
+    except (ScanError, NotFiniteError) as error:
+        _logger.warning("The residual of %s was not measured: %s", scan.name, error)
+        return None
+    return found if np.isfinite([found.total, found.of_noise]).all() else None
 
 
 def _summary(training: list[Residual], validation: list[Residual]) -> OwnResidual | None:
