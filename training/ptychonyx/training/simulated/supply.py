@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -143,12 +144,9 @@ def _serve(
         signal.signal(number, signal.SIG_IGN)
     pool = Pool(seed, num_groups, batch_size, good_scans)
     number = 0
-    end.send(pool.batch(number))
-    while True:
-        number += 1
+    with suppress(*GONE):  # once the process that trains has ended
         end.send(pool.batch(number))
-        try:
-            corrections = end.recv()
-        except GONE:
-            return  # nobody trains any more
-        pool.advance(number - 1, corrections)
+        while True:
+            number += 1
+            end.send(pool.batch(number))
+            pool.advance(number - 1, end.recv())
