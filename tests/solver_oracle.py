@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter
 
 from ptychonyx.runtime.noise import mean_root
 from ptychonyx.runtime.scan import Scan
@@ -75,6 +75,32 @@ def make_exact(
     patterns = np.fft.fftshift(amplitudes, axes=(1, 2))
     scan = Scan(patterns, "amplitude", corners_px, modes.astype(np.complex64), name="exact")
     return Exact(scan, object_, modes)
+
+
+def stretched(exact: Exact, stretch: Real, margin_px: int = 2) -> tuple[Problem, State]:
+    """Return a problem whose corners p are C + (1 + E)(p − C), and its state at the object moved so.
+
+    Parameters
+    ----------
+    exact : Exact
+    stretch : float64 array, shape (2, 2)
+        E.
+    margin_px : int
+        How far windows may move.
+    """
+    room_px = 8
+    object_ = np.pad(exact.object_, room_px, mode="edge")
+    placement = place_windows(exact.scan.corners_px, exact.scan.window_px, margin_px=room_px)
+    middle_px = placement.corners_px.mean(axis=0)
+    center_px = middle_px + exact.scan.window_px / 2
+    back = np.linalg.inv(np.eye(2) + stretch)
+    moved = affine_transform(object_, back, center_px - back @ center_px, mode="nearest")
+    corners_px = middle_px + (placement.corners_px - middle_px) @ (np.eye(2) + stretch).T
+    displaced = place_windows(corners_px, exact.scan.window_px, margin_px=margin_px)
+    height, width = displaced.shape
+    top, left = displaced.corner_px
+    canvas = np.pad(moved[top:, left:], ((0, 20), (0, 20)), mode="edge")[:height, :width]
+    return dataclasses.replace(exact.problem(), placement=displaced), exact.state(canvas)
 
 
 def with_noise(exact: Exact, seed: int = 0) -> Exact:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from solver_oracle import Exact, make_exact
+from solver_oracle import Exact, make_exact, stretched
 
 from ptychonyx.runtime import Scan, SimulationOptions, SolvingOptions, simulate_scan, solve
 from ptychonyx.runtime.solving.physics.moves import unmoved
 from ptychonyx.runtime.solving.physics.placement import place_windows
-from ptychonyx.runtime.solving.positions.free import without_stretch
+from ptychonyx.runtime.solving.positions.free import FIRST_TURN_PASS, move_freely, without_stretch
 from ptychonyx.runtime.solving.positions.lost import find_lost
 from ptychonyx.runtime.solving.positions.slopes import slopes_of
 
@@ -63,6 +63,26 @@ def test_moves_keep_mean_scales_and_shear() -> None:
     stretch = np.array([[0.02, 0.01], [0.01, -0.03]])  # scales and shear, but no turn
     moves = noise + corners_px @ stretch + (3, -4)
     np.testing.assert_allclose(without_stretch(moves, corners_px), noise, atol=1e-9)
+
+
+def test_a_turn_of_all_is_undone_with_the_object_and_no_window_leaves_its_bound() -> None:
+    turn = np.deg2rad(1) * np.array([[0.0, -1.0], [1.0, 0.0]])
+    problem, state = stretched(make_exact(40, step_px=4), turn)
+    state = replace(state, num_passes=FIRST_TURN_PASS)
+    corners_px = problem.placement.corners_px
+    around_px = corners_px - corners_px.mean(axis=0)
+    with ThreadPoolExecutor(1) as pool:
+        free = move_freely(problem, state, pool, largest_px=2.0)
+        bound = move_freely(problem, state, pool, largest_px=0.2)
+    assert free.moves is not None
+    assert bound.moves is not None
+    fitted, *_ = np.linalg.lstsq(around_px, free.moves.total_px, rcond=None)
+    undone = (fitted[0, 1] - fitted[1, 0]) / 2 / turn[0, 1]
+    assert 0.7 < undone < 1.7  # a step over an object that stays undoes a fifth
+    assert np.abs(free.object_ - state.object_).max() > 0.01
+    lengths_px = np.linalg.norm(bound.moves.total_px, axis=1)
+    assert lengths_px.max() < 0.2 + 1e-9
+    assert (lengths_px > 0.199).sum() > 3  # each is cut by itself, others are not shortened
 
 
 def test_a_lost_pattern_is_found_where_no_step_would_lead() -> None:

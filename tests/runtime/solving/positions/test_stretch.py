@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import ndimage
-from solver_oracle import make_exact
+from solver_oracle import make_exact, stretched
 
 from ptychonyx.runtime import Scan, SimulationOptions, SolvingOptions, simulate_scan, solve
 from ptychonyx.runtime.solving.options import Freedom
-from ptychonyx.runtime.solving.physics.placement import place_windows
 from ptychonyx.runtime.solving.positions.stretch import AFFINE, move_together, stretch_of
 
 TURN = np.deg2rad(1) * np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -22,21 +19,8 @@ WRONG: dict[Freedom, NDArray[np.float64]] = {"rigid": TURN, "affine": TURN + 0.0
 
 
 def test_the_stretch_of_an_object_and_its_positions_is_found_and_undone() -> None:
-    exact = make_exact(40, step_px=4)
-    margin_px = 8
-    object_ = np.pad(exact.object_, margin_px, mode="edge")
-    placement = place_windows(exact.scan.corners_px, 32, margin_px=margin_px)
-    middle_px = placement.corners_px.mean(axis=0)
-    wrong = WRONG["affine"]
-    back = np.linalg.inv(np.eye(2) + wrong)
-    center_px = middle_px + 16
-    moved = ndimage.affine_transform(object_, back, center_px - back @ center_px, mode="nearest")
-    corners_px = placement.corners_px + (placement.corners_px - middle_px) @ wrong.T
-    displaced = replace(exact.problem(), placement=place_windows(corners_px, 32, margin_px=2))
-    low = np.array(displaced.placement.corner_px)
-    canvas: Any = moved[low[0] :, low[1] :]
-    canvas = np.pad(canvas, ((0, 20), (0, 20)), mode="edge")
-    state = exact.state(canvas[: displaced.placement.shape[0], : displaced.placement.shape[1]])
+    displaced, state = stretched(make_exact(40, step_px=4), WRONG["affine"])
+    back = np.linalg.inv(np.eye(2) + WRONG["affine"])
     with ThreadPoolExecutor(1) as pool:
         found = stretch_of(displaced, state, pool, directions=AFFINE)
         np.testing.assert_allclose(found, back - np.eye(2), atol=0.004)

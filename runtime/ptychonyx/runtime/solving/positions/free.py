@@ -5,9 +5,11 @@ drawn the object after it, which hides how wrong its place is, most of all at th
 (gains by the sign of successive steps, as in Zhang et al., Opt. Express 21, 13592 (2013)).
 
 Scale, shear and mean of all moves are removed, since an object that is stretched with its positions
-explains the patterns almost as well. What the errors of an object that is not yet solved ask for is
-about a tenth of a pixel: moves are drawn back to where they came from by the more, the less they
-exceed that.
+explains the patterns almost as well. A turn is told by the patterns, but slowly where each moves over
+an object that is not turned with it: all are turned together, and the object with them.
+
+What the errors of an object that is not yet solved ask for is about a tenth of a pixel: moves are
+drawn back to where they came from by the more, the less they exceed that.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from ..physics.moves import Moves, Pairs, unmoved
 from ..physics.sweep import Problem, State
 from .lost import SEARCH_PASSES, find_lost
 from .slopes import Slopes, slopes_of
+from .stretch import RIGID, move_together
 
 DAMPING = 0.05
 """Added to each curvature, as a share of the mean one: patterns that tell little move little."""
 LARGEST_STEP_PX = 1.0
+FIRST_TURN_PASS = 5
+"""The pass after which all turn together, too: the object shows by then what it would be turned to."""
 MOMENTUM = 0.5
 GAIN_UP, GAIN_DOWN, LARGEST_GAIN = 1.5, 0.5, 16.0
 ERROR_PX = 0.1
@@ -36,7 +41,7 @@ true object."""
 def move_freely(
     problem: Problem, state: State, pool: ThreadPoolExecutor, *, largest_px: float
 ) -> State:
-    """Return the state with each window moved by what its pattern asks for.
+    """Return the state with each window moved by what its pattern asks for, and all turned together.
 
     Parameters
     ----------
@@ -59,8 +64,14 @@ def move_freely(
     total_px = limited(total_px, largest_px)
     moved = replace(state, moves=Moves(total_px, speed_px, wish_px, gains))
     if state.num_passes in SEARCH_PASSES:
-        return find_lost(problem, moved, slopes.misfits, pool, largest_px=largest_px)
-    return moved
+        moved = find_lost(problem, moved, slopes.misfits, pool, largest_px=largest_px)
+    if state.num_passes < FIRST_TURN_PASS:
+        return moved
+    # none beyond its bound may shorten the moves of all: each is cut by itself
+    turned = move_together(problem, moved, pool, directions=RIGID, largest_px=np.inf)
+    assert turned.moves is not None
+    cut_px = limited(turned.moves.total_px, largest_px)
+    return replace(turned, moves=replace(turned.moves, total_px=cut_px))
 
 
 def gauss_newton_steps(slopes: Slopes) -> Pairs:
