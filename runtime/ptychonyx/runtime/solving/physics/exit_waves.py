@@ -12,6 +12,8 @@ Thibault & Menzel, Nature 494, 68 (2013)). With the weight of Poisson noise the 
 more (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012)). It is bounded, since it grows
 without limit where I → 0.
 
+A background of b counts that is no part of the waves adds to what they predict: A = √(Σ_m |Ψ_jm|² + b).
+
 The object's part is Σ_m P̄_jm δ_jm: minus the gradient of ½ Σ (A − a)² for O_j.
 """
 
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..options import Noise
+from .disturbances import with_background
 from .fourier import transform, transform_back
 
 SMALLEST_AMPLITUDE = 1e-3
@@ -147,6 +150,7 @@ def compare_batch(
     good: Real | None,
     noise: Noise,
     with_probe: bool,
+    background: Real | None = None,
     workspace: Workspace | None = None,
 ) -> Change:
     """Compare the patterns that windows of an object predict with the measured ones.
@@ -166,6 +170,8 @@ def compare_batch(
         How a pixel's difference counts.
     with_probe : bool
         Whether the probe's part is wanted.
+    background : float32 array, shape (k, N, N) or (1, N, N), or None
+        b, in counts, which is in the measured amplitudes, but not in what the windows predict.
     workspace : Workspace, optional
         Of at least k patterns; no other comparison may use it at the same time.
     """
@@ -176,6 +182,7 @@ def compare_batch(
     np.multiply(probes, windows[:, None], out=of_waves)
     waves: Complex = transform(of_waves)
     predicted = predicted_amplitudes(waves, work=(squares, pairs))
+    predicted = with_background(predicted, background)
     factor, misfit = _factor(predicted, measured, good, noise)
     pairs[..., ::2], pairs[..., 1::2] = factor, factor
     parts = waves.view(np.float32)
