@@ -25,13 +25,17 @@ SMALLEST_SPREAD = 0.03
 SMALLEST_SHARE = 0.005
 """Of the counts that are in all patterns alike."""
 SMALLEST_GAIN = 0.1
-"""Share of the misfit beyond photon noise that a fit must take away. Brightness would take 0.03 of the
-real star's, and 0.8 where patterns vary by 20 % and nothing else is wrong; a background 0.3 where it
-has 5 % of the counts, and 0.15 where the probe was refined, which takes some of it up."""
-LARGEST_OPPOSITE = 0.2
+"""Share of the misfit beyond photon noise that brightness must take away at least: 0.03 on the real star,
+0.8 where patterns vary by 20 % and nothing else is wrong."""
+SMALLEST_BACKGROUND_GAIN = 0.05
+"""The same of a background, less since the object has taken up most of it: 0.09 to 0.37 where it has 5 %
+of the counts."""
+LARGEST_OPPOSITE = 0.15
 """So much of what a background gains may be gained where patterns lack light, which none explains. With
 5 % of background it is 0.09 and less, with a mode missing 0.3, and 1.04 on the real star, where as many
 pixels have too much light as have too little."""
+SMALLEST_CLEAR = 0.05
+"""Share of the pixels that must clearly have more light than is predicted: with a background 0.24 to 0.6."""
 CLEAR = 3.0
 """Standard errors by which a pixel must have more light than is predicted."""
 
@@ -133,6 +137,15 @@ def need_of_background(light: Light, excess: float) -> Metadata:
     """Return the share of the counts in all patterns alike, if it explains much of what is unexplained.
 
     Parameters are those of `need_of_intensity`.
+
+    Examples
+    --------
+    >>> counts, image = np.full(60, 1e4), np.ones((10, 10))
+    >>> light = Light(counts, counts, image, 100 * image, 100 * image, 60 * image)
+    >>> need_of_background(light, 0.01)  # one count more in each of 100 pixels
+    {'background_needed': 0.01}
+    >>> need_of_background(Light(counts, counts, image, -image, image, image), 0.01)
+    {}
     """
     is_known = light.curvature > 0
     pull, curvature = light.pull[is_known], light.curvature[is_known]
@@ -141,7 +154,9 @@ def need_of_background(light: Light, excess: float) -> Metadata:
     gain, opposite = float(gains[pull > 0].sum()), float(gains[pull < 0].sum())
     is_clear = 2 * pull > CLEAR * np.sqrt(curvature)
     share = float((pull / curvature)[is_clear].sum()) / float(light.counted.mean())
+    is_everywhere = is_clear.sum() >= SMALLEST_CLEAR * len(pull)
     is_one_sided = opposite <= LARGEST_OPPOSITE * gain
-    if not is_one_sided or share < SMALLEST_SHARE or gain < SMALLEST_GAIN * excess:
+    is_much = share >= SMALLEST_SHARE and gain >= SMALLEST_BACKGROUND_GAIN * excess
+    if not (is_everywhere and is_one_sided and is_much):
         return {}
     return {"background_needed": round(share, 6)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,13 @@ class Disturbances:
         c_j of each pattern, 1 in the mean; None: all are 1.
     background : float32 array, shape (N, N), or None
         b in counts, with DC at [0, 0] and not negative; None: there is none.
+    last_change : float32 array, shape (N, N), or None
+        What the last fit added to b; None before the second one.
     """
 
     factors: NDArray[np.float64] | None = None
     background: Real | None = None
+    last_change: Real | None = None
 
     def only(self, chosen: NDArray[np.int64]) -> Disturbances:
         """Return those of some of the patterns.
@@ -35,7 +38,8 @@ class Disturbances:
         >>> Disturbances(np.array([0.5, 1.0, 1.5])).only(np.array([2])).factors
         array([1.5])
         """
-        return Disturbances(None if self.factors is None else self.factors[chosen], self.background)
+        factors = None if self.factors is None else self.factors[chosen]
+        return replace(self, factors=factors)
 
     def roots_of(self, chosen: NDArray[np.int64]) -> Real | None:
         """Return √c_j of some patterns, shape (k, 1, 1); None if all are 1."""
