@@ -41,7 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "solved, with brightness and background": {
         "pattern_factors": np.random.default_rng(3).uniform(0.8, 1.2, 7),
-        "background": np.random.default_rng(4).random((32, 32), np.float32),
+        "background": np.random.default_rng(4).random((16, 16), np.float32),
     },
     "nothing known": {
         "frame": None,

@@ -54,6 +54,7 @@ def test_both_are_found_with_the_true_object(
     assert found is not None
     assert found.factors is not None
     assert found.background is not None
+    assert true.factors is not None
     np.testing.assert_allclose(found.factors, true.factors, atol=2e-3)
     assert found.factors.mean() == pytest.approx(1)
     assert true.background is not None

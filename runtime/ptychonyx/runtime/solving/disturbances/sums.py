@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,21 +105,21 @@ def _of_chunk(problem: Problem, state: State, chunk: NDArray[np.int64]) -> Light
     )
 
 
-def _of_amplitudes(amplitudes: Real, expected: Real) -> tuple[Real, Real]:
+def _of_amplitudes(amplitudes: Real, expected: Real) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return (a − T)/2T and a/4T³, with T = √I, of each pixel."""
     rate = np.square(expected) + np.float32(SMALLEST_RATE)
     root = np.sqrt(rate)
     return (amplitudes - expected) / (2 * root), amplitudes / (4 * root * rate)
 
 
-def _of_photons(amplitudes: Real, expected: Real) -> tuple[Real, Real]:
+def _of_photons(amplitudes: Real, expected: Real) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return ¼ (k − I)/I and ¼ k/I² of each pixel."""
     rate = np.square(expected) + np.float32(SMALLEST_RATE)
     counts = np.square(amplitudes)
     return (counts - np.square(expected)) / (4 * rate), counts / (4 * np.square(rate))
 
 
-_SLOPES: dict[Noise, Callable[[Real, Real], tuple[Real, Real]]] = {
+_SLOPES: dict[Noise, Callable[[Real, Real], tuple[NDArray[Any], NDArray[Any]]]] = {
     "amplitude": _of_amplitudes,
     "poisson": _of_photons,
 }

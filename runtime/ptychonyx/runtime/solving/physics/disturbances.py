@@ -55,7 +55,9 @@ class Disturbances:
         if self.background is None:
             return None
         roots = self.roots_of(chosen)
-        return self.background[None] if roots is None else self.background / np.square(roots)
+        if roots is None:
+            return self.background[None]
+        return np.asarray(self.background / np.square(roots), np.float32)
 
     def counted(self, predicted: Real, chosen: NDArray[np.int64]) -> Real:
         """Return √(c_j·A_j² + b): the amplitudes (k, N, N) that a detector should measure.
