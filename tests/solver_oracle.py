@@ -138,9 +138,10 @@ def changes(
     measured: Real,
     good: Real | None = None,
     noise: Noise = "amplitude",
+    background: Real | float = 0.0,
 ) -> tuple[Complex, Complex]:
     """Return what one pattern asks of its window (N, N) and of the probe (modes, N, N)."""
-    predicted = amplitude(window, modes, fraction_px)
+    predicted = np.sqrt(amplitude(window, modes, fraction_px) ** 2 + background)
     if noise != "poisson":
         expected = mean_root(predicted**2) if noise == "unbiased" else predicted
         factor = (measured - expected) / (predicted + SMALLEST_AMPLITUDE)

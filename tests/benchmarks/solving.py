@@ -5,6 +5,7 @@
     python tests/benchmarks/solving.py poor                     # star and twin, few positions or photons
     python tests/benchmarks/solving.py network                  # simulated, with the network and without
     python tests/benchmarks/solving.py positions                # displaced positions, brought back
+    python tests/benchmarks/solving.py intensity                # beams that flicker, and backgrounds
     python tests/benchmarks/solving.py cost                     # a core's time, and memory
     python tests/benchmarks/solving.py ptychi --settings 0:5    # beside pty-chi; see passes/peers.py
     python tests/benchmarks/solving.py picture                  # quality against seconds, from ptychi's rows
@@ -18,7 +19,12 @@ from __future__ import annotations
 
 import argparse
 
-from passes import cost, network, peers, picture, poor, positions, simulated, star
+from passes import cost, intensity, network, peers, picture, poor, positions, simulated, star
+
+TASKS = (
+    *("star", "simulated", "poor", "network", "positions", "intensity"),
+    *("cost", "ptychi", "picture"),
+)
 
 
 def part(text: str) -> tuple[int, int]:
@@ -29,8 +35,7 @@ def part(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the solver.")
-    tasks = ("star", "simulated", "poor", "network", "positions", "cost", "ptychi", "picture")
-    parser.add_argument("task", choices=tasks)
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument("--scans", type=part, default=(0, simulated.NUM_SCANS), metavar="I:J")
     parser.add_argument("--settings", type=part, default=(0, None), metavar="I:J")
     parser.add_argument("--epochs", type=int, default=peers.EPOCHS)
@@ -48,6 +53,8 @@ def main() -> None:
             network.run(again=given.again)
         case "positions":
             positions.run(again=given.again)
+        case "intensity":
+            intensity.run(again=given.again)
         case "cost":
             cost.run(again=given.again)
         case "ptychi":

@@ -12,7 +12,7 @@ from ptychodus.api.product import LossValue
 from ptychodus.api.reconstruct import ReconstructInput, ReconstructOutput
 
 from ptychonyx.runtime import ReconstructionOptions, SolvingOptions
-from ptychonyx.runtime.belief import judge, with_verdict
+from ptychonyx.runtime.belief import judge, needs, with_verdict
 from ptychonyx.runtime.model.session import Model
 from ptychonyx.runtime.plausibility import log_findings, look_at
 from ptychonyx.runtime.product import Product
@@ -132,6 +132,8 @@ def _plausible(parameters: ReconstructInput) -> Scan:
 
 
 def _warn(product: Product) -> None:
+    for need in needs(product):
+        _logger.warning("NEEDED: %s", need)
     for finding in judge(product):
         _logger.warning("NOT BELIEVABLE: %s", finding)
 

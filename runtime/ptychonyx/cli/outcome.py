@@ -49,6 +49,7 @@ def describe_outcome(
         lines += [
             *_of_passes(product),
             *_of_positions(product),
+            *_of_disturbances(product),
             *_of_probe_power(product, is_probe_kept=is_probe_kept),
         ]
     elif "residual" in product.metadata:
@@ -56,7 +57,14 @@ def describe_outcome(
     if product.metadata["probe_source"] == "estimated":
         lines.append(_of_estimated_probe(product))
     lines += _of_halves(product)
-    return [*lines, *doubts(product)]
+    return [*lines, *needed(product), *doubts(product)]
+
+
+def needed(product: Product) -> list[str]:
+    """Return which options the scan needs, a line each."""
+    from ptychonyx.runtime.belief import needs
+
+    return [f"NEEDED: --{need.name}. {need.evidence}: {need.cure}." for need in needs(product)]
 
 
 def doubts(product: Product) -> list[str]:
@@ -136,6 +144,19 @@ def _of_positions(product: Product) -> list[str]:
             f"At the bound of {metadata['positions_bound_px']} px, and not to be trusted: "
             f"{metadata['positions_at_bound']}."
         )
+    return lines
+
+
+def _of_disturbances(product: Product) -> list[str]:
+    """Say what was fitted beside object and probe."""
+    metadata = product.metadata
+    lines = []
+    if "intensity_spread" in metadata:
+        spread = 100 * float(metadata["intensity_spread"])
+        lines.append(f"The brightness of patterns was fitted: it varies by {spread:.1f} % (rms).")
+    if "background_share" in metadata:
+        share = 100 * float(metadata["background_share"])
+        lines.append(f"A background was fitted: it has {share:.1f} % of the counts.")
     return lines
 
 

@@ -22,7 +22,7 @@ from .options import (
     load_asked,
     scan_files,
 )
-from .outcome import count_passes, doubts, say_what_came_out
+from .outcome import count_passes, doubts, needed, say_what_came_out
 from .reading_options import Reading
 from .scan_choices import ScanChoices, take_plausible
 from .solving_options import refuse_unused, show_passes
@@ -215,7 +215,7 @@ def reconstruct_folder(
         f"{len(product.corners_px)} patterns, {product.metadata['total_s']:.2f} s"
         f"{f', {count_passes(passes)}' if passes else ''}."
     )
-    for line in doubts(product):
+    for line in (*needed(product), *doubts(product)):
         say(line)
     if not product.complete:
         raise typer.Exit(INTERRUPTED)
@@ -314,6 +314,8 @@ def _plot(product: Product, path: Path) -> None:
         disagreement=product.disagreement,
         residuals=_residual_points(product),
         moves=_moves(product),
+        brightness=_brightness(product),
+        background=product.background,
         pass_residuals=product.pass_residuals,
         ring_correlation=product.ring_correlation,
         pixel_size_m=product.pixel_size_m,
@@ -332,6 +334,13 @@ def _moves(product: Product) -> tuple[NDArray[np.float64], NDArray[np.float64]] 
         return None
     centers_px = given_px + product.window_px / 2 - product.object_corner_px
     return centers_px, product.corners_px - given_px
+
+
+def _brightness(product: Product) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    if product.pattern_factors is None:
+        return None
+    centers_px = product.corners_px + product.window_px / 2 - product.object_corner_px
+    return centers_px, product.pattern_factors
 
 
 def _residual_points(

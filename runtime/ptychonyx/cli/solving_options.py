@@ -53,6 +53,16 @@ def solving_options(
             help="Correct the positions, too: one turn of all, turn and stretch, or each by itself."
         ),
     ] = None,
+    refine_intensity: Annotated[
+        bool | None,
+        typer.Option("--refine-intensity", help="Fit how bright each pattern is, too."),
+    ] = None,
+    refine_background: Annotated[
+        bool | None,
+        typer.Option(
+            "--refine-background", help="Fit light that is the same in all patterns, too."
+        ),
+    ] = None,
     modes: Annotated[
         str | None,
         typer.Option(
@@ -99,6 +109,8 @@ def solving_options(
         "noise": noise,
         "refine_probe": refine_probe,
         "refine_positions": refine_positions,
+        "refine_intensity": refine_intensity,
+        "refine_background": refine_background,
     }
     given |= {name: value for name, value in values.items() if value is not None}
     DEFAULT_RECIPE.changed(given)  # says at once what is out of range

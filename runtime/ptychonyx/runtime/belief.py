@@ -79,6 +79,42 @@ def judge(product: Product) -> list[Finding]:
     return [each for each in found if each is not None]
 
 
+def needs(product: Product) -> list[Finding]:
+    """Return which options a scan needs that its passes did without; each is named as its option.
+
+    Parameters
+    ----------
+    product : Product
+        Its metadata holds what was measured; see `solving.disturbances.evidence`.
+
+    Examples
+    --------
+    >>> window, object_ = np.ones((1, 4, 4), np.complex64), np.ones((6, 6), np.complex64)
+    >>> product = Product(object_, (0, 0), np.zeros((2, 2)), np.arange(2), 4, window,
+    ...                   metadata={"intensity_needed": 0.11})
+    >>> [finding.name for finding in needs(product)]
+    ['refine-intensity']
+    """
+    found = []
+    spread = product.metadata.get("intensity_needed")
+    if spread is not None:
+        evidence = (
+            f"Patterns are {100 * float(spread):.1f} % (root mean square, beyond photon noise) brighter "
+            "or darker than object and probe predict"
+        )
+        cure = "let the passes fit how bright each is"
+        found.append(Finding("refine-intensity", evidence, cure, is_wrong=False))
+    share = product.metadata.get("background_needed")
+    if share is not None:
+        evidence = (
+            f"At least {100 * float(share):.1f} % of the counts are in all patterns alike, and neither "
+            "object nor probe explains them"
+        )
+        cure = "let the passes fit a background"
+        found.append(Finding("refine-background", evidence, cure, is_wrong=False))
+    return found
+
+
 def _unexplained(product: Product) -> Finding | None:
     share = product.metadata.get("unexplained_differences")
     if share is None or float(share) <= LARGEST_UNEXPLAINED:

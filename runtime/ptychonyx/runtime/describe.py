@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .belief import needs
 from .model.manifest import AnyManifest, Manifest, ModelFacts, SolverManifest
 from .model.manifest.own_residual import OwnResidual
 from .plausibility import Checked, absorption_text, median_step_px
@@ -127,6 +128,13 @@ def describe_product(product: Product) -> dict[str, str]:
             rows[row] = f"{100 * float(metadata[name]):.2f} % of the measured amplitude unexplained"
     if "positions_moved_px" in metadata:
         rows["positions moved"] = f"{float(metadata['positions_moved_px']):.3g} px rms"
+    if "intensity_spread" in metadata:
+        rows["brightness fitted"] = f"{100 * float(metadata['intensity_spread']):.2g} % rms"
+    if "background_share" in metadata:
+        share = 100 * float(metadata["background_share"])
+        rows["background fitted"] = f"{share:.2g} % of the counts"
+    if found := needs(product):
+        rows["needed"] = " ".join(str(each) for each in found)
     height, width = product.object_.shape
     rows["object"] = f"{height}×{width}"
     if product.coverage is not None:

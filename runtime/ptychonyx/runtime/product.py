@@ -21,6 +21,8 @@ OBJECT_MAPS: dict[str, type[np.generic]] = {"coverage": np.int32, "disagreement"
 MAPS: dict[str, type[np.generic]] = OBJECT_MAPS | {
     "given_corners_px": np.float64,
     "pattern_residuals": np.float32,
+    "pattern_factors": np.float64,
+    "background": np.float32,
     "pass_residuals": np.float64,
     "ring_correlation": np.float64,
 }
@@ -34,6 +36,7 @@ METADATA_NUMBERS = (
     *("trial_residual", "trial_noise", "trial_network_residual", "trial_unexplained"),
     *("trial_passes", "trial_patterns"),
     *("positions_moved_px", "positions_bound_px"),
+    *("intensity_spread", "background_share", "intensity_needed", "background_needed"),
     *("passes", "residual_patterns", "infer_s", "total_s"),
 )
 """Fields of `metadata` that are numbers, and are computed with."""
@@ -65,6 +68,11 @@ class Product:
     pattern_residuals : float32 array, shape (n,), or None
         Share of each pattern that the object leaves unexplained; NaN where it was not looked at.
         The number over all of them is `metadata["residual"]`.
+    pattern_factors : float64 array, shape (n,), or None
+        How bright each pattern is beside the mean one, if that was fitted.
+    background : float32 array, shape (N, N), or None
+        Counts that are in every pattern, but not of the beam, if these were fitted; as patterns are,
+        with DC in the middle.
     pass_residuals : float array, shape (passes,), or None
         Share of the measured amplitude that was unexplained during each pass of a solver.
     ring_correlation : float64 array, shape (3, rings), or None
@@ -93,6 +101,8 @@ class Product:
     disagreement: NDArray[np.float32] | None = None
     given_corners_px: NDArray[np.float64] | None = None
     pattern_residuals: NDArray[np.float32] | None = None
+    pattern_factors: NDArray[np.float64] | None = None
+    background: NDArray[np.float32] | None = None
     pass_residuals: NDArray[np.float64] | None = None
     ring_correlation: NDArray[np.float64] | None = None
     pixel_size_m: float | None = None
@@ -187,6 +197,10 @@ def _check_shapes(product: Product) -> None:
     expected |= dict.fromkeys(maps, (product.object_.shape, "as `object_`"))
     if product.pattern_residuals is not None:
         expected["pattern_residuals"] = ((num,), "one for each of `position_indexes`")
+    if product.pattern_factors is not None:
+        expected["pattern_factors"] = ((num,), "one for each of `position_indexes`")
+    if product.background is not None:
+        expected["background"] = ((side, side), "as one pattern")
     if product.given_corners_px is not None:
         expected["given_corners_px"] = ((num, 2), "as `corners_px`")
     if product.ring_correlation is not None:

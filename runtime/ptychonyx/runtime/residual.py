@@ -110,6 +110,8 @@ def measure_residual(
     counts_per_pattern: float,
     coverage: NDArray[np.int32] | None = None,
     num_patterns: int = DEFAULT_NUM_PATTERNS,
+    pattern_factors: NDArray[np.float64] | None = None,
+    background: NDArray[np.float32] | None = None,
 ) -> Residual:
     """Compare the patterns that an object and a probe predict with the measured ones.
 
@@ -130,6 +132,10 @@ def measure_residual(
         covered object is assumed. None: all pixels are covered.
     num_patterns : int
         How many patterns to compare, evenly spread over the scan; all if the scan has no more.
+    pattern_factors : float64 array, shape (n,), or None
+        How bright each pattern of the scan is, if that was fitted.
+    background : float32 array, shape (N, N), or None
+        Counts that are in every pattern, but not of the beam, if these were fitted.
 
     Returns
     -------
@@ -173,6 +179,10 @@ def measure_residual(
         amplitude = read_amplitudes_of(scan, chosen[part]).astype(np.float64)
         corners_px = scan.corners_px[chosen[part]] + shift
         rate = predict_counts(padded, counted.astype(np.complex128), corners_px)
+        if pattern_factors is not None:
+            rate *= pattern_factors[chosen[part], None, None]
+        if background is not None:
+            rate += background
         if scan.bad_pixels is not None:
             rate[:, scan.bad_pixels] = 0
         misfit = np.square(np.sqrt(rate) - amplitude)

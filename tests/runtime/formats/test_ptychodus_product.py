@@ -39,6 +39,10 @@ CASES: dict[str, dict[str, Any]] = {
     "solved, its positions refined": {
         "given_corners_px": np.random.default_rng(2).uniform(0, 30, (7, 2)),
     },
+    "solved, with brightness and background": {
+        "pattern_factors": np.random.default_rng(3).uniform(0.8, 1.2, 7),
+        "background": np.random.default_rng(4).random((16, 16), np.float32),
+    },
     "nothing known": {
         "frame": None,
         "pixel_size_m": None,

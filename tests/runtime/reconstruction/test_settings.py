@@ -24,6 +24,7 @@ def test_all_settings_are_read(tmp_path: Path) -> None:
 def test_all_settings_of_passes_are_read(tmp_path: Path) -> None:
     text = "Passes=7\nBudgetInSeconds=2.5\nNoise=poisson\nRefineProbe=yes\nProbeModes=2\n"
     more = "ProbeScale=fit\nRefinePositions=affine\nRefinePasses=auto\nResidualPatterns=3\n"
+    more += "RefineIntensity=yes\nRefineBackground=on\n"
     (tmp_path / "settings.ini").write_text(f"[Ptychonyx]\n{text}{more}")
     recipe = load_recipe(tmp_path / "settings.ini")
     assert recipe.solving == SolvingOptions(
@@ -32,6 +33,8 @@ def test_all_settings_of_passes_are_read(tmp_path: Path) -> None:
         noise="poisson",
         refine_probe=True,
         refine_positions="affine",
+        refine_intensity=True,
+        refine_background=True,
         num_modes=2,
         keep_probe_scale=False,
         residual_patterns=3,

@@ -26,6 +26,8 @@ def plot_object(
     disagreement: NDArray[np.floating[Any]] | None = None,
     residuals: tuple[NDArray[np.float64], NDArray[np.floating[Any]]] | None = None,
     moves: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    brightness: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    background: NDArray[np.float32] | None = None,
     pass_residuals: NDArray[np.floating[Any]] | None = None,
     ring_correlation: NDArray[np.float64] | None = None,
     pixel_size_m: float | None = None,
@@ -50,6 +52,11 @@ def plot_object(
     moves : (float array, shape (n, 2), float array, shape (n, 2)), or None
         Window centers (y, x) in pixels of the object as the scan has them, and how far each was
         moved; drawn below as arrows.
+    brightness : (float array, shape (n, 2), float array, shape (n,)), or None
+        Window centers (y, x) in pixels of the object, and how bright each pattern is beside the mean
+        one; drawn below.
+    background : float array, shape (N, N), or None
+        Counts that are in every pattern; drawn below.
     pass_residuals : float array, shape (passes,), or None
         Share of the patterns that was unexplained during each pass of a solver; drawn below, on a
         logarithmic axis. 0 and NaN are not drawn.
@@ -104,6 +111,11 @@ def plot_object(
         percent = 100 * shares[seen]
         panels.append(Points("unexplained", centers_px[seen], percent, "magma", "%", pixel_size_m))
     curves: list[Panel] = [] if moves is None else [_arrows(*moves, pixel_size_m)]
+    if brightness is not None:
+        centers_px, factors = brightness
+        curves.append(Points("brightness", centers_px, factors, "cividis", "", pixel_size_m))
+    if background is not None:
+        curves.append(image_panel("background", background, "magma", "counts", (0, 0), None))
     if ring_correlation is not None:
         curves.append(_rings(ring_correlation, pixel_size_m))
     if pass_residuals is not None and (pass_residuals > 0).any():

@@ -137,6 +137,8 @@ _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "noise": (str, "a word"),
     "refine_positions": (str, "a word"),
     "refine_probe": (boolean, "true or false"),
+    "refine_intensity": (boolean, "true or false"),
+    "refine_background": (boolean, "true or false"),
     "solver": (str, "a word or a path"),
     "num_modes": (_number, 'a number of modes, or "auto"'),
     "keep_probe_scale": (PROBE_SCALES.__getitem__, " or ".join(PROBE_SCALES)),

@@ -30,6 +30,8 @@ SOLVING_KEYS = {
     "noise": "Noise",
     "refine_probe": "RefineProbe",
     "refine_positions": "RefinePositions",
+    "refine_intensity": "RefineIntensity",
+    "refine_background": "RefineBackground",
     "num_modes": "ProbeModes",
     "keep_probe_scale": "ProbeScale",
     "solver": "SolverNetwork",

@@ -8,6 +8,7 @@ object of all patterns, with twice the photons and positions, is somewhat better
 What both halves have wrong alike looks like specimen, too. Both use the probe and the positions that
 the whole scan ended with, and these stay as they are. What was refined was fitted to all patterns,
 noise included: that correlates the halves a little, and the resolution is then slightly too good.
+Brightness and background, where they are fitted, are fitted to each half for itself.
 Halves are solved by passes alone, whatever solved the whole scan: a network would put in what it has
 learned, alike in both.
 """

@@ -18,6 +18,7 @@ from ..residual import LARGEST_LEFT_OUT, unexplained_share
 from .options import Noise
 from .part import middle_part
 from .passes import Passer
+from .physics.disturbances import with_background
 from .physics.exit_waves import predict_amplitudes
 from .physics.measured import Measured
 from .physics.placement import Placement
@@ -44,6 +45,7 @@ def unexplained_of_left_out(
     Parameters
     ----------
     measured : Measured
+        With the disturbances that were found; they are held fixed, too.
     placement : Placement
         Of its patterns.
     probe : complex64 array, shape (modes, N, N)
@@ -65,18 +67,19 @@ def unexplained_of_left_out(
         return None
     seen, left_out = numbers[~is_left_out], numbers[is_left_out]
     problem = Problem(
-        replace(near, indexes=near.indexes[seen], kept=near.kept[seen], counts=near.counts[seen]),
+        near.only(seen),
         replace(around, whole_px=around.whole_px[seen], fractions_px=around.fractions_px[seen]),
         noise,
     )
     object_ = vacuum(around, passer.power / float(near.counts.mean()))
     state = start_state(object_, probe, first_step_of(problem, object_, probe))
-    fixed = replace(passer, refine_probe=False, mover=None)
+    fixed = replace(passer, refine_probe=False, mover=None, fitter=None)
     for _ in range(NUM_PASSES):
         state = fixed.step(problem, state)
     windows = around.cut(state.object_, left_out)
     predicted = predict_amplitudes(state.beam, windows, around.fractions_px[left_out])
-    return _unexplained(predicted, near.amplitudes(left_out), near.good)
+    predicted = with_background(predicted, near.background_of(left_out))
+    return _unexplained(predicted, near.even_amplitudes(left_out), near.good)
 
 
 def _unexplained(

@@ -43,6 +43,10 @@ class SolvingOptions:
     refine_positions : "rigid", "affine", "free" or None
         How the positions are corrected, too: by one turn about their middle; by a turn, stretch and
         shear; or each by itself, without a mean, stretch and shear of all. None: not at all.
+    refine_intensity : bool
+        Whether the brightness of each pattern is fitted, too, for a beam that fluctuates.
+    refine_background : bool
+        Whether light that is the same in all patterns, but no part of the beam, is fitted, too.
     num_modes : int, "auto" or None
         Incoherent modes of the probe; "auto": as many as help, which refines the probe; None: as
         many as the probe has, or "auto" where there is none.
@@ -78,6 +82,8 @@ class SolvingOptions:
     noise: Noise = "amplitude"
     refine_probe: bool = False
     refine_positions: Freedom | None = None
+    refine_intensity: bool = False
+    refine_background: bool = False
     num_modes: int | str | None = None
     keep_probe_scale: bool = True
     residual_patterns: int = 256

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,10 +34,7 @@ def middle_part(
         height, width = placement.shape
         return (measured, placement), (slice(0, height), slice(0, width))
     chosen = _nearest_to_middle(placement.whole_px, num)
-    kept = measured.amplitudes(chosen)
-    near = replace(
-        measured, indexes=measured.indexes[chosen], kept=kept, counts=measured.counts[chosen]
-    )
+    near = measured.only(chosen)
     corners_px, margin_px = placement.corners_px[chosen], placement.margin_px
     part = place_windows(corners_px, placement.window_px, margin_px=margin_px)
     (top, left), (height, width) = part.corner_px, part.shape

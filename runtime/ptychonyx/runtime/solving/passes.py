@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .disturbances.fitter import Fitter
 from .network.correction import Corrector
 from .physics.comparing import Comparer
 from .physics.exit_waves import make_beam
@@ -46,6 +47,8 @@ class Passer:
         Compares the patterns; None: NumPy and SciPy.
     mover : Mover or None
         What moves the positions after each pass.
+    fitter : Fitter or None
+        What fits brightness and background of the patterns after each pass.
     """
 
     pool: ThreadPoolExecutor
@@ -58,6 +61,7 @@ class Passer:
     corrector: Corrector | None = None
     comparer: Comparer | None = None
     mover: Mover | None = None
+    fitter: Fitter | None = None
 
     def step(
         self, problem: Problem, state: State, should_stop: Callable[[], bool] | None = None
@@ -78,6 +82,8 @@ class Passer:
         if self.corrector is not None:
             after = self.corrector.correct(problem, state, after)
         after = self._settled(after) if self._corrects_probe(state) else after
+        if self.fitter is not None:
+            after = self.fitter.fit(problem, after, self.pool)
         return after if self.mover is None else self.mover.move(problem, after, self.pool)
 
     def sums(self, problem: Problem, state: State) -> Sums:

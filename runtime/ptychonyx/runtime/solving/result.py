@@ -13,8 +13,10 @@ from ..product import Metadata, Product
 from ..residual import measure_residual
 from ..scan import Scan, turned_metadata
 from ..stitching.patches import Canvas, canvas_for
+from .disturbances.evidence import describe_fit, needs_of
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import SolvingOptions
+from .physics.disturbances import Disturbances
 from .physics.placement import Placement, common_slices
 from .physics.sweep import Problem, State
 from .positions.outcome import describe_moves, moved_scan
@@ -55,7 +57,8 @@ def make_product(
     scan: Scan, options: SolvingOptions, setting: Setting, ending: Ending, started_s: float
 ) -> Product:
     """Put together what is known of a solved object; of a complete one, measure its residual."""
-    problem = Problem(setting.measured, setting.placement, options.noise).at(ending.state)
+    as_given = Problem(setting.measured, setting.placement, options.noise)
+    problem = as_given.at(ending.state)
     placement, modes = problem.placement, ending.state.beam.modes
     moved = moved_scan(scan, placement, is_moved=setting.is_moved or ending.state.moves is not None)
     canvas = canvas_for(moved)
@@ -63,6 +66,8 @@ def make_product(
     coverage = placement.overlaid(lit.astype(np.int32))
     object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
     object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
+    fitted = ending.state.disturbances or Disturbances()
+    background = None if fitted.background is None else np.fft.fftshift(fitted.background)
     residual = None
     if options.residual_patterns and ending.is_complete:
         residual = measure_residual(
@@ -73,11 +78,22 @@ def make_product(
             counts_per_pattern=float(setting.measured.counts.mean()),
             coverage=coverage,
             num_patterns=options.residual_patterns,
+            pattern_factors=fitted.factors,
+            background=background,
+        )
+    needed: Metadata = {}
+    if residual is not None:
+        needed = needs_of(
+            as_given,
+            ending.state,
+            residual,
+            setting.passer.pool,
+            fitter=setting.passer.fitter,
         )
     left_out = None
     if residual is not None and setting.passer.refine_probe:
         left_out = unexplained_of_left_out(
-            setting.measured, placement, modes, setting.passer, noise=options.noise
+            problem.measured, placement, modes, setting.passer, noise=options.noise
         )
     indexes = scan.position_indexes
     return Product(
@@ -90,6 +106,8 @@ def make_product(
         probe=modes,
         coverage=coverage,
         pattern_residuals=None if residual is None else residual.per_pattern,
+        pattern_factors=fitted.factors,
+        background=background,
         pass_residuals=np.array(ending.residuals),
         pixel_size_m=scan.pixel_size_m,
         photon_energy_eV=scan.photon_energy_eV,
@@ -102,6 +120,8 @@ def make_product(
         | turned_metadata(scan)
         | ({} if residual is None else residual.metadata)
         | _describe_left_out(left_out)
+        | describe_fit(fitted, float(setting.measured.counts.mean()))
+        | needed
         | ({} if moved is scan else describe_moves(scan, moved, setting.passer.mover))
         | {"total_s": perf_counter() - started_s},
     )

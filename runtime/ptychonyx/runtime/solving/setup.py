@@ -12,6 +12,7 @@ from ..errors import OverlapError
 from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..product import Product
 from ..scan import Scan
+from .disturbances.fitter import Fitter
 from .options import AUTO, SolvingOptions
 from .passes import Passer
 from .physics.comparing import Comparer
@@ -88,7 +89,7 @@ def set_up(
     # how wide a beam is that is yet to be refined cannot be told, only that it is within its window
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
     passer = _passer(chosen.array, pool, refines, options.seed)
-    passer = replace(passer, comparer=comparer, mover=mover)
+    passer = replace(passer, comparer=comparer, mover=mover, fitter=_fitter(options))
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
         modes = find_modes(
             measured,
@@ -136,6 +137,12 @@ def _mover(scan: Scan, options: SolvingOptions) -> Mover | None:
     if freedom is None:
         return None
     return Mover(freedom, largest_move_px(freedom, scan.corners_px, scan.window_px))
+
+
+def _fitter(options: SolvingOptions) -> Fitter | None:
+    if not (options.refine_intensity or options.refine_background):
+        return None
+    return Fitter(options.refine_intensity, options.refine_background)
 
 
 def _passer(

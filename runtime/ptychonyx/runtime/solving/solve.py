@@ -25,6 +25,8 @@ from .result import Ending, make_product
 from .setup import Setting, set_up
 
 FEWEST_POSITIONS = 4
+FEWEST_WITH_BACKGROUND = 16
+"""A background has as many unknowns as a pattern has pixels."""
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
 
@@ -149,6 +151,11 @@ def _check(
         raise ScanError(
             f"Positions of {scan.num_patterns} patterns cannot be refined, since what all have in "
             f"common stays; at least {FEWEST_POSITIONS} are needed: leave them as they are."
+        )
+    if options.refine_background and scan.num_patterns < FEWEST_WITH_BACKGROUND:
+        raise ScanError(
+            f"The background of {scan.num_patterns} patterns cannot be told from what they show; at "
+            f"least {FEWEST_WITH_BACKGROUND} are needed: leave it out."
         )
 
 

@@ -96,9 +96,12 @@ class HeldBack:
         )
 
     def _of_chunk(self, state: State, part: slice, noise: Noise) -> NDArray[np.float64]:
-        placement, chosen = self.problem.at(state).placement, self.indexes[part]
+        problem, chosen = self.problem.at(state), self.indexes[part]
+        placement, disturbances = problem.placement, problem.measured.disturbances
         windows = placement.cut(state.object_, chosen)
         predicted = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
+        if disturbances is not None:
+            predicted = disturbances.counted(predicted, chosen)
         measured = self.amplitudes[part]
         if noise == "poisson":
             rate = np.square(predicted) + np.float32(SMALLEST_RATE)

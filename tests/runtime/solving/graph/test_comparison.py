@@ -40,11 +40,16 @@ def some_good(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def assert_by_the_book(
-    found: Change, exact: Exact, chunk: tuple[Complex, Real, Real], good: Real, noise: Noise
+    found: Change,
+    exact: Exact,
+    chunk: tuple[Complex, Real, Real],
+    good: Real,
+    noise: Noise,
+    background: float = 0.0,
 ) -> None:
     modes = exact.modes.astype(np.complex64).astype(np.complex128)
     parts = [
-        changes(window, modes, fraction, a, weight, noise)
+        changes(window, modes, fraction, a, weight, noise, background)
         for window, fraction, a, weight in zip(*chunk, good, strict=True)
     ]
     of_object = np.stack([of_object for of_object, _ in parts])
@@ -57,6 +62,7 @@ def assert_by_the_book(
     predicted = np.stack(
         [amplitude(w, modes, f) for w, f in zip(windows, fractions_px, strict=True)]
     )
+    predicted = np.sqrt(predicted**2 + background)
     misfit = np.sum(good * np.square(predicted - measured))
     assert found.misfit == pytest.approx(misfit, rel=1e-5)
 
@@ -82,6 +88,23 @@ def test_a_chunk_is_what_the_book_says_of_each_pattern(
     )
     goods = np.broadcast_to(good, measured.shape).astype(np.float64)
     assert_by_the_book(found, exact, chunk, goods, noise)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_background_is_seen_but_belongs_to_no_wave(noise: Noise) -> None:
+    exact = make_exact(4, side=32)
+    windows, fractions_px, measured = chunk = a_chunk(exact, 3)
+    found = GraphComparer("cpu", 32, noise, num_threads=1).compare(
+        make_beam(exact.modes.astype(np.complex64)),
+        windows.astype(np.complex64),
+        fractions_px,
+        measured.astype(np.float32),
+        good=None,
+        noise=noise,
+        with_probe=True,
+        background=np.full((1, 32, 32), 30, np.float32),
+    )
+    assert_by_the_book(found, exact, chunk, np.ones_like(measured), noise, 30.0)
 
 
 @pytest.mark.parametrize("num", [1, 2, 7])

@@ -80,6 +80,25 @@ def test_a_batch_is_what_the_book_says_of_each_pattern(
     assert found.misfit == pytest.approx(np.sum(goods * (predicted - measured) ** 2), rel=1e-4)
 
 
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_background_is_seen_but_belongs_to_no_wave(noise: Noise) -> None:
+    exact = make_exact(16)
+    windows, fractions_px, measured = a_wrong_batch(exact)
+    background = 50 * np.random.default_rng(0).random(measured.shape, np.float32)
+    found = compare(
+        exact.modes, windows, fractions_px, measured, noise=noise, background=background
+    )
+    parts = [
+        changes(window, exact.modes, fraction, a, None, noise, b)
+        for window, fraction, a, b in zip(
+            windows, fractions_px, measured, background.astype(np.float64), strict=True
+        )
+    ]
+    assert_close(found.object_, np.stack([of_object for of_object, _ in parts]))
+    assert found.probe is not None
+    assert_close(found.probe, np.sum([of_probe for _, of_probe in parts], axis=0))
+
+
 def test_without_a_wish_for_the_probe_only_its_part_is_missing(exact: Exact) -> None:
     batch = a_wrong_batch(exact)
     whole = compare(exact.modes, *batch)

@@ -188,8 +188,10 @@ class ProductFile:
         if name in OBJECT_MAPS:
             return self._header("object").shape[-2:]
         num = column_length(self._header("probe_position_indexes"))
-        if name == "pattern_residuals":
+        if name in ("pattern_residuals", "pattern_factors"):
             return (num,)
+        if name == "background":
+            return self._header("probe").shape[-2:]
         if name == "given_corners_px":
             return (num, 2)
         if name == "ring_correlation":

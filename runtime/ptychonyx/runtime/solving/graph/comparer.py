@@ -24,6 +24,7 @@ from ..physics.exit_waves import (
     make_beam,
 )
 from .comparison import (
+    BACKGROUND,
     GOOD,
     MEASURED,
     MISFITS,
@@ -135,6 +136,7 @@ class GraphComparer:
         good: Real | None,
         noise: Noise,
         with_probe: bool,
+        background: Real | None = None,
     ) -> Change:
         """Return what `exit_waves.compare_batch` returns for the same arguments.
 
@@ -148,7 +150,7 @@ class GraphComparer:
             if kind not in self._sessions:
                 self._sessions[kind] = self._start(kind)
                 self._check(kind)
-            return self._run(kind, beam, windows, fractions_px, measured, good)
+            return self._run(kind, beam, windows, fractions_px, measured, good, background)
 
     def _start(self, kind: _Kind) -> Any:
         """Start a session; all others on the provider of the first."""
@@ -167,15 +169,15 @@ class GraphComparer:
         fractions_px: NDArray[np.float64],
         measured: Real,
         good: Real | None,
+        background: Real | None,
     ) -> Change:
         feed: Mapping[str, NDArray[np.float32]] = {
             WINDOWS: _interleaved(windows),
             SPECTRA: _interleaved(beam.spectra),
             RAMPS: _interleaved(axis_ramps(fractions_px, self._side)),
             MEASURED: np.ascontiguousarray(measured),
-            GOOD: np.ascontiguousarray(
-                np.broadcast_to(np.float32(1) if good is None else good, measured.shape)
-            ),
+            GOOD: _everywhere(1 if good is None else good, measured.shape),
+            BACKGROUND: _everywhere(0 if background is None else background, measured.shape),
         }
         names = [*output_shapes(self._side, with_probe=kind.with_probe)]
         try:
@@ -198,8 +200,9 @@ class GraphComparer:
         modes, windows = (_noise_images(rng, (num, *shape)) for num in (2, 3))
         measured = 10 * rng.random((3, *shape), dtype=np.float32)
         good = (rng.random(shape) > 0.1).astype(np.float32)
+        background = 9 * rng.random(shape, dtype=np.float32)
         beam, fractions_px = make_beam(10 * modes), rng.uniform(-0.5, 0.5, (3, 2))
-        found = self._run(kind, beam, windows, fractions_px, measured, good)
+        found = self._run(kind, beam, windows, fractions_px, measured, good, background)
         expected = compare_batch(
             beam,
             windows,
@@ -208,6 +211,7 @@ class GraphComparer:
             good=good,
             noise=kind.noise,
             with_probe=kind.with_probe,
+            background=background,
         )
         parts = [(found.object_, expected.object_)]
         if found.probe is not None and expected.probe is not None:
@@ -245,6 +249,11 @@ def _advice(provider: str) -> str:
             f"{TF32_VARIABLE}=0, or with another `provider`."
         )
     return " Choose another `provider`."
+
+
+def _everywhere(values: Real | float, shape: tuple[int, ...]) -> Real:
+    """Return values for each pixel of each pattern, as the graph wants them."""
+    return np.ascontiguousarray(np.broadcast_to(np.float32(values), shape))
 
 
 def _noise_images(rng: np.random.Generator, shape: tuple[int, ...]) -> Complex:

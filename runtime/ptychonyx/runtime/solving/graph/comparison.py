@@ -31,6 +31,7 @@ from .complex_nodes import (
 )
 
 WINDOWS, SPECTRA, RAMPS, MEASURED, GOOD = "windows", "spectra", "ramps", "measured", "good"
+BACKGROUND = "background"
 OF_OBJECT, OF_PROBE, MISFITS = "of_object", "of_probe", "misfits"
 Shapes = dict[str, tuple[int | str, ...]]
 """Name of an input or output -> its sides; a dynamic side has a name."""
@@ -46,7 +47,7 @@ def input_shapes(side: int) -> Shapes:
     dict of name to shape
         Windows O_j and spectra of the probe, complex64 seen as float32; the two ramps of each pattern,
         down and across, that shift the probe by its fraction of a pixel; measured amplitudes with DC
-        at [0, 0]; and 0 where a pixel says nothing, else 1.
+        at [0, 0]; 0 where a pixel says nothing, else 1; and counts that no wave makes.
     """
     return {
         WINDOWS: (PATTERNS, side, side, 2),
@@ -54,6 +55,7 @@ def input_shapes(side: int) -> Shapes:
         RAMPS: (PATTERNS, 2, side, 2),
         MEASURED: (PATTERNS, side, side),
         GOOD: (PATTERNS, side, side),
+        BACKGROUND: (PATTERNS, side, side),
     }
 
 
@@ -126,11 +128,12 @@ def _ramp(graph: GraphBuilder, side: int) -> Pair:
 
 def _factor(graph: GraphBuilder, waves: Pair, noise: Noise) -> str:
     """Add a/A − 1, or its like for another noise, shape (k, 1, N, N), and the misfits."""
-    measured, good = (
-        graph.add("Transpose", name, settings={"perm": (0, 2, 1)}) for name in (MEASURED, GOOD)
+    measured, good, background = (
+        graph.add("Transpose", name, settings={"perm": (0, 2, 1)})
+        for name in (MEASURED, GOOD, BACKGROUND)
     )
     rate = summed_part(graph, squared(graph, waves), (1,), keeps=False)
-    predicted = graph.add("Sqrt", rate)
+    predicted = graph.add("Sqrt", graph.add("Add", rate, background))
     difference = graph.add("Mul", graph.add("Sub", measured, predicted), good)
     squares = graph.add("Mul", difference, difference)
     along = graph.constant(np.array([1, 2]))

@@ -35,6 +35,7 @@ class Comparer(Protocol):
         good: Real | None,
         noise: Noise,
         with_probe: bool,
+        background: Real | None = None,
     ) -> Change:
         """Return what `exit_waves.compare_batch` returns for the same arguments."""
 
@@ -64,6 +65,7 @@ class ScipyComparer:
         good: Real | None,
         noise: Noise,
         with_probe: bool,
+        background: Real | None = None,
     ) -> Change:
         """Return what `exit_waves.compare_batch` returns for the same arguments."""
         try:
@@ -78,6 +80,7 @@ class ScipyComparer:
             good=good,
             noise=noise,
             with_probe=with_probe,
+            background=background,
             workspace=workspace,
         )
         self._spare.append(workspace)

@@ -14,6 +14,8 @@ without limit where I → 0. The root of counts is in the mean less than the roo
 to amplitudes is too dark where pixels count few photons; without that bias the factor is (a_j − ⟨√k⟩)/A_j,
 where ⟨√k⟩ is the mean root of Poisson counts whose mean is I.
 
+A background of b counts that is no part of the waves adds to what they predict: A = √(Σ_m |Ψ_jm|² + b).
+
 The object's part is Σ_m P̄_jm δ_jm: minus the gradient of ½ Σ (A − a)² for O_j.
 """
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from ...noise import mean_root
 from ..options import Noise
+from .disturbances import with_background
 from .fourier import transform, transform_back
 
 SMALLEST_AMPLITUDE = 1e-3
@@ -150,6 +153,7 @@ def compare_batch(
     good: Real | None,
     noise: Noise,
     with_probe: bool,
+    background: Real | None = None,
     workspace: Workspace | None = None,
 ) -> Change:
     """Compare the patterns that windows of an object predict with the measured ones.
@@ -169,6 +173,8 @@ def compare_batch(
         How a pixel's difference counts.
     with_probe : bool
         Whether the probe's part is wanted.
+    background : float32 array, shape (k, N, N) or (1, N, N), or None
+        b, in counts, which is in the measured amplitudes, but not in what the windows predict.
     workspace : Workspace, optional
         Of at least k patterns; no other comparison may use it at the same time.
     """
@@ -179,6 +185,7 @@ def compare_batch(
     np.multiply(probes, windows[:, None], out=of_waves)
     waves: Complex = transform(of_waves)
     predicted = predicted_amplitudes(waves, work=(squares, pairs))
+    predicted = with_background(predicted, background)
     factor, misfit = _factor(predicted, measured, good, noise)
     pairs[..., ::2], pairs[..., 1::2] = factor, factor
     parts = waves.view(np.float32)

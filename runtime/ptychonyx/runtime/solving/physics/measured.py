@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...errors import ScanError
 from ...scaling import READ_BATCH, read_amplitudes_of
 from ...scan import Scan
+from .disturbances import Disturbances
 
 KEPT_BYTES = 64 * 1024**2
 """Amplitudes up to this size stay in memory; the others are read from the file in each pass."""
@@ -32,6 +33,8 @@ class Measured:
         0 at bad pixels, else 1; None if all are good.
     fitted : bool array, shape (n, N, N), or None
         False at pixels that must not be fitted although they are good; None if there are none.
+    disturbances : Disturbances or None
+        What is believed to lie between prediction and measurement; None: nothing.
     counts : float64 array, shape (n,)
         Total of each pattern.
     are_photons : bool
@@ -45,6 +48,18 @@ class Measured:
     counts: NDArray[np.float64]
     are_photons: bool = True
     fitted: NDArray[np.bool_] | None = None
+    disturbances: Disturbances | None = None
+
+    def only(self, chosen: NDArray[np.int64]) -> Measured:
+        """Return some of the patterns, all kept in memory and all their good pixels fitted."""
+        return replace(
+            self,
+            indexes=self.indexes[chosen],
+            kept=self.amplitudes(chosen),
+            counts=self.counts[chosen],
+            fitted=None,
+            disturbances=None if self.disturbances is None else self.disturbances.only(chosen),
+        )
 
     def good_of(self, chosen: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Return 0 where some of these patterns say nothing, else 1; None if all pixels count."""
@@ -54,7 +69,7 @@ class Measured:
         return fitted if self.good is None else fitted * self.good
 
     def amplitudes(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return copies of the amplitudes of some of these patterns, shape (k, N, N)."""
+        """Return copies of the measured amplitudes of some patterns, shape (k, N, N)."""
         is_kept = chosen < len(self.kept)
         if is_kept.all():
             return self.kept[chosen]
@@ -62,6 +77,21 @@ class Measured:
         amplitudes[is_kept] = self.kept[chosen[is_kept]]
         amplitudes[~is_kept] = _read(self.scan, self.indexes[chosen[~is_kept]])
         return amplitudes
+
+    def even_amplitudes(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return a_j/√c_j of some patterns: what is measured where all patterns are as bright."""
+        amplitudes = self.amplitudes(chosen)
+        roots = None if self.disturbances is None else self.disturbances.roots_of(chosen)
+        return amplitudes if roots is None else amplitudes / roots
+
+    def even_counts(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the total counts of some patterns, each divided by its c_j."""
+        factors = None if self.disturbances is None else self.disturbances.factors
+        return self.counts[chosen] if factors is None else self.counts[chosen] / factors[chosen]
+
+    def background_of(self, chosen: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return b/c_j of some patterns, see `Disturbances`; None if there is no background."""
+        return None if self.disturbances is None else self.disturbances.background_of(chosen)
 
 
 def read_measured(scan: Scan, indexes: NDArray[np.int64]) -> Measured:

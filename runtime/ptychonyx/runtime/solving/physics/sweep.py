@@ -13,6 +13,7 @@ from ...comparison.region import spread_indexes
 from ...noise import noise_of_amplitudes
 from ..options import Noise
 from .comparing import CHUNK, Comparer, ScipyComparer
+from .disturbances import Disturbances
 from .exit_waves import Beam, Change, make_beam, predict_amplitudes
 from .measured import Measured
 from .moves import Moves
@@ -55,10 +56,14 @@ class Problem:
     noise: Noise = "amplitude"
 
     def at(self, state: State) -> Problem:
-        """Return the problem with the windows where a state believes them."""
-        if state.moves is None:
-            return self
-        return replace(self, placement=self.placement.moved(state.moves.total_px))
+        """Return the problem with the windows, and the light, that a state believes in."""
+        problem = self
+        if state.moves is not None:
+            problem = replace(problem, placement=self.placement.moved(state.moves.total_px))
+        if state.disturbances is not None:
+            measured = replace(self.measured, disturbances=state.disturbances)
+            problem = replace(problem, measured=measured)
+        return problem
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class State:
         What a network added to the object after the last pass; None without a network.
     moves : Moves or None
         How far each window lies from where the problem has it; None if all lie there.
+    disturbances : Disturbances or None
+        How bright each pattern was, and the light in all of them; None: nothing of that kind.
     """
 
     object_: Complex
@@ -93,6 +100,7 @@ class State:
     step: float = 1.0
     correction: Complex | None = None
     moves: Moves | None = None
+    disturbances: Disturbances | None = None
 
 
 def start_state(object_: Complex, probe: Complex, first_step: float = 1.0) -> State:
@@ -274,7 +282,7 @@ def sum_changes(
         np.zeros(shape, np.float32),
         np.zeros_like(beam.modes),
         np.zeros(beam.modes.shape[1:], np.float32),
-        counts=float(problem.measured.counts[batch].sum()),
+        counts=float(problem.measured.even_counts(batch).sum()),
     )
     for chunk, windows, change in _changes(
         problem, object_, beam, batch, pool, comparer, with_probe
@@ -305,10 +313,11 @@ def _changes(
             beam,
             windows,
             problem.placement.fractions_px[chunk],
-            problem.measured.amplitudes(chunk),
+            problem.measured.even_amplitudes(chunk),
             good=problem.measured.good_of(chunk),
             noise=problem.noise,
             with_probe=with_probe,
+            background=problem.measured.background_of(chunk),
         )
         return chunk, windows, change
 

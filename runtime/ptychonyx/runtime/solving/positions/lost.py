@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..physics.comparing import CHUNK
+from ..physics.disturbances import with_background
 from ..physics.exit_waves import predict_amplitudes
 from ..physics.moves import Moves
 from ..physics.sweep import Problem, State
@@ -69,7 +70,9 @@ def _misfits_at(
 ) -> NDArray[np.float64]:
     """Return the misfit of one pattern at several places (k, 2), relative to where the scan has it."""
     chosen = np.array([number])
-    measured, good = problem.measured.amplitudes(chosen), problem.measured.good_of(chosen)
+    known = problem.at(state).measured
+    measured, good = known.even_amplitudes(chosen), known.good_of(chosen)
+    background = known.background_of(chosen)
     corners_px = problem.placement.corners_px[number] + places_px
     whole_px = np.rint(corners_px).astype(np.int64)
     fractions_px = corners_px - whole_px
@@ -78,6 +81,7 @@ def _misfits_at(
     for start in range(0, len(places_px), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(places_px)))
         windows = at_places.cut(state.object_, part)
-        difference = predict_amplitudes(state.beam, windows, fractions_px[part]) - measured
+        predicted = predict_amplitudes(state.beam, windows, fractions_px[part])
+        difference = with_background(predicted, background) - measured
         misfits.append(np.square(difference if good is None else difference * good).sum((1, 2)))
     return np.concatenate(misfits).astype(np.float64)

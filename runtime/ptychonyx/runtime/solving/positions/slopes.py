@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..physics.comparing import CHUNK
+from ..physics.disturbances import with_background
 from ..physics.exit_waves import SMALLEST_AMPLITUDE, Beam, predicted_amplitudes, shift_ramps
 from ..physics.fourier import transform, transform_back
 from ..physics.sweep import Problem, State
@@ -52,12 +53,13 @@ def slopes_of_batch(
     measured: Real,
     *,
     good: Real | None,
+    background: Real | None = None,
 ) -> Slopes:
     """Return the slopes of a batch of patterns; parameters are those of `compare_batch`."""
     turned = beam.spectra * shift_ramps(fractions_px, beam.modes.shape[-1])[:, None]
     frequencies = (-2j * np.pi * np.fft.fftfreq(beam.modes.shape[-1])).astype(np.complex64)
     waves = _waves(turned.copy(), windows)
-    predicted = predicted_amplitudes(waves)
+    predicted = with_background(predicted_amplitudes(waves), background)
     residual = measured - predicted
     if good is not None:
         residual *= good
@@ -83,15 +85,17 @@ def _waves(spectra: Complex, windows: Complex) -> Complex:
 
 def slopes_of(problem: Problem, state: State, pool: ThreadPoolExecutor) -> Slopes:
     """Return the slopes of all patterns of a problem, where a state has them."""
-    placement = problem.at(state).placement
+    problem = problem.at(state)
+    placement = problem.placement
 
     def of_chunk(chunk: NDArray[np.int64]) -> Slopes:
         return slopes_of_batch(
             state.beam,
             placement.cut(state.object_, chunk),
             placement.fractions_px[chunk],
-            problem.measured.amplitudes(chunk),
+            problem.measured.even_amplitudes(chunk),
             good=problem.measured.good_of(chunk),
+            background=problem.measured.background_of(chunk),
         )
 
     numbers = np.arange(len(problem.measured.indexes))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...comparison.region import spread_indexes
 from ..physics.comparing import CHUNK
+from ..physics.disturbances import with_background
 from ..physics.exit_waves import SMALLEST_AMPLITUDE, predicted_amplitudes
 from ..physics.fourier import transform
 from ..physics.moves import unmoved
@@ -106,8 +107,9 @@ def _slopes_of_chunk(
     windows = placement.cut(state.object_, chunk)[:, None]
     probes = beam.shifted(fractions_px)
     waves = transform(probes * windows)
-    predicted = predicted_amplitudes(waves)
-    measured, good = problem.measured.amplitudes(chunk), problem.measured.good_of(chunk)
+    known = problem.measured
+    predicted = with_background(predicted_amplitudes(waves), known.background_of(chunk))
+    measured, good = known.even_amplitudes(chunk), known.good_of(chunk)
     good = np.ones((side, side), np.float32) if good is None else good
     residual = (measured - predicted) * good
     middle_px = side // 2 + center_of(beam.intensity)

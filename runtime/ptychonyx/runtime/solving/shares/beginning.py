@@ -83,7 +83,7 @@ def can_share(options: SolvingOptions) -> bool:
     """Tell whether options allow that a scan is solved in shares.
 
     Passes within a budget, those that a network of one's own corrects, and those that move positions
-    are not shared.
+    or fit intensities or a background are not shared.
 
     Examples
     --------
@@ -91,6 +91,7 @@ def can_share(options: SolvingOptions) -> bool:
     (True, False)
     """
     is_plain = options.budget_s is None and options.refine_positions is None
+    is_plain &= not (options.refine_intensity or options.refine_background)
     return is_plain and options.solver in (SHIPPED_SOLVER, NO_SOLVER)
 
 
