@@ -21,7 +21,7 @@ help:
 	@echo "make slow    the tests that take longer"
 	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
-	@echo "make models  train the solver of models/, which takes hours and goes on where it was stopped"
+	@echo "make models  train the solver of models/ further, which takes hours and goes on where it was stopped"
 	@echo "make bench   measure everything in docs/performance.md and write it anew"
 	@echo "make gpu     look at every path to a GPU, in at most 8 minutes, and print one table"
 	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"

@@ -1,4 +1,4 @@
-"""Train the solver that ships, and describe it; `make models` goes on where it was stopped.
+"""Train the solver that ships further, and describe it; `make models` goes on where it was stopped.
 
 The run's files are kept in `solver/`, so that a training of one's own can start from them. The model
 file is part of the runtime, and the card's figures are those of `docs/solving`.
@@ -28,8 +28,11 @@ CARD = """# {name}
 The network that `ptychonyx reconstruct` uses between passes where photons or positions are few.
 License: {license}.
 
-- **Trained on** simulated scans (`config.yaml`: {epochs} epochs of {steps} steps, {batch} scans in each,
-  at random stages of being solved): seven kinds of objects, lenses, Gaussians and pinholes of 1 to 4
+- **Trained on** simulated scans, {batch} in each step, at random stages of being solved. First 24 epochs
+  of {steps} steps, the rate falling from 1e-3; then 2 with unbiased passes where photons are few, and
+  {epochs} with objects of finer detail, the rate falling from {rate:g}; the weights are those of the last
+  epoch (`config.yaml`, `history.csv` and `provenance.json` are of the last stage).
+  Seven kinds of objects, lenses, Gaussians and pinholes of 1 to 4
   modes, 5e2 to 6e6 photons a pattern, overlaps of 0.4 to 0.93, windows of 32 to 64 px; half of them with
   wrong positions (up to 0.4 px) or a wrong probe (up to a sixth of its amplitude). No measured scan, and
   no Siemens star.
@@ -41,7 +44,7 @@ License: {license}.
 
 {table}
 
-- **One training, one seed.** What it does elsewhere is decided scan by scan: pixels that are held back
+- **One training.** What it does elsewhere is decided scan by scan: pixels that are held back
   compare both ways, and where passes alone explain them as well, the network is not used.
 - **Go on from it:** `ptychonyx train-solver good.npz --init-from models/solver -o run` learns from your own
   good scans.
@@ -83,6 +86,7 @@ def describe() -> None:
         epochs=config.epochs,
         steps=config.steps_per_epoch,
         batch=config.batch_size,
+        rate=config.learning_rate,
         megabytes=MODEL.stat().st_size / 1e6,
         table=table(),
     )
@@ -91,7 +95,8 @@ def describe() -> None:
 
 def main() -> None:
     if "--card" not in sys.argv:
-        ptychonyx("train-solver", "--config", KEPT / "config.yaml", "-o", RUN)
+        further = ("--config", KEPT / "config.yaml", "--init-from", KEPT)
+        ptychonyx("train-solver", *further, "-o", RUN)
         for name in FILES:
             shutil.copy(RUN / name, KEPT / name)
         ptychonyx("export", RUN, "-o", MODEL, "--name", NAME, "--license", LICENSE)

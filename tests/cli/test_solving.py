@@ -222,9 +222,9 @@ def test_an_interrupted_scan_leaves_its_passes_so_far(
 
 
 def test_progress_tells_trials_from_passes_and_names_the_residual() -> None:
-    shown: list[tuple[int, int | None, str | None]] = []
+    shown: list[tuple[float, int | None, str | None]] = []
 
-    def show(done: int, *, total: int | None = None, title: str | None = None) -> None:
+    def show(done: float, *, total: int | None = None, title: str | None = None) -> None:
         shown.append((done, total, title))
 
     report = show_passes(show)

@@ -92,6 +92,19 @@ def test_its_passes_are_as_many_as_held_back_pixels_bear(counts: float) -> None:
     assert number <= MOST_CORRECTED
 
 
+@pytest.mark.usefixtures("better")
+@pytest.mark.parametrize(("counts", "noise"), [(2e3, "unbiased"), (1e7, "amplitude")])
+def test_passes_before_a_network_have_no_bias_where_photons_are_few(
+    counts: float, noise: str
+) -> None:
+    sparse = some_of(scan_of(counts), np.arange(0, 64, 3))
+    assert solved(sparse, Silent(), passes=2).metadata["noise"] == noise
+
+
+def test_passes_alone_weigh_few_photons_as_asked() -> None:
+    assert solved(scan_of(2e3), None, passes=2).metadata["noise"] == "amplitude"
+
+
 @pytest.mark.parametrize("passes", [4, "auto"])
 def test_few_positions_get_no_network_that_is_worse(passes: int | str) -> None:
     network = Harmful()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from solver_oracle import Exact, amplitude, make_exact, with_noise
 
-from ptychonyx.runtime.solving.options import Noise
+from ptychonyx.runtime.solving.options import NOISES, Noise
 from ptychonyx.runtime.solving.physics.sweep import Problem, State, sweep
 from ptychonyx.runtime.solving.stopping import (
     FIRST_PASSES,
@@ -82,7 +82,7 @@ def test_held_back_pixels_do_not_reach_the_passes(exact: Exact, pool: ThreadPool
     np.testing.assert_array_equal(objects[0], objects[1])
 
 
-@pytest.mark.parametrize("noise", ["amplitude", "poisson"])
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("has_bad", [True, False])
 def test_the_loss_is_that_of_the_passes(counted: Exact, noise: Noise, has_bad: bool) -> None:
     exact = with_bad(counted) if has_bad else counted
@@ -96,7 +96,7 @@ def test_the_loss_is_that_of_the_passes(counted: Exact, noise: Noise, has_bad: b
         y, x = placement.whole_px[index]
         window = 1.1 * exact.object_[y : y + 32, x : x + 32]
         predicted = amplitude(window, exact.modes, placement.fractions_px[index])
-        if noise == "poisson":
+        if noise != "amplitude":
             rate = predicted**2 + SMALLEST_RATE
             terms = rate - counts[index] * np.log(rate)
         else:
@@ -108,7 +108,7 @@ def test_the_loss_is_that_of_the_passes(counted: Exact, noise: Noise, has_bad: b
     assert held_back.loss(state) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("noise", ["amplitude", "poisson"])
+@pytest.mark.parametrize("noise", NOISES)
 def test_the_truth_explains_held_back_pixels_better_than_anything_near(
     counted: Exact, noise: Noise
 ) -> None:

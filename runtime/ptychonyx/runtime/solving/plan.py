@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .network.choice import OpenNetwork
-from .network.trust import Need, need_of, with_network
-from .options import AUTO, MAX_PASSES, SolvingOptions
+from .network.trust import Need, need_of, weighed, with_network
+from .options import AUTO, MAX_PASSES, Noise, SolvingOptions
 from .part import middle_part
 from .passes import Passer
 from .physics.sweep import Problem, State, first_step_of, start_state
@@ -30,8 +30,9 @@ from .stopping import (
     last_bearable,
 )
 
-MOST_CORRECTED = 30
-"""Most passes of an automatic stop with a network, which has done what it can long before."""
+MOST_CORRECTED, MOST_OF_FEW_PHOTONS = 30, 8
+"""Most passes of an automatic stop with a network, which has done what it can long before; and where
+photons are few: later it drifts in what so few of them cannot tell, nor those that are held back."""
 UNUSED = "not used: patterns are good enough for passes alone"
 UNAVAILABLE = "not used: onnxruntime, which computes it, is not installed"
 REFUSED = "not used: pixels that were held back are explained better without it"
@@ -53,12 +54,15 @@ class Plan:
         Why there will be no more.
     use_of_network : str or None
         Whether the network corrects the object, and why; None if there is none.
+    noise : "amplitude", "unbiased" or "poisson"
+        How the passes count differences.
     """
 
     passer: Passer
     passes: int
     reason: str
     use_of_network: str | None
+    noise: Noise
 
     @property
     def network_name(self) -> str | None:
@@ -103,26 +107,29 @@ def make_plan(
     """
     need = need_of(problem, state)
     helped, use = _helped(passer, need, network)
-    untried = Plan(passer, MAX_PASSES, GOOD_ENOUGH, use)
+    plain, weighted = problem.noise, weighed(problem, need).noise
+    untried = Plan(passer, MAX_PASSES, GOOD_ENOUGH, use, plain)
     if options.passes != AUTO:
-        untried = Plan(passer, int(options.passes), AS_ASKED, use)
+        untried = replace(untried, passes=int(options.passes), reason=AS_ASKED)
     elif options.budget_s is not None:
-        return Plan(helped, MAX_PASSES, WITHIN_BUDGET, use)
+        noise = plain if helped is passer else weighted
+        return Plan(helped, MAX_PASSES, WITHIN_BUDGET, use, noise)
     is_helped, is_counted = helped is not passer, need.is_noisy and options.passes == AUTO
     if not (is_helped or is_counted):
         return untried
-    trial = _Trial(problem, state, options, untried.passes, progress, should_stop)
-    chosen, found = passer, trial.run(passer)
+    most = MOST_OF_FEW_PHOTONS if need.is_noisy else MOST_CORRECTED
+    trial = _Trial(problem, state, options, untried.passes, most, progress, should_stop)
+    chosen, noise, found = passer, plain, trial.run(passer, plain)
     if is_helped and not should_stop():
-        other = trial.run(helped)
+        other = trial.run(helped, weighted)
         if other.is_better_than(found):
-            chosen, found = helped, other
+            chosen, noise, found = helped, weighted, other
         else:
             use = REFUSED
     if options.passes != AUTO or (chosen is passer and not need.is_noisy):
-        return replace(untried, passer=chosen, use_of_network=use)
+        return replace(untried, passer=chosen, use_of_network=use, noise=noise)
     why = f"after {found.number} passes, pixels that were held back bear no more"
-    return Plan(chosen, found.number, why, use)
+    return Plan(chosen, found.number, why, use, noise)
 
 
 def _helped(passer: Passer, need: Need, network: OpenNetwork | None) -> tuple[Passer, str | None]:
@@ -153,6 +160,7 @@ class _Trial:
         state: State,
         options: SolvingOptions,
         max_passes: int,
+        most_corrected: int,
         progress: Callable[[int, float], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -160,19 +168,19 @@ class _Trial:
         trial = Problem(*part, problem.noise)
         self._state = start_of(trial, state.object_[rows, columns], state.beam.modes)
         self._held_back = hold_back(trial, np.random.default_rng(options.seed))
-        self._max_passes = max_passes
+        self._max_passes, self._most_corrected = max_passes, most_corrected
         self._is_number_given = options.passes != AUTO
         self._progress, self._should_stop = progress, should_stop
 
-    def run(self, passer: Passer) -> Bearable:
+    def run(self, passer: Passer, noise: Noise) -> Bearable:
         """Return how many passes pixels bear that were held back."""
         choose, most = last_bearable, self._max_passes
         if self._is_number_given:
             choose = last
         elif passer.corrector is not None:
-            choose, most = best, min(most, MOST_CORRECTED)
+            choose, most = best, min(most, self._most_corrected)
         return best_number(
-            self._held_back,
+            self._held_back.counted_as(noise),
             self._state,
             lambda problem, state: passer.step(problem, state, self._should_stop),
             max_passes=most,

@@ -15,7 +15,7 @@ from ..scan import Scan, turned_metadata
 from ..stitching.patches import Canvas, canvas_for
 from .disturbances.evidence import describe_fit, needs_of
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
-from .options import SolvingOptions
+from .options import Noise, SolvingOptions
 from .physics.disturbances import Disturbances
 from .physics.placement import Placement, common_slices
 from .physics.sweep import Problem, State
@@ -41,6 +41,8 @@ class Ending:
         Whether a network corrected the object, and why; None if there was none.
     network_name : str or None
         Of the network that did; None if none did.
+    noise : "amplitude", "unbiased" or "poisson"
+        How the passes counted differences.
     is_complete : bool
         False if the passes were interrupted.
     """
@@ -50,6 +52,7 @@ class Ending:
     reason: str
     use_of_network: str | None
     network_name: str | None
+    noise: Noise
     is_complete: bool
 
 
@@ -57,7 +60,7 @@ def make_product(
     scan: Scan, options: SolvingOptions, setting: Setting, ending: Ending, started_s: float
 ) -> Product:
     """Put together what is known of a solved object; of a complete one, measure its residual."""
-    as_given = Problem(setting.measured, setting.placement, options.noise)
+    as_given = Problem(setting.measured, setting.placement, ending.noise)
     problem = as_given.at(ending.state)
     placement, modes = problem.placement, ending.state.beam.modes
     moved = moved_scan(scan, placement, is_moved=setting.is_moved or ending.state.moves is not None)
@@ -144,7 +147,7 @@ def _describe(options: SolvingOptions, setting: Setting, ending: Ending) -> Meta
         "start_factor": setting.factor,
         "passes": len(ending.residuals),
         "stopped": ending.reason,
-        "noise": options.noise,
+        "noise": ending.noise,
         "probe_source": setting.probe.source,
         "probe_counts_ratio": setting.probe.counts_ratio,
         "probe_refined": setting.passer.refine_probe,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -179,6 +180,7 @@ def _run(
         progress=lambda number, residual: progress(0, number, residual) if progress else None,
         should_stop=should_stop,
     )
+    problem = replace(problem, noise=plan.noise)
     most, why = plan.passes, plan.reason
     budget = _Budget(options.budget_s, started_s)
     residuals: list[float] = []
@@ -198,6 +200,7 @@ def _run(
             "it was interrupted",
             plan.use_of_network,
             plan.network_name,
+            plan.noise,
             is_complete=False,
         )
         if should_stop():
@@ -205,8 +208,7 @@ def _run(
         if len(residuals) == 1:
             budget.check()
         show(so_far)
-    found = tuple(residuals)
-    return Ending(state, found, why, plan.use_of_network, plan.network_name, is_complete=True)
+    return replace(so_far, reason=why, is_complete=True)
 
 
 class _Budget:

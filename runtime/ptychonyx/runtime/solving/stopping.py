@@ -5,9 +5,9 @@ twentieth of the good pixels, drawn anew for each pattern, is kept from the pass
 predict there is compared with what was measured: its noise is independent.
 
 The comparison is the one that the passes make themselves: amplitudes by their squares, or counts by
-their deviance. It must be: a fit to amplitudes is darker than the truth where pixels count a photon
-or less, since the mean of a root is less than the root of the mean. The deviance would blame the
-passes for that and stop them at once.
+their deviance, which is also that of unbiased passes. It must be: a fit to amplitudes is darker than
+the truth where pixels count a photon or less, since the mean of a root is less than the root of the
+mean. The deviance would blame the passes for that and stop them at once.
 
 Two ways to solve a scan, one of which is not darker, are compared by the deviance all the same, where
 photons were counted: it is least for what is true, whatever was fitted.
@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..noise import mean_root
 from .options import Noise
 from .physics.comparing import CHUNK
 from .physics.exit_waves import predict_amplitudes
@@ -75,19 +74,20 @@ class HeldBack:
     def loss(self, state: State) -> float:
         """Return the loss of a state in the pixels that were held back; smaller is better.
 
-        It is Σ (A − a)², with the mean root of counts instead of A where the fit is unbiased, or for
-        Poisson noise the deviance of the counts up to a constant.
+        It is Σ (A − a)², or the deviance of the counts up to a constant where the fit errs to neither
+        side.
         """
         return float(self.losses(state).sum())
 
     def losses(self, state: State) -> NDArray[np.float64]:
         """Return the part of each tested pattern in the loss, shape (k,)."""
-        return self._losses(state, self.problem.noise)
+        is_dark = self.problem.noise == "amplitude"
+        return self._losses(state, "amplitude" if is_dark else "poisson")
 
     def comparable_losses(self, state: State) -> NDArray[np.float64]:
         """Return what two ways to solve the problem are compared by, for each tested pattern."""
         are_photons = self.problem.measured.are_photons
-        return self._losses(state, "poisson" if are_photons else self.problem.noise)
+        return self._losses(state, "poisson") if are_photons else self.losses(state)
 
     def _losses(self, state: State, noise: Noise) -> NDArray[np.float64]:
         starts = range(0, len(self.indexes), CHUNK)
@@ -107,8 +107,7 @@ class HeldBack:
             rate = np.square(predicted) + np.float32(SMALLEST_RATE)
             terms = rate - np.square(measured) * np.log(rate)
         else:
-            expected = mean_root(np.square(predicted)) if noise == "unbiased" else predicted
-            terms = np.square(expected - measured)
+            terms = np.square(predicted - measured)
         return np.asarray((terms * self.tested[part]).sum(axis=(1, 2), dtype=np.float64))
 
 

@@ -36,6 +36,8 @@ WELL_LIT = 0.1
 OUTER_WEIGHT = 0.01
 """Weight of well-lit pixels beyond the centers of the outermost beams: little is known of them."""
 SMALLEST_STEP_PX = 2.5
+MOST_SHRUNK = 3.5
+"""What `simulate` draws has detail of three pixels and more; specimens have finer detail, too."""
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float64]
@@ -106,7 +108,7 @@ def draw_object(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.
     """Draw an object: amplitude and phase of one kind or of two, of one material or independent."""
     names = [*OBJECTS, *OTHER_OBJECTS]
     first = _image(str(rng.choice(names)), shape, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         other = first if rng.random() < 0.5 else 1 - first
     else:
         other = _image(str(rng.choice(names)), shape, rng)
@@ -119,7 +121,12 @@ def draw_object(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.
 
 
 def _image(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Real:
-    image = (OBJECTS | OTHER_OBJECTS)[name](shape, rng)
+    """Draw an image larger than it will be, and shrink it, for detail of all sizes."""
+    shrinking = float(np.exp(rng.uniform(0, np.log(MOST_SHRUNK))))
+    large = int(np.ceil(shape[0] * shrinking)), int(np.ceil(shape[1] * shrinking))
+    image = (OBJECTS | OTHER_OBJECTS)[name](large, rng)
+    image = ndimage.gaussian_filter(image, 0.4 * np.sqrt(shrinking**2 - 1))
+    image = ndimage.zoom(image, np.divide(shape, large), order=1, mode="nearest", grid_mode=True)
     low, high = np.percentile(image, (1, 99))
     return np.asarray(np.clip((image - low) / max(high - low, 1e-9), 0, 1))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptychonyx.runtime.errors import ScanError
 from ptychonyx.runtime.solving.network.correction import corrected, features_after
 from ptychonyx.runtime.solving.network.features import NUM_FEATURES, Features
+from ptychonyx.runtime.solving.network.trust import need_of, weighed
 from ptychonyx.runtime.solving.passes import Passer
 from ptychonyx.runtime.solving.physics.exit_waves import make_beam
 from ptychonyx.runtime.solving.physics.sweep import State, first_step_of, start_state
@@ -93,11 +94,12 @@ class Trial:
         object_ = vacuum(problem.placement, power / float(problem.measured.counts.mean()))
         first_step = first_step_of(problem, object_, self.scan.probe)
         self.before = start_state(object_, self.scan.probe, first_step)
+        self._problem = weighed(problem, need_of(problem, self.before))
         self.after, self.features = self._pass()
 
     def _pass(self) -> tuple[State, Features]:
-        after = self._passer.step(self.scan.problem, self.before)
-        return after, features_after(self.scan.problem, self.before, after)
+        after = self._passer.step(self._problem, self.before)
+        return after, features_after(self._problem, self.before, after)
 
     def advance(self, images: NDArray[np.float32]) -> bool:
         """Correct the object by (2, S, S), pass once more; tell whether there is more to do."""

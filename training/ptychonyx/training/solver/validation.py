@@ -19,6 +19,9 @@ from .loss import losses
 
 SEED = 987_654_321
 """Of all validations, whatever the seed of a training: runs can be compared."""
+LOST = 0.0
+"""A loss above this one, of errors as large as the truth, counts as this: how wrong an object is that has
+nothing of the truth would decide between epochs otherwise."""
 
 
 def validation_loss(
@@ -27,7 +30,7 @@ def validation_loss(
     good_scans: Sequence[GoodScan] = (),
     workers: Workers | None = None,
 ) -> float | None:
-    """Return the mean loss of fixed scans, over all passes; None if there are no scans.
+    """Return the mean loss of fixed scans, each at most `LOST`, over all passes; None without scans.
 
     Several processes share the scans evenly.
 
@@ -64,6 +67,6 @@ def _losses_of(trial: Trial, learner: Learner) -> list[float]:
         batch = stack([trial])
         corrections = learner.change(batch.features) * batch.units[:, None, None, None]
         objects = (batch.objects + corrections).astype(np.float64)
-        found += losses(objects, batch.truths, batch.weights).tolist()
+        found += np.minimum(losses(objects, batch.truths, batch.weights), LOST).tolist()
         is_going_on = trial.advance(corrections[0])
     return found

@@ -121,5 +121,6 @@ def _of_photons(amplitudes: Real, expected: Real) -> tuple[NDArray[Any], NDArray
 
 _SLOPES: dict[Noise, Callable[[Real, Real], tuple[NDArray[Any], NDArray[Any]]]] = {
     "amplitude": _of_amplitudes,
+    "unbiased": _of_photons,  # both err to neither side
     "poisson": _of_photons,
 }

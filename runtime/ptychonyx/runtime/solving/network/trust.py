@@ -38,6 +38,16 @@ def need_of(problem: Problem, state: State) -> Need:
     return Need(state.first_step < CLEAR_SHARE, beams < FEW_BEAMS)
 
 
+def weighed(problem: Problem, need: Need) -> Problem:
+    """Return a problem as the passes before a network weigh it.
+
+    A fit to amplitudes is darker than the truth where pixels count a photon or less, and passes alone
+    are stopped before that shows. A network would take it for the object; so where photons are few,
+    its passes are without that bias.
+    """
+    return replace(problem, noise="unbiased") if need.is_noisy else problem
+
+
 def with_network(passer: Passer, network: Network) -> Passer:
     """Return a passer whose passes are corrected by a network."""
     return replace(passer, is_parallel=True, corrector=Corrector(network))

@@ -175,6 +175,7 @@ def finish(
         beginning.reason,
         use_of_network=None if options.solver == NO_SOLVER else PASSES_ALONE,
         network_name=None,
+        noise=options.noise,
         is_complete=True,
     )
     product = make_product(scan, options, setting, ending, started_s)
