@@ -42,7 +42,8 @@ class Case:
         """Name of the row."""
         names = ("refine_intensity", "refine_background")
         fitted = [name.removeprefix("refine_") for name in names if getattr(self.options, name)]
-        return "-".join([self.kind, self.wrong, "with", *(fitted or ["nothing"])])
+        more = [] if self.options.num_modes is None else ["modes-auto"]
+        return "-".join([self.kind, self.wrong, "with", *(fitted + more or ["nothing"])])
 
 
 PLAIN = SolvingOptions(passes=PASSES)
@@ -53,6 +54,9 @@ CASES = (
     Case("twin", "background", PLAIN),
     Case("twin", "background", replace(PLAIN, refine_background=True)),
     Case("star", "undisturbed", PLAIN),
+    Case("twin", "undisturbed", replace(PLAIN, refine_intensity=True, refine_background=True)),
+    Case("twin", "background", replace(PLAIN, num_modes="auto")),
+    Case("twin", "background", replace(PLAIN, num_modes="auto", refine_background=True)),
 )
 
 
