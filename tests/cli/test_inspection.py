@@ -108,7 +108,7 @@ def test_a_result_that_is_not_believable_ends_strict_commands(folder: Path) -> N
 def test_unknown_names_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="`--accept` is 'all', expected one of"):
         run("inspect", folder / "right.npz", "--accept", "all")
-    with pytest.raises(ValueError, match="`--dc` is '3'"):
+    with pytest.raises(ValueError, match="`dc` is '3'"):
         run("inspect", folder / "right.npz", "--dc", "3")
 
 

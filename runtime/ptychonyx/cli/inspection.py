@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,17 +87,18 @@ def inspect(
         _print_map_template(file)
         return
     is_model = file.suffix.lower() == ".onnx"
-    check_files([file] if is_model else _scan_files(file, patterns, reading), plot=plot)
+    check_files([file] if is_model else scan_files(file, patterns, reading), plot=plot)
     values: dict[str, Any] = {}
     if is_model:
         _show(file, _model_rows(file), values, as_json=json_)
     else:
-        is_read_anew = reading.map_path is not None or bool(reading.keys)
-        shown = not is_read_anew and _show_product(file, values, as_json=json_)
-        if shown and not _has_patterns(file, patterns) and plot is None:
-            _print_json(values, json_)
-            return
-        _show_scan(file, said, choices, values, probe, check_orientation, plot, as_json=json_)
+        with _naming_models():
+            is_read_anew = reading.map_path is not None or bool(reading.keys)
+            shown = not is_read_anew and _show_product(file, values, as_json=json_)
+            if shown and not _has_patterns(file, patterns) and plot is None:
+                _print_json(values, json_)
+                return
+            _show_scan(file, said, choices, values, probe, check_orientation, plot, as_json=json_)
     _print_json(values, json_)
     if values.get("wrong"):
         _refuse(values)
@@ -110,12 +112,13 @@ def _refuse_native(file: Path) -> None:
         open_model_file(file)
 
 
-def _scan_files(file: Path, patterns: Path | None, reading: Reading) -> list[Path]:
-    """Return the files of a scan; if it is none, say that models are inspected, too."""
+@contextmanager
+def _naming_models() -> Iterator[None]:
+    """Say of a file of no known format that models are inspected, too."""
     from ptychonyx.runtime.errors import UnknownFormatError
 
     try:
-        return scan_files(file, patterns, reading)
+        yield
     except UnknownFormatError as error:
         raise UnknownFormatError(f"{error} Models are inspected, too: .onnx.") from None
 
