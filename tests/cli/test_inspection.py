@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ptychonyx.cli import app, inspection, overview
 from ptychonyx.cli.console.terminal import Show
-from ptychonyx.cli.options import load_asked
+from ptychonyx.cli.options.shared import load_asked
 from ptychonyx.runtime import save_scan
 from ptychonyx.runtime.errors import ImplausibleError
 from ptychonyx.runtime.plausibility import summary

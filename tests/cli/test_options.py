@@ -10,9 +10,10 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from ptychonyx.cli import COMMANDS, app, words
-from ptychonyx.cli.options import reconstruction_options
-from ptychonyx.cli.solving_options import FLAGS, solving_options
+from ptychonyx.cli import COMMANDS, app
+from ptychonyx.cli.options import words
+from ptychonyx.cli.options.shared import reconstruction_options
+from ptychonyx.cli.options.solving import FLAGS, solving_options
 from ptychonyx.runtime.errors import AxisError
 from ptychonyx.runtime.formats import POSITION_ORIGINS, WRITERS
 from ptychonyx.runtime.model.manifest import PRECISIONS

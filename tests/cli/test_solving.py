@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from ptychonyx import runtime
 from ptychonyx.cli import app
-from ptychonyx.cli.solving_options import seconds_from_text, show_passes
+from ptychonyx.cli.options.solving import seconds_from_text, show_passes
 from ptychonyx.runtime import compare_objects, load_object
 from ptychonyx.runtime.formats import load_product, save_scan
 from ptychonyx.runtime.product import Product

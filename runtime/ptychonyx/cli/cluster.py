@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import words
 from .console.terminal import stop_on_signal
+from .options import words
 
 if TYPE_CHECKING:
     from ptychonyx.training import Watcher

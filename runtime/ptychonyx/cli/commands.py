@@ -17,14 +17,14 @@ from .console.terminal import INTERRUPTED, fail
 from .conversion import convert
 from .inspection import inspect
 from .models import benchmark, derive, export, verify
-from .options import reconstruction_options, verbosity, with_options
-from .reading_options import reading_options
+from .options.reading import reading_options
+from .options.scan_choices import scan_choices
+from .options.shared import reconstruction_options, verbosity, with_options
+from .options.solving import solving_options
+from .options.training import training_settings
 from .reconstruction import reconstruct, reconstruct_folder, reconstruct_many
-from .scan_choices import scan_choices
 from .scans import compare, simulate
-from .solving_options import solving_options
 from .training import train, train_solver
-from .training_options import training_settings
 
 
 class _Command(TyperCommand):

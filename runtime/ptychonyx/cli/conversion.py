@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import words
 from .console.terminal import say
-from .options import Axis, Origin, Patterns, Quantity, check_files, load_asked, scan_files
-from .reading_options import Reading
+from .options import words
+from .options.reading import Reading
+from .options.shared import Axis, Origin, Patterns, Quantity, check_files, load_asked, scan_files
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.files import Output

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console.terminal import Show, print_columns, print_table, progress_bar, say
-from .options import (
+from .options.reading import Reading
+from .options.scan_choices import ScanChoices, as_options, orientation_findings
+from .options.shared import (
     Axis,
     Origin,
     Patterns,
@@ -24,8 +26,6 @@ from .options import (
     scan_files,
 )
 from .overview import files_within, overview
-from .reading_options import Reading
-from .scan_choices import ScanChoices, as_options, orientation_findings
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.orientation import Orientation

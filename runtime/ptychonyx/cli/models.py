@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from . import words
 from .console.terminal import print_columns, progress_bar, say
-from .options import Axis, Origin, Provider, Quantity, check_files, load_asked, scan_files
+from .options import words
+from .options.shared import Axis, Origin, Provider, Quantity, check_files, load_asked, scan_files
 
 Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
 

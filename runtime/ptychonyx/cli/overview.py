@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import Said, load_asked
-from .scan_choices import orientation_findings
+from .options.scan_choices import orientation_findings
+from .options.shared import Said, load_asked
 
 if TYPE_CHECKING:
-    from .scan_choices import ScanChoices
+    from .options.scan_choices import ScanChoices
 
 MAGIC = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x93NUMPY", b"MATLAB 5.0 MAT-file")
 """First bytes of files that may be scans or products; what else lies in a folder is passed over."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console.terminal import INTERRUPTED, complain, progress_bar, say, stop_on_signal
-from .options import (
+from .options.reading import Reading
+from .options.scan_choices import ScanChoices, take_plausible
+from .options.shared import (
     Axis,
     ModelPath,
     Origin,
@@ -22,10 +24,8 @@ from .options import (
     load_asked,
     scan_files,
 )
+from .options.solving import refuse_unused, show_passes
 from .outcome import count_passes, doubts, needed, say_what_came_out
-from .reading_options import Reading
-from .scan_choices import ScanChoices, take_plausible
-from .solving_options import refuse_unused, show_passes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import words
 from .console.terminal import as_text, print_table, say
-from .options import Axis, Plot, Quantity, check_files, load_asked, scan_files
-from .reading_options import Reading
+from .options import words
+from .options.reading import Reading
+from .options.shared import Axis, Plot, Quantity, check_files, load_asked, scan_files
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.formats.placed_object import PlacedObject

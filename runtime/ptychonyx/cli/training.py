@@ -10,10 +10,10 @@ import typer
 
 from .cluster import find_or_launch, watched
 from .console.terminal import say
-from .options import Axis, Origin, Quantity, check_files, load_asked, scan_files
-from .reading_options import Reading
-from .scan_choices import ScanChoices, take_plausible
-from .training_options import (
+from .options.reading import Reading
+from .options.scan_choices import ScanChoices, take_plausible
+from .options.shared import Axis, Origin, Quantity, check_files, load_asked, scan_files
+from .options.training import (
     Backend,
     ConfigFile,
     InitFrom,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console.terminal import Show
 from . import words
-from .console.terminal import Show
 
 if TYPE_CHECKING:
     pass

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from . import words
-from .reading_options import Reading
+from .reading import Reading
 
 if TYPE_CHECKING:
     from ptychonyx.runtime.files import Output, OutputFolder

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from . import words
-from .options import Axis, Origin, Quantity
+from .shared import Axis, Origin, Quantity
 
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Run folder.")]
 Backend = Annotated[words.Backend | None, typer.Option(help="Framework that trains.")]
