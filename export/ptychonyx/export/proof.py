@@ -32,7 +32,7 @@ def make_proof(
     architecture : Architecture
     weights : mapping of str to float32 array
     probe : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     scale : float
         Input scale of the patterns.
     patch_px : int
@@ -41,7 +41,7 @@ def make_proof(
     Returns
     -------
     Verification
-        With a largest difference of 0, since no exported model has been compared yet.
+        Its largest difference is 0, since no exported model has been compared yet.
     """
     amplitude = draw_test_amplitude(probe, architecture.num_channels, np.random.default_rng(0))
     patches = native_patches(
@@ -64,7 +64,7 @@ def draw_test_amplitude(
     Parameters
     ----------
     probe : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     num_channels : int
         C.
     rng : numpy.random.Generator

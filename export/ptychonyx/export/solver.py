@@ -123,7 +123,7 @@ def make_solver_proof(
     Returns
     -------
     SolverVerification
-        With a largest difference of 0, since no exported model has been compared yet.
+        Its largest difference is 0, since no exported model has been compared yet.
     """
     factor = -(-architecture.stride // 16)
     sizes = [(factor * height, factor * width) for height, width in TEST_SIZES_PX]

@@ -65,7 +65,7 @@ class Line:
 def files_within(paths: Sequence[Path]) -> list[Path] | None:
     """Return the files that several paths stand for, or None if they are a single scan or file.
 
-    Of a folder these are the scans, products and models in it.
+    Those of a folder are the scans, products and models in it.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class ChosenProbe:
     Attributes
     ----------
     array : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     source : "given", "file", "start", "model" or "estimated"
         From another file, the scan's own, that of the product passes start from, the model's, or a
         guess from the mean pattern.

@@ -60,7 +60,7 @@ class Product:
     window_px : int
         N.
     probe : complex64 array, shape (modes, N, N)
-        In sqrt(counts), so |F(P·O)|² are counts.
+        The probe in sqrt(counts), so that |F(P·O)|² are counts.
     coverage : int32 array, shape (H, W), or None
         Number of patches at each pixel.
     disagreement : float32 array, shape (H, W), or None

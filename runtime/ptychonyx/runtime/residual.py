@@ -223,7 +223,7 @@ def fitting_factor(
     object_corner_px : (float, float)
         Its top-left pixel (y, x) in the scan's frame.
     probe : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     coverage : int array, shape (H, W), or None
         As for `measure_residual`.
 

@@ -216,7 +216,7 @@ def probe_in_counts(
     Returns
     -------
     probe : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     q : float
         Ratio before any scaling.
 

@@ -160,7 +160,7 @@ def some_of(scan: Scan, indexes: NDArray[np.int64]) -> Scan:
     Returns
     -------
     Scan
-        In the same frame; `position_indexes` says which patterns of the file they are.
+        A scan in the same frame; `position_indexes` says which patterns of the file they are.
 
     Examples
     --------

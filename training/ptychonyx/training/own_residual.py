@@ -82,7 +82,7 @@ def measure_own_residual(
     Parameters
     ----------
     run : Run
-        With weights, and with a probe of the first scan if that was trained.
+        The finished run: its weights, and the probe of the first scan if that was trained.
     scans : sequence of Scan
     samples : Samples
         Made of these scans.

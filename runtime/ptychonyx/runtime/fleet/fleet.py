@@ -133,9 +133,9 @@ def reconstruct_many(
         network's are stitched together, and passes from vacuum become parallel passes. Passes
         after a network, within a budget, or with a solver's file, are made by one worker.
     options : ReconstructionOptions
-        Of the model, for all scans.
+        How the model reconstructs all scans.
     solving : SolvingOptions
-        Of the passes, for all scans.
+        How passes solve all scans.
     refine_passes : int, "auto" or None
         Passes after the network, see `Recipe`.
     accept : sequence of str

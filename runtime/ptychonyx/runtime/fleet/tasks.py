@@ -70,7 +70,7 @@ class Order:
     repairs : Repairs
         What is done to the scan each time it is loaded; known once a task has looked at all of it.
     findings : tuple of Finding
-        With the scan; known then, too.
+        What was found wrong with the scan; known once the scan is.
     """
 
     name: str

@@ -73,7 +73,7 @@ def explain(
     Returns
     -------
     list of Explained
-        In the order of `turns`.
+        One for each of `turns`, in their order.
     """
     sample = _take_sample(scan)
     of_positions = list(dict.fromkeys(_positions_of(turn) for turn in turns))

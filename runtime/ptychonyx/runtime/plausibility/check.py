@@ -57,7 +57,7 @@ class Checked:
     Attributes
     ----------
     scan : Scan
-        With bad pixels marked, and without empty and outlier patterns.
+        The scan with its bad pixels marked, without empty and outlier patterns.
     findings : tuple of Finding
     repairs : Repairs
         What was done to the scan.

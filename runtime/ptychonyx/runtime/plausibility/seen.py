@@ -15,9 +15,9 @@ class Seen:
     Attributes
     ----------
     mean_counts : float64 array, shape (N, N)
-        Of each pixel; impossible values, and pixels that the scan marks as bad, count as 0.
+        Mean of each pixel; impossible values, and pixels that the scan marks as bad, count as 0.
     counts : float64 array, shape (n,)
-        Of each pattern, over its good pixels.
+        Sum of each pattern over its good pixels.
     saturated_share : float64 array, shape (N, N)
         Share of the patterns in which a pixel is at the value where the detector clips; 0 everywhere
         if it does not.

@@ -30,7 +30,7 @@ class PatternSummary:
     ----------
     num_patterns : int
     lowest, highest : float64 array, shape (N, N)
-        Of each pixel, among possible values; 0 where the scan marks a bad pixel.
+        Smallest and largest possible value of each pixel; 0 where the scan marks a bad pixel.
     num_highest : int64 array, shape (N, N)
         How many patterns have the highest value of that pixel.
     num_impossible : int64 array, shape (N, N)

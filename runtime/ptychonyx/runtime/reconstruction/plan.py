@@ -63,7 +63,7 @@ class Plan:
     Attributes
     ----------
     options : ReconstructionOptions
-        With a number for `batch_size`.
+        Its `batch_size` is a number.
     canvas : Canvas
         Where the object lies.
     counts_per_pattern : float
@@ -117,7 +117,7 @@ def plan_reconstruction(scan: Scan, manifest: NetworkFacts, options: Reconstruct
     manifest : NetworkFacts
         Manifest of the model.
     options : ReconstructionOptions
-        With a number for `batch_size`.
+        Its `batch_size` is a number.
 
     Returns
     -------

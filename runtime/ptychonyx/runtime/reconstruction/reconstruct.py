@@ -108,7 +108,7 @@ def reconstruct_in_steps(
     Yields
     ------
     Product
-        With `complete` false and without residuals, except for the last one of a whole scan.
+        What is known so far: `complete` is false and residuals are missing, but in the last one.
     """
     started_s = perf_counter()
     if num_steps < 1:

@@ -51,7 +51,7 @@ def try_network(
     Parameters
     ----------
     scan : Scan
-        With a probe.
+        It must have a probe.
     network : Predictor
         A model, or a network that is still in its framework.
     facts : NetworkFacts
@@ -59,12 +59,12 @@ def try_network(
     used, tested : int64 array
         Patterns that the object is made of, and on which it is tested, in rising order.
     options : ReconstructionOptions
-        With a number for `batch_size`.
+        Its `batch_size` is a number.
 
     Returns
     -------
     Residual
-        Of the tested patterns alone.
+        What the tested patterns leave unexplained.
 
     Raises
     ------

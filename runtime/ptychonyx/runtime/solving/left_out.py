@@ -45,9 +45,9 @@ def unexplained_of_left_out(
     Parameters
     ----------
     measured : Measured
-        With the disturbances that were found; they are held fixed, too.
+        The patterns, with the disturbances that were found; these are held fixed, too.
     placement : Placement
-        Of its patterns.
+        Where the patterns lie.
     probe : complex64 array, shape (modes, N, N)
         Held fixed.
     passer : Passer

@@ -18,14 +18,14 @@ def middle_part(
     ----------
     measured : Measured
     placement : Placement
-        Of the same patterns.
+        Where the same patterns lie.
     num : int
         How many are wanted; fewer if fewer fit the memory.
 
     Returns
     -------
     (Measured, Placement)
-        Of the part.
+        The patterns of the part, and where they lie.
     (slice, slice)
         Where its canvas lies on the whole one.
     """

@@ -34,13 +34,13 @@ class Ending:
     ----------
     state : State
     residuals : tuple of float
-        Of each pass.
+        Residual of each pass.
     reason : str
         Why there were no more.
     use_of_network : str or None
         Whether a network corrected the object, and why; None if there was none.
     network_name : str or None
-        Of the network that did; None if none did.
+        Name of the network that did; None if none did.
     noise : "amplitude", "unbiased" or "poisson"
         How the passes counted differences.
     is_complete : bool

@@ -74,7 +74,7 @@ def solve(
     Returns
     -------
     Product
-        With `pass_residuals`; pixels that no beam has lit are 0, with coverage 0.
+        The solved object, with `pass_residuals`; pixels that no beam has lit are 0, with coverage 0.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def hold_back(problem: Problem, rng: np.random.Generator) -> HeldBack:
     Parameters
     ----------
     problem : Problem
-        Whose patterns are all kept in memory.
+        Its patterns must all be kept in memory.
     rng : numpy.random.Generator
         Decides which pixels are held back.
     """
@@ -232,7 +232,7 @@ def standard_errors(losses: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     Parameters
     ----------
     losses : list of float64 arrays, shape (k,)
-        Of each state, by pattern.
+        The loss of each pattern in each state.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class SolverConfig(SavedConfig):
     num_processes : int
         Processes that simulate and solve, for each one that trains; the outcome depends on both numbers.
     learning_rate, min_learning_rate : float
-        Of Adam, in the first and in the last epoch.
+        Rates of Adam in the first and in the last epoch.
     schedule : "cosine", "constant" or "exponential"
         How it goes from one to the other; see `policy`.
     warmup_epochs : int

@@ -247,7 +247,7 @@ def check_window(window_px: int) -> None:
     Raises
     ------
     ValueError
-        With the padded size that works.
+        It names the padded size that works.
     """
     if window_px < 2 * BOTTLENECK_PX:
         raise ValueError(

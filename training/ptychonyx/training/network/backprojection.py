@@ -33,7 +33,7 @@ def backprojection_constants(
     Parameters
     ----------
     probe : complex array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     scale : float
         Input scale of the scan that the probe belongs to.
 

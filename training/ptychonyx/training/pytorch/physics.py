@@ -75,7 +75,7 @@ def predict_rate(object_: Tensor, probe: Tensor) -> Tensor:
     ----------
     object_ : complex tensor, shape (B, C, N, N)
     probe : complex tensor, shape (B, modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
 
     Returns
     -------

@@ -128,7 +128,7 @@ class Pool:
         Decides everything that is drawn.
     num_groups, batch_size : int
     good_scans : sequence of GoodScan
-        Of which half of the scans are made; if there are none, all are simulated.
+        Measured scans, of which half of the scans are made; if there are none, all are simulated.
     """
 
     def __init__(

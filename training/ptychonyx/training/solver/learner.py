@@ -47,7 +47,7 @@ class Lesson:
     corrections : float32 array, shape (B, 2, S, S)
         What the network changed in each object before the step.
     losses : float32 array, shape (B,)
-        Of each scan.
+        Loss of each scan.
     """
 
     corrections: NDArray[np.float32]

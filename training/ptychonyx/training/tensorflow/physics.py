@@ -83,7 +83,7 @@ def predict_rate(object_: tf.Tensor, probe: tf.Tensor) -> tf.Tensor:
     ----------
     object_ : complex tensor, shape (B, C, N, N)
     probe : complex tensor, shape (B, modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
 
     Returns
     -------

@@ -31,7 +31,7 @@ def assemble(found: Found, options: ScanOptions) -> Scan:
     ----------
     found : Found
     options : ScanOptions
-        Of these: `quantity`, `position_origin` and `crop_px`.
+        Three of them are used: `quantity`, `position_origin` and `crop_px`.
 
     Returns
     -------

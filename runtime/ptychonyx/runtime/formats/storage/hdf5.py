@@ -207,9 +207,9 @@ def read_rows(
     read : callable
         Slices -> a block of rows for each; called once.
     shape : tuple of int
-        Of the stack.
+        Shape of the stack.
     dtype : numpy dtype
-        Of what is returned if there are no rows.
+        Type of what is returned if there are no rows.
     """
     if len(rows) == 0:
         return np.empty((0, *shape[1:]), dtype=dtype)

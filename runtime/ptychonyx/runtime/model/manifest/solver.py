@@ -40,7 +40,7 @@ class SolverManifest(ModelFacts):
         How well it solves a fixed set of simulated scans.
     verification : SolverVerification
     derivation : dict or None
-        Of a model of fewer bits: the calibration scan, and what its object lost.
+        What made a model of fewer bits: the calibration scan, and what its object lost.
     """
 
     KIND: ClassVar[str] = "solver"

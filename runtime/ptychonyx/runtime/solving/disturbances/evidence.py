@@ -47,7 +47,7 @@ def describe_fit(fitted: Disturbances, counts: float) -> Metadata:
     ----------
     fitted : Disturbances
     counts : float
-        Of a pattern, in the mean.
+        Mean counts of a pattern.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def needs_of(
     state : State
         After the last pass.
     residual : Residual
-        Of that state.
+        What that state leaves unexplained.
     pool : ThreadPoolExecutor
     fitter : Fitter or None
         What was fitted.

@@ -55,7 +55,7 @@ class Features:
     Attributes
     ----------
     images : float32 array, shape (NUM_FEATURES, H, W)
-        In the order of `FEATURES`.
+        What the network sees, in the order of `FEATURES`.
     unit : float
         What a correction of 1 means, as a complex transmission.
     """

@@ -68,7 +68,7 @@ class Beam:
     Attributes
     ----------
     modes : complex64 array, shape (modes, N, N)
-        In sqrt(counts).
+        The probe in sqrt(counts).
     spectra : complex64 array, shape (modes, N, N)
     intensity : float32 array, shape (N, N)
         Σ_m |P_m|².
@@ -124,7 +124,7 @@ class Workspace:
     num_patterns : int
         Largest batch.
     beam : Beam
-        Of the shape that will be used.
+        A beam of the shape that will be used.
     """
 
     def __init__(self, num_patterns: int, beam: Beam) -> None:
@@ -176,7 +176,7 @@ def compare_batch(
     background : float32 array, shape (k, N, N) or (1, N, N), or None
         b, in counts, which is in the measured amplitudes, but not in what the windows predict.
     workspace : Workspace, optional
-        Of at least k patterns; no other comparison may use it at the same time.
+        Memory for at least k patterns; no other comparison may use it at the same time.
     """
     num_patterns = len(windows)
     workspace = workspace or Workspace(num_patterns, beam)

@@ -64,7 +64,7 @@ def after_pass(state: State, sums: Sums, *, momentum: float, with_probe: bool) -
     state : State
         Before it.
     sums : Sums
-        Of all patterns, made from that state.
+        What all patterns ask for, from that state.
     momentum : float
         Share of the object's last change that the pass began with.
     with_probe : bool

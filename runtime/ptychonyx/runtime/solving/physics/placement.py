@@ -89,7 +89,7 @@ class Placement:
     def overlaid(self, window: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of one window (N, N) laid where each pattern has its own, shape (H, W).
 
-        Of a beam's intensity it is the light of all patterns, Σ_j Σ_m |P_jm|², in counts.
+        If the image is a beam's intensity, this is the light of all patterns, Σ_j Σ_m |P_jm|², in counts.
 
         Examples
         --------

@@ -47,7 +47,7 @@ class Problem:
     ----------
     measured : Measured
     placement : Placement
-        Of the same patterns.
+        Where the same patterns lie.
     noise : "amplitude", "unbiased" or "poisson"
     """
 

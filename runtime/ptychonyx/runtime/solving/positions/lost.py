@@ -41,7 +41,7 @@ def find_lost(
     ----------
     problem : Problem
     state : State
-        With moves.
+        A state in which positions have moved.
     misfits : float64 array, shape (n,)
         Σ (A − a)² of each pattern.
     pool : ThreadPoolExecutor

@@ -28,7 +28,7 @@ def describe_moves(scan: Scan, moved: Scan, mover: Mover | None) -> Metadata:
     Parameters
     ----------
     scan, moved : Scan
-        With its own positions, and with the refined ones.
+        The scan with its own positions, and with the refined ones.
     mover : Mover or None
         What moved them; None if a product did that they were taken from.
 

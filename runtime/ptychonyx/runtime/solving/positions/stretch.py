@@ -55,7 +55,7 @@ def move_together(
     Parameters
     ----------
     problem : Problem
-        With a margin of at least `largest_px`.
+        Its canvas must have a margin of at least `largest_px`.
     state : State
         After a pass.
     pool : ThreadPoolExecutor

@@ -42,14 +42,14 @@ def defocused(mean_counts: NDArray[np.float64], spread: float) -> Complex:
     Parameters
     ----------
     mean_counts : float64 array, shape (N, N)
-        With DC at [0, 0].
+        The mean pattern, with the direct beam at [0, 0].
     spread : float
         As in `SPREADS`, with the sign of the defocus.
 
     Returns
     -------
     complex64 array, shape (1, N, N)
-        In sqrt(counts), with the beam in the middle of the window.
+        A probe in sqrt(counts), with the beam in the middle of the window.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def guess_probe(
     ----------
     measured : Measured
     placement : Placement
-        Of its patterns.
+        Where the patterns lie.
     noise : "amplitude", "unbiased" or "poisson"
     seed : int
     pool : ThreadPoolExecutor
@@ -92,7 +92,7 @@ def guess_probe(
     Returns
     -------
     complex64 array, shape (1, N, N)
-        In sqrt(counts), refined on a part of the scan.
+        A probe in sqrt(counts), refined on a part of the scan.
     """
     part, _ = middle_part(measured, placement, GUESS_PATTERNS)
     problem = Problem(*part, noise)

@@ -41,7 +41,7 @@ def find_modes(
     ----------
     measured : Measured
     placement : Placement
-        Of its patterns.
+        Where the patterns lie.
     probe : complex64 array, shape (modes, N, N)
         To begin with.
     passer : Passer

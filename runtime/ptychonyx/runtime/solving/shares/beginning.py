@@ -130,7 +130,7 @@ class Effort:
     Attributes
     ----------
     residuals : tuple of float
-        Of each pass.
+        Residual of each pass.
     shares, workers : int
         Parts of the patterns, and processes that made sums of them.
     repeats : int
