@@ -242,7 +242,7 @@ def test_a_large_fleet_survives_a_killed_worker(tmp_path: Path) -> None:
         cut.write_bytes(good[0].read_bytes()[: 900 * (number + 1)])
         make(wrong, number, 32)
         make(low, number, 64, lowest=-1e9)
-        bad |= {cut: "not a readable NPZ", wrong: "are 32×32, but", low: "no counts of a detector"}
+        bad |= {cut: "not a readable NPZ", wrong: "are 32×32, but", low: "no count of a detector"}
     scans = [*good, *bad]
     np.random.default_rng(0).shuffle(scans)
     assert len(scans) == 200
