@@ -50,6 +50,7 @@ def test_few_patterns_say_nothing(scan: Scan) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_wrong_start_on_a_real_scan_converges_and_is_not_believed(star: Path) -> None:
     scan = load_scan(star / "siemens128.npz", quantity="counts")
     options = SolvingOptions(passes=20, refine_probe=True, num_modes=3)
