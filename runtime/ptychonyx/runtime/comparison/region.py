@@ -228,3 +228,26 @@ def without_common_phase(
     mean = (object_ if reference is None else reference)[known].sum(dtype=np.complex128)
     turned: NDArray[np.complex128] = object_ * np.exp(-1j * np.angle(mean))
     return turned
+
+
+def nearest_indexes(
+    corners_px: NDArray[Any], middle_px: NDArray[np.float64], num: int
+) -> NDArray[np.int64]:
+    """Return the patterns whose windows are nearest to a point, in rising order.
+
+    Parameters
+    ----------
+    corners_px : array, shape (n, 2)
+    middle_px : float64 array, shape (2,)
+        Corner (y, x) that they are near to.
+    num : int
+        How many; all if there are no more.
+
+    Examples
+    --------
+    >>> corners_px = np.array([[0, 0], [0, 9], [0, 4.0]])
+    >>> nearest_indexes(corners_px, np.array([0, 5]), 2).tolist()
+    [1, 2]
+    """
+    distances = np.square(corners_px - middle_px).sum(axis=1)
+    return np.sort(np.argsort(distances, kind="stable")[:num])

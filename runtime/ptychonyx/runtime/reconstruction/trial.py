@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..comparison.region import nearest_indexes
 from ..residual import Residual, measure_residual
 from ..scan import Scan, some_of
 from ..stitching.mosaic import Mosaic
@@ -12,29 +13,6 @@ from .options import DEFAULT_OPTIONS, ReconstructionOptions
 from .pipeline import Pipeline, Predictor
 from .plan import NetworkFacts, plan_reconstruction
 from .reconstruct import with_absorption
-
-
-def nearest_patterns(
-    corners_px: NDArray[np.float64], middle_px: NDArray[np.float64], num: int
-) -> NDArray[np.int64]:
-    """Return the patterns whose windows are nearest to a point, in rising order.
-
-    Parameters
-    ----------
-    corners_px : float64 array, shape (n, 2)
-    middle_px : float64 array, shape (2,)
-        Corner (y, x) that they are near to.
-    num : int
-        How many; all if there are no more.
-
-    Examples
-    --------
-    >>> corners_px = np.array([[0, 0], [0, 9], [0, 4.0]])
-    >>> nearest_patterns(corners_px, np.array([0, 5]), 2).tolist()
-    [1, 2]
-    """
-    distances = np.square(corners_px - middle_px).sum(axis=1)
-    return np.sort(np.argsort(distances, kind="stable")[:num])
 
 
 def try_network(
@@ -118,6 +96,6 @@ def patterns_around(
     (array([4, 5, 6, 7, 8]), array([5, 6]))
     """
     middle_px = np.median(corners_px[members], axis=0)
-    used = nearest_patterns(corners_px, middle_px, num_used)
-    near = members[nearest_patterns(corners_px[members], middle_px, num_tested)]
+    used = nearest_indexes(corners_px, middle_px, num_used)
+    near = members[nearest_indexes(corners_px[members], middle_px, num_tested)]
     return used, near[np.isin(near, used)]

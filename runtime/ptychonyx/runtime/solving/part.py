@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..comparison.region import nearest_indexes
 from .physics.measured import Measured
 from .physics.placement import Placement, place_windows
 
@@ -33,14 +33,9 @@ def middle_part(
     if num == len(measured.indexes):
         height, width = placement.shape
         return (measured, placement), (slice(0, height), slice(0, width))
-    chosen = _nearest_to_middle(placement.whole_px, num)
+    chosen = nearest_indexes(placement.whole_px, np.median(placement.whole_px, axis=0), num)
     near = measured.only(chosen)
     corners_px, margin_px = placement.corners_px[chosen], placement.margin_px
     part = place_windows(corners_px, placement.window_px, margin_px=margin_px)
     (top, left), (height, width) = part.corner_px, part.shape
     return (near, part), (slice(top, top + height), slice(left, left + width))
-
-
-def _nearest_to_middle(corners_px: NDArray[np.int64], num: int) -> NDArray[np.int64]:
-    distances = np.square(corners_px - np.median(corners_px, axis=0)).sum(axis=1)
-    return np.sort(np.argsort(distances, kind="stable")[:num])
