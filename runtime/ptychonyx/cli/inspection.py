@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ptychonyx.runtime.scan import Scan
 
 NUM_WAYS_SHOWN = 5
-HDF5_ENDINGS = (".h5", ".hdf5")
 
 
 def inspect(
@@ -106,9 +105,10 @@ def inspect(
 
 def _refuse_native(file: Path) -> None:
     """Refuse a network that was not exported, as `verify` does; HDF5 may be a scan."""
+    from ptychonyx.runtime.formats import HDF5_SUFFIXES
     from ptychonyx.runtime.model.model_file import open_model_file, recognise_native
 
-    if file.suffix.lower() not in HDF5_ENDINGS and recognise_native(file) is not None:
+    if file.suffix.lower() not in HDF5_SUFFIXES and recognise_native(file) is not None:
         open_model_file(file)
 
 
