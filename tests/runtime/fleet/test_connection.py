@@ -50,6 +50,13 @@ def test_a_local_fleet_takes_work_from_nobody_else() -> None:
         assert open_ports() <= {"127.0.0.1"}
 
 
+@pytest.mark.integration
+def test_local_workers_keep_freed_memory_for_the_next_array() -> None:
+    with connected("local", 1, 30) as client:
+        assert client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result() is None
+        assert client.submit(os.environ.get, "OMP_NUM_THREADS").result() == "1"
+
+
 def open_ports() -> set[str]:
     """Return the addresses at which this process and its children listen."""
     import psutil
