@@ -29,9 +29,10 @@ The network that `ptychonyx reconstruct` uses between passes where photons or po
 License: {license}.
 
 - **Trained on** simulated scans, {batch} in each step, at random stages of being solved. First 24 epochs
-  of {steps} steps, the rate falling from 1e-3; then 2 with unbiased passes where photons are few, and
-  {epochs} with objects of finer detail, the rate falling from {rate:g}; the weights are those of the last
-  epoch (`config.yaml`, `history.csv` and `provenance.json` are of the last stage).
+  of {steps} steps, the rate falling from 1e-3; then 2 with unbiased passes where photons are few, 8 with
+  objects of finer detail, and {epochs} more, the rate falling from {rate:g} in each stage; the weights are
+  those of the epoch with the best validation (`config.yaml`, `history.csv` and `provenance.json` are of
+  the last stage).
   Seven kinds of objects, lenses, Gaussians and pinholes of 1 to 4
   modes, 5e2 to 6e6 photons a pattern, overlaps of 0.4 to 0.93, windows of 32 to 64 px; half of them with
   wrong positions (up to 0.4 px) or a wrong probe (up to a sixth of its amplitude). No measured scan, and
