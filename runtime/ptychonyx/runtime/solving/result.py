@@ -86,7 +86,9 @@ def make_product(
         )
     needed: Metadata = {}
     if residual is not None:
-        needed = needs_of(
+        share = setting.background_share
+        needed = {"background_needed": round(share, 6)} if share else {}
+        needed |= needs_of(
             as_given,
             ending.state,
             residual,

@@ -50,6 +50,9 @@ class Setting:
         What the object of that product was multiplied by to fit the patterns.
     is_moved : bool
         Whether the positions are those of that product, which has refined them.
+    background_share : float
+        Share of the counts that a background has which explains patterns better than one more mode of
+        the probe; 0 if none was found, or one is fitted.
     """
 
     measured: Measured
@@ -60,6 +63,7 @@ class Setting:
     start: str
     factor: float
     is_moved: bool = False
+    background_share: float = 0.0
 
 
 def set_up(
@@ -90,21 +94,24 @@ def set_up(
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
     passer = _passer(chosen.array, pool, refines, options.seed)
     passer = replace(passer, comparer=comparer, mover=mover, fitter=_fitter(options))
+    background_share = 0.0
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
-        modes = find_modes(
+        found = find_modes(
             measured,
             placement,
             chosen.array,
             replace(passer, refine_probe=True),
             noise=options.noise,
         )
-        chosen = replace(chosen, array=modes)
+        chosen = replace(chosen, array=found.probe)
+        background_share = 0.0 if options.refine_background else found.background_share
     elif options.num_modes is not None:
         modes = with_power(with_more_modes(chosen.array, int(options.num_modes)), passer.power)
         chosen = replace(chosen, array=modes)
     object_ = vacuum(placement, passer.power / float(measured.counts.mean()))
     if start is None:
-        return Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
+        vacuum_setting = Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
+        return replace(vacuum_setting, background_share=background_share)
     laid = object_of_product(start, placement, object_)
     factor = fitting_factor(measured, placement, laid, chosen.array)
     fitted = replace(start, object_=start.object_ * np.float32(factor))
@@ -118,6 +125,7 @@ def set_up(
         start.name,
         factor,
         is_moved=corners_px is not scan.corners_px,
+        background_share=background_share,
     )
 
 

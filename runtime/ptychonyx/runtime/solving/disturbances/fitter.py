@@ -17,6 +17,8 @@ FIRST_PASS = 3
 taken for patterns that are less bright."""
 LARGEST_FACTOR = 4.0
 """A pattern is at most so many times as bright as the median one, and at least as its inverse."""
+FEWEST_WITH_BACKGROUND = 16
+"""A background has as many unknowns as a pattern has pixels."""
 MOMENTUM = 0.7
 """Share of the background's last change that each fit begins with. On simulated patterns of 32×32 with
 5 % of background the error after 20 passes is 0.063 without, 0.036 with 0.7 and 0.043 with 0.9."""
