@@ -13,6 +13,7 @@ from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..product import Product
 from ..scan import Scan
 from .disturbances.fitter import Fitter
+from .disturbances.taken_over import disturbances_to_start_from, is_of_scan
 from .options import AUTO, SolvingOptions
 from .passes import Passer
 from .physics.comparing import Comparer
@@ -28,8 +29,6 @@ from .start import fitting_factor, object_of_product, vacuum
 
 SMALLEST_OVERLAP = 1.1
 """Of beams per pixel: 1 if no two overlap."""
-SAME_PX = 1e-6
-"""Positions that differ by less are the same."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,10 @@ def set_up(
 
     Parameters and errors are those of `solve.solve`; `comparer` compares the patterns.
     """
-    measured = read_measured(scan, np.arange(scan.num_patterns))
+    measured = replace(
+        read_measured(scan, np.arange(scan.num_patterns)),
+        disturbances=disturbances_to_start_from(scan, start),
+    )
     mover, corners_px = _mover(scan, options), corners_to_start_from(scan, start)
     placement = place_windows(
         corners_px,
@@ -133,11 +135,7 @@ def corners_to_start_from(scan: Scan, start: Product | None) -> NDArray[np.float
     """Return the corners of a scan, or those of a product that has refined these very ones."""
     if start is None or start.given_corners_px is None:
         return scan.corners_px
-    given_px = start.given_corners_px
-    is_same = given_px.shape == scan.corners_px.shape and np.allclose(
-        given_px, scan.corners_px, rtol=0, atol=SAME_PX
-    )
-    return start.corners_px if is_same else scan.corners_px
+    return start.corners_px if is_of_scan(start, scan) else scan.corners_px
 
 
 def _mover(scan: Scan, options: SolvingOptions) -> Mover | None:

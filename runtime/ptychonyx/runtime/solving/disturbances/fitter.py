@@ -42,14 +42,17 @@ class Fitter:
     background: bool
 
     def fit(self, problem: Problem, state: State, pool: ThreadPoolExecutor) -> State:
-        """Return the state after a pass with both fitted to it; the first passes leave them."""
+        """Return the state after a pass with both fitted to it; the first passes leave them.
+
+        What is not fitted stays as it was when the passes started.
+        """
         if state.num_passes < FIRST_PASS:
             return state
-        known = state.disturbances or Disturbances()
+        known = problem.at(state).measured.disturbances or Disturbances()
         light = light_of(problem, state, pool)
-        factors = fitted_factors(light) if self.intensity else None
+        factors = fitted_factors(light) if self.intensity else known.factors
         if not self.background:
-            return replace(state, disturbances=Disturbances(factors))
+            return replace(state, disturbances=replace(known, factors=factors))
         background, before = fitted_background(light, known), known.background
         change = None if before is None else background - before
         return replace(state, disturbances=Disturbances(factors, background, change))

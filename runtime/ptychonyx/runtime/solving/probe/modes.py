@@ -95,9 +95,11 @@ def find_modes(
 
 
 def _with_background(held_back: HeldBack, state: State, passer: Passer) -> State | None:
-    """Return the state after passes with a background; None if one is fitted, or cannot be told."""
+    """Return the state after passes with a background; None if there is one, or it cannot be told."""
+    measured = held_back.problem.at(state).measured
     is_fitted = passer.fitter is not None and passer.fitter.background
-    if is_fitted or len(held_back.problem.measured.indexes) < FEWEST_WITH_BACKGROUND:
+    is_known = measured.disturbances is not None and measured.disturbances.background is not None
+    if is_fitted or is_known or len(measured.indexes) < FEWEST_WITH_BACKGROUND:
         return None
     return _passed(held_back, state, _fitting(passer), NUM_PASSES)
 
