@@ -151,6 +151,9 @@ def _of_disturbances(product: Product) -> list[str]:
     """Say what was fitted beside object and probe."""
     metadata = product.metadata
     lines = []
+    if "start_disturbances" in metadata:
+        taken = metadata["start_disturbances"]
+        lines.append(f"The passes started with {taken} of {metadata['start']}, as fitted there.")
     if "intensity_spread" in metadata:
         spread = 100 * float(metadata["intensity_spread"])
         lines.append(f"The brightness of patterns was fitted: it varies by {spread:.1f} % (rms).")

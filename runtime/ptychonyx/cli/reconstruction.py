@@ -298,6 +298,9 @@ def reconstruct_many(
     doubted = [record for record in fleet.records if record.doubt]
     for record in doubted:
         say(f"{record.scan}: NOT BELIEVABLE: {record.doubt}")
+    for record in fleet.records:
+        if record.needed:
+            say(f"{record.scan}: NEEDED: {record.needed}")
     if fleet.is_stopped:
         raise typer.Exit(INTERRUPTED)
     if fleet.failed or (strict and doubted):

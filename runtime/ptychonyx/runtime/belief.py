@@ -107,8 +107,8 @@ def needs(product: Product) -> list[Finding]:
     share = product.metadata.get("background_needed")
     if share is not None:
         evidence = (
-            f"At least {100 * float(share):.1f} % of the counts are in all patterns alike, and neither "
-            "object nor probe explains them"
+            f"By a first estimate, {100 * float(share):.1f} % of the counts are in all patterns alike, "
+            "and no part of the beam"
         )
         cure = "let the passes fit a background"
         found.append(Finding("refine-background", evidence, cure, is_wrong=False))

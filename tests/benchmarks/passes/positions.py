@@ -11,7 +11,7 @@ from ptychonyx.runtime import load_probe
 from ptychonyx.runtime.solving.options import Freedom, SolvingOptions
 from ptychonyx.runtime.solving.solve import solve
 
-from .records import Row, is_missing, keep, load, verdict
+from .records import Row, figure, is_missing, keep, load, ratio, verdict
 from .star import against_reference, reference_of, scan_named
 
 NAME = "positions"
@@ -110,12 +110,16 @@ def report() -> None:
             f"{row['median_left_px']:.3f}), residual {100 * row['residual']:.3f} %, error "
             f"{row['error']:.4f}, at the bound: {row['at_bound'] or 'none'}"
         )
-    verdict("twin scattered by 2 px: px left", rows["twin-scattered-free"]["left_px"], 0.2)
-    verdict("twin undisturbed: px moved", rows["twin-none-free"]["left_px"], 0.1)
-    errors = [rows[f"twin-none-{freedom}"]["error"] for freedom in ("free", None)]
-    verdict("twin undisturbed: error, times that without", errors[0] / errors[1], 1.0)
-    verdict("twin stretched: stretch left", rows["twin-stretched-affine"]["left_stretch"], 0.002)
-    verdict("twin stretched: degrees left", rows["twin-stretched-affine"]["left_turn_deg"], 0.1)
-    verdict("twin turned: degrees left", rows["twin-turned-rigid"]["left_turn_deg"], 0.1)
-    residuals = [rows[f"star-{key}"]["residual"] for key in ("scattered-free", "none-None")]
-    verdict("star scattered: residual, times undisturbed", residuals[0] / residuals[1], 1.05)
+
+    def of(key: str, field: str) -> float | None:
+        return figure(rows, key, field)
+
+    verdict("twin scattered by 2 px: px left", of("twin-scattered-free", "left_px"), 0.2)
+    verdict("twin undisturbed: px moved", of("twin-none-free", "left_px"), 0.1)
+    errors = ratio(of("twin-none-free", "error"), of("twin-none-None", "error"))
+    verdict("twin undisturbed: error, times that without", errors, 1.0)
+    verdict("twin stretched: stretch left", of("twin-stretched-affine", "left_stretch"), 0.002)
+    verdict("twin stretched: degrees left", of("twin-stretched-affine", "left_turn_deg"), 0.1)
+    verdict("twin turned: degrees left", of("twin-turned-rigid", "left_turn_deg"), 0.1)
+    residuals = ratio(of("star-scattered-free", "residual"), of("star-none-None", "residual"))
+    verdict("star scattered: residual, times undisturbed", residuals, 1.05)

@@ -72,8 +72,21 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def verdict(what: str, value: float, bound: float, *, at_least: bool = False) -> None:
-    """Print a figure beside its bound; nothing gates on it."""
+def figure(rows: dict[str, Row], key: str, field: str) -> float | None:
+    """Return a figure of a row; None if the row has not been measured."""
+    return float(rows[key][field]) if key in rows else None
+
+
+def ratio(value: float | None, other: float | None) -> float | None:
+    """Return one figure over another; None if either has not been measured."""
+    return None if value is None or other is None else value / other
+
+
+def verdict(what: str, value: float | None, bound: float, *, at_least: bool = False) -> None:
+    """Print a figure beside its bound, or that there is none yet; nothing gates on it."""
+    if value is None:
+        print(f"{what:72} not measured")
+        return
     holds = value >= bound if at_least else value <= bound
     sign = "≥" if at_least else "≤"
     print(f"{what:72} {value:9.4g} {sign} {bound:<8.4g} {'holds' if holds else 'CROSSED'}")

@@ -95,6 +95,7 @@ def test_a_product_that_was_changed_is_made_again(
         {"passes": "two"},
         {"work_s": None},
         {"worker": 1},
+        {"needed": ["refine-intensity"]},
         {"thumbnail": "https://elsewhere/picture.png"},
         {"product_digest": None},
         {"more": 1},

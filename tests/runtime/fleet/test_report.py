@@ -79,3 +79,13 @@ def test_a_solved_scan_shows_its_passes_and_no_disagreement(tmp_path: Path) -> N
     assert "Solved by passes, without a model" in page
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
     assert cells[cells.index("12") - 1] == "–"
+
+
+def test_an_option_that_a_scan_needs_is_named(tmp_path: Path) -> None:
+    needed = "Patterns differ in brightness: fit it (refine-intensity)."
+    write_report(
+        [Record("one", "/a/one.npz", "done", {}, needed=needed)], tmp_path, model_name=None
+    )
+    json_path, page_path = report_paths(tmp_path)
+    assert json.loads(json_path.read_text())["scans"][0]["needed"] == needed
+    assert f"Needed: {needed}" in page_path.read_text()

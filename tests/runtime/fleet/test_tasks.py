@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from fleet_orders import make_order
 
+from ptychonyx.runtime import SolvingOptions, solve
 from ptychonyx.runtime.fleet import tasks
 from ptychonyx.runtime.fleet.record import Record, product_path
 from ptychonyx.runtime.fleet.tasks import Order
 from ptychonyx.runtime.formats import load_product
 from ptychonyx.runtime.formats.options import ScanOptions
+from ptychonyx.runtime.product import Metadata
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.turns import Turn
 
@@ -90,6 +92,19 @@ def test_a_scan_that_passes_go_over_is_solved_in_one_task(
     metadata = load_product(product_path(tmp_path / "out", "one")).metadata
     assert metadata["residual"] == record.residual
     assert tasks.reconstruct_scan(order) == record  # as it was read from its file
+
+
+def test_what_a_scan_needs_is_in_its_record(order: Order, small_scan: Scan) -> None:
+    product = solve(small_scan, SolvingOptions(passes=1, residual_patterns=0, solver="none"))
+    cases: tuple[tuple[Metadata, str], ...] = (
+        ({"intensity_needed": 0.11}, "refine-intensity"),
+        ({}, ""),
+    )
+    for told, name in cases:
+        needy = dataclasses.replace(product, metadata=product.metadata | told)
+        record = tasks.finish_scan(order, needy, num_parts=1, before_s=0.0, started_s=0.0)
+        assert name in record.needed
+        assert bool(record.needed) == bool(name)
 
 
 def test_a_scan_is_read_and_turned_as_ordered(order: Order, small_scan: Scan) -> None:

@@ -62,6 +62,8 @@ class Record:
         Where its probe came from, see `probe.ChosenProbe`.
     doubt : str
         Why its product should not be believed; "" if nothing speaks against it.
+    needed : str
+        Which options the scan needs that its passes did without, see `belief.needs`.
     findings : str
         What is odd about the scan, see `plausibility.check_scan`.
     work_s : float
@@ -89,6 +91,7 @@ class Record:
     passes: int | None = None
     probe_source: str = ""
     doubt: str = ""
+    needed: str = ""
     findings: str = ""
     work_s: float = 0.0
     worker: str = ""
@@ -237,6 +240,7 @@ def _check(record: Record, name: str) -> None:
                 "probe_source",
                 "findings",
                 "doubt",
+                "needed",
                 "worker",
             ),
         ),

@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from ..belief import needs
 from ..files import digest_of
 from ..formats import load_scan, save_product
 from ..formats.options import ScanOptions
@@ -311,6 +312,7 @@ def finish_scan(
         method=str(product.metadata["method"]),
         passes=None if passes is None else int(passes),
         probe_source=str(product.metadata["probe_source"]),
+        needed=" ".join(str(each) for each in needs(product)),
         doubt=str(product.metadata.get("believable_reasons", "")),
         findings=" ".join(str(each) for each in order.findings if each.name not in order.accept),
         work_s=before_s + perf_counter() - started_s,

@@ -123,6 +123,9 @@ def solve_halves(
         budget_s=None,
         refine_probe=False,
         refine_positions=None,
+        # also where the whole has taken them over from the product that it started from
+        refine_intensity=whole.pattern_factors is not None,
+        refine_background=whole.background is not None,
         num_modes=None,
         residual_patterns=0,
         solver=NO_SOLVER,

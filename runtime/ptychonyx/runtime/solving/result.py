@@ -14,6 +14,7 @@ from ..residual import measure_residual
 from ..scan import Scan, turned_metadata
 from ..stitching.patches import Canvas, canvas_for
 from .disturbances.evidence import describe_fit, needs_of
+from .disturbances.taken_over import describe_taken
 from .left_out import LARGEST_UNEXPLAINED, unexplained_of_left_out
 from .options import Noise, SolvingOptions
 from .physics.disturbances import Disturbances
@@ -69,7 +70,7 @@ def make_product(
     coverage = placement.overlaid(lit.astype(np.int32))
     object_ = np.where(coverage > 0, ending.state.object_, np.complex64(0))
     object_, coverage = (_on_canvas(image, placement, canvas) for image in (object_, coverage))
-    fitted = ending.state.disturbances or Disturbances()
+    fitted = problem.measured.disturbances or Disturbances()
     background = None if fitted.background is None else np.fft.fftshift(fitted.background)
     residual = None
     if options.residual_patterns and ending.is_complete:
@@ -86,7 +87,9 @@ def make_product(
         )
     needed: Metadata = {}
     if residual is not None:
-        needed = needs_of(
+        share = setting.background_share
+        needed = {"background_needed": round(share, 6)} if share else {}
+        needed |= needs_of(
             as_given,
             ending.state,
             residual,
@@ -124,6 +127,7 @@ def make_product(
         | ({} if residual is None else residual.metadata)
         | _describe_left_out(left_out)
         | describe_fit(fitted, float(setting.measured.counts.mean()))
+        | describe_taken(setting.measured.disturbances)
         | needed
         | ({} if moved is scan else describe_moves(scan, moved, setting.passer.mover))
         | {"total_s": perf_counter() - started_s},

@@ -13,6 +13,7 @@ from ..probe import ChosenProbe, ProbeSource, choose_probe
 from ..product import Product
 from ..scan import Scan
 from .disturbances.fitter import Fitter
+from .disturbances.taken_over import disturbances_to_start_from, is_of_scan
 from .options import AUTO, SolvingOptions
 from .passes import Passer
 from .physics.comparing import Comparer
@@ -28,8 +29,6 @@ from .start import fitting_factor, object_of_product, vacuum
 
 SMALLEST_OVERLAP = 1.1
 """Of beams per pixel: 1 if no two overlap."""
-SAME_PX = 1e-6
-"""Positions that differ by less are the same."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,9 @@ class Setting:
         What the object of that product was multiplied by to fit the patterns.
     is_moved : bool
         Whether the positions are those of that product, which has refined them.
+    background_share : float
+        Share of the counts that a background has which explains patterns better than one more mode of
+        the probe; 0 if none was found, or one is fitted.
     """
 
     measured: Measured
@@ -60,6 +62,7 @@ class Setting:
     start: str
     factor: float
     is_moved: bool = False
+    background_share: float = 0.0
 
 
 def set_up(
@@ -75,7 +78,10 @@ def set_up(
 
     Parameters and errors are those of `solve.solve`; `comparer` compares the patterns.
     """
-    measured = read_measured(scan, np.arange(scan.num_patterns))
+    measured = replace(
+        read_measured(scan, np.arange(scan.num_patterns)),
+        disturbances=disturbances_to_start_from(scan, start),
+    )
     mover, corners_px = _mover(scan, options), corners_to_start_from(scan, start)
     placement = place_windows(
         corners_px,
@@ -90,21 +96,24 @@ def set_up(
     _check_overlap(placement, np.ones_like(chosen.array) if refines else chosen.array)
     passer = _passer(chosen.array, pool, refines, options.seed)
     passer = replace(passer, comparer=comparer, mover=mover, fitter=_fitter(options))
+    background_share = 0.0
     if options.num_modes == AUTO or (options.num_modes is None and chosen.source == "estimated"):
-        modes = find_modes(
+        found = find_modes(
             measured,
             placement,
             chosen.array,
             replace(passer, refine_probe=True),
             noise=options.noise,
         )
-        chosen = replace(chosen, array=modes)
+        chosen = replace(chosen, array=found.probe)
+        background_share = 0.0 if options.refine_background else found.background_share
     elif options.num_modes is not None:
         modes = with_power(with_more_modes(chosen.array, int(options.num_modes)), passer.power)
         chosen = replace(chosen, array=modes)
     object_ = vacuum(placement, passer.power / float(measured.counts.mean()))
     if start is None:
-        return Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
+        vacuum_setting = Setting(measured, placement, chosen, object_, passer, "vacuum", 1.0)
+        return replace(vacuum_setting, background_share=background_share)
     laid = object_of_product(start, placement, object_)
     factor = fitting_factor(measured, placement, laid, chosen.array)
     fitted = replace(start, object_=start.object_ * np.float32(factor))
@@ -118,6 +127,7 @@ def set_up(
         start.name,
         factor,
         is_moved=corners_px is not scan.corners_px,
+        background_share=background_share,
     )
 
 
@@ -125,11 +135,7 @@ def corners_to_start_from(scan: Scan, start: Product | None) -> NDArray[np.float
     """Return the corners of a scan, or those of a product that has refined these very ones."""
     if start is None or start.given_corners_px is None:
         return scan.corners_px
-    given_px = start.given_corners_px
-    is_same = given_px.shape == scan.corners_px.shape and np.allclose(
-        given_px, scan.corners_px, rtol=0, atol=SAME_PX
-    )
-    return start.corners_px if is_same else scan.corners_px
+    return start.corners_px if is_of_scan(start, scan) else scan.corners_px
 
 
 def _mover(scan: Scan, options: SolvingOptions) -> Mover | None:

@@ -15,6 +15,7 @@ from ..errors import ScanError
 from ..model.cores import num_cores
 from ..product import Product, check_finite
 from ..scan import Scan
+from .disturbances.fitter import FEWEST_WITH_BACKGROUND
 from .graph.comparer import GraphComparer
 from .network.choice import OpenNetwork, network_of
 from .network.correction import Network
@@ -26,8 +27,6 @@ from .result import Ending, make_product
 from .setup import Setting, set_up
 
 FEWEST_POSITIONS = 4
-FEWEST_WITH_BACKGROUND = 16
-"""A background has as many unknowns as a pattern has pixels."""
 Progress = Callable[[int, int, float], None]
 """Takes the number of passes done, how many there may be, and the residual of the last one."""
 

@@ -53,8 +53,8 @@ def fitting_factor(
     Returns
     -------
     float
-        Σ A·a / Σ A² over good pixels of patterns that are spread over the scan; 1 if the object
-        predicts nothing.
+        Σ A·a / Σ A² over good pixels of patterns that are spread over the scan, where a is that of
+        even brightness, or √(Σ (a² − b) / Σ A²) over a background; 1 if the object predicts nothing.
     """
     beam = make_beam(probe)
     chosen = spread_indexes(len(measured.indexes), FITTED_PATTERNS)
@@ -65,4 +65,9 @@ def fitting_factor(
     power = float(np.vdot(predicted, predicted))
     if power == 0:
         return 1.0
-    return float(np.vdot(predicted, measured.amplitudes(chosen))) / power
+    amplitudes, background = measured.even_amplitudes(chosen), measured.background_of(chosen)
+    if background is None:
+        return float(np.vdot(predicted, amplitudes)) / power
+    good = 1.0 if measured.good is None else measured.good
+    counts = float(((np.square(amplitudes) - background) * good).sum(dtype=np.float64))
+    return float(np.sqrt(max(counts, 0.0) / power)) or 1.0

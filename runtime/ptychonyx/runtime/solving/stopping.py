@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..noise import noise_of_amplitudes
 from .options import Noise
 from .physics.comparing import CHUNK
 from .physics.exit_waves import predict_amplitudes
@@ -89,20 +90,34 @@ class HeldBack:
         are_photons = self.problem.measured.are_photons
         return self._losses(state, "poisson") if are_photons else self.losses(state)
 
-    def _losses(self, state: State, noise: Noise) -> NDArray[np.float64]:
-        starts = range(0, len(self.indexes), CHUNK)
-        return np.concatenate(
-            [self._of_chunk(state, slice(start, start + CHUNK), noise) for start in starts]
+    def noise(self, state: State) -> float:
+        """Return Σ (A − a)² that photon noise alone would leave in these pixels; 0 without photons."""
+        if not self.problem.measured.are_photons:
+            return 0.0
+        return sum(
+            float(
+                (
+                    noise_of_amplitudes(np.square(self._predicted(state, part))) * self.tested[part]
+                ).sum()
+            )
+            for part in self._parts()
         )
 
-    def _of_chunk(self, state: State, part: slice, noise: Noise) -> NDArray[np.float64]:
+    def _losses(self, state: State, noise: Noise) -> NDArray[np.float64]:
+        return np.concatenate([self._of_chunk(state, part, noise) for part in self._parts()])
+
+    def _parts(self) -> list[slice]:
+        return [slice(start, start + CHUNK) for start in range(0, len(self.indexes), CHUNK)]
+
+    def _predicted(self, state: State, part: slice) -> NDArray[np.float32]:
         problem, chosen = self.problem.at(state), self.indexes[part]
         placement, disturbances = problem.placement, problem.measured.disturbances
         windows = placement.cut(state.object_, chosen)
         predicted = predict_amplitudes(state.beam, windows, placement.fractions_px[chosen])
-        if disturbances is not None:
-            predicted = disturbances.counted(predicted, chosen)
-        measured = self.amplitudes[part]
+        return predicted if disturbances is None else disturbances.counted(predicted, chosen)
+
+    def _of_chunk(self, state: State, part: slice, noise: Noise) -> NDArray[np.float64]:
+        predicted, measured = self._predicted(state, part), self.amplitudes[part]
         if noise == "poisson":
             rate = np.square(predicted) + np.float32(SMALLEST_RATE)
             terms = rate - np.square(measured) * np.log(rate)

@@ -76,7 +76,7 @@ def needs_of(
     ----------
     problem : Problem
     state : State
-        After the last pass.
+        After the last pass; what it or the problem has of disturbances is not needed.
     residual : Residual
         What that state leaves unexplained.
     pool : ThreadPoolExecutor
@@ -95,9 +95,10 @@ def needs_of(
     chosen = spread_indexes(len(problem.measured.indexes), NUM_PATTERNS)
     light = light_of(problem, state, pool, chosen=chosen)
     needs: Metadata = {}
-    if fitter is None or not fitter.intensity:
+    known = problem.at(state).measured.disturbances or Disturbances()
+    if known.factors is None and not (fitter and fitter.intensity):
         needs |= need_of_intensity(light, excess)
-    if fitter is None or not fitter.background:
+    if known.background is None and not (fitter and fitter.background):
         needs |= need_of_background(light, excess)
     return needs
 

@@ -129,6 +129,8 @@ def first_step_of(problem: Problem, object_: Complex, probe: Complex) -> float:
     chosen = spread_indexes(len(measured.indexes), NOISE_PATTERNS)
     windows = placement.cut(object_, chosen)
     predicted = predict_amplitudes(make_beam(probe), windows, placement.fractions_px[chosen])
+    if measured.disturbances is not None:
+        predicted = measured.disturbances.counted(predicted, chosen)
     misfit = np.square(predicted - measured.amplitudes(chosen))
     noise = noise_of_amplitudes(np.square(predicted))
     good = measured.good_of(chosen)
