@@ -137,6 +137,26 @@ def split_outputs(network: Any) -> None:
         network.graph.output.append(helper.make_tensor_value_info(name, 1, ["batch", 1, 32, 32]))
 
 
+@pytest.mark.parametrize("name", ["features", "foreign_0", "amplitude", "head_0", "value_0_0"])
+def test_tensors_may_have_our_names(name: str, tmp_path: Path) -> None:
+    network, amplitude = foreign_network(), amplitudes(2, 32)
+    first, second = network.graph.node[:2]
+    first.output[0] = second.input[0] = name
+    path = write(network, tmp_path)
+    phase = bare(path, amplitude**2)[..., 8:24, 8:24]
+    np.testing.assert_allclose(
+        imported(path).predict(amplitude, 1.0), np.exp(1j * phase), atol=1e-5
+    )
+
+
+def test_a_newer_file_format_than_onnxruntime_reads_is_no_obstacle(tmp_path: Path) -> None:
+    network = foreign_network()
+    network.ir_version = 99
+    model = imported(write(network, tmp_path))
+    assert model.manifest.training_summary["source_ir_version"] == 99
+    assert model.verify().passed
+
+
 def with_external_data(network: Any) -> None:
     network.graph.initializer[0].data_location = 1
 

@@ -84,7 +84,7 @@ def read_foreign(path: Path) -> ForeignNetwork:
             "(batch, 1, n, n) to images; export it again without that."
         ) from error
     return ForeignNetwork(
-        native=model.SerializeToString(),
+        native=_native(model),
         graph=graph,
         outputs=outputs,
         num_channels=num_channels,
@@ -92,7 +92,7 @@ def read_foreign(path: Path) -> ForeignNetwork:
         batch=batch,
         digest=hashlib.sha256(data).hexdigest(),
         opset=max(model.opset_import, key=lambda each: each.version).version,
-        ir_version=model.ir_version,
+        ir_version=parsed.ir_version,
         producer=model.producer_name,
         producer_version=model.producer_version,
     )
@@ -138,6 +138,14 @@ def _fold_constants(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]
 
 
+def _native(model: onnx.ModelProto) -> bytes:
+    """Return a graph as it is, in a version of the file format that onnxruntime reads."""
+    native = onnx.ModelProto()
+    native.CopyFrom(model)
+    native.ir_version = min(model.ir_version, IR_VERSION)
+    return native.SerializeToString()
+
+
 def _input_sides(file: OnnxFile, model: onnx.ModelProto) -> tuple[int, int | None]:
     """Return side and fixed batch of the only input; old files list their constants as inputs."""
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -172,9 +180,16 @@ def _modern(model: onnx.ModelProto) -> tuple[onnx.GraphProto, tuple[str, ...]]:
         raise OnnxError(f"its operators could not be converted ({str(error)[:200]})") from error
     names = {source.name: BARE_INPUT}
     names |= {each.name: f"foreign_{place}" for place, each in enumerate(converted.output)}
+
+    def renamed(name: str) -> str:
+        """Return our name of a tensor: theirs may be one of ours, and gets a sign before it."""
+        return names.get(name, name and f"/{name}")
+
     for node in converted.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
+        node.input[:] = map(renamed, node.input)
+        node.output[:] = map(renamed, node.output)
+    for tensor in converted.initializer:
+        tensor.name = renamed(tensor.name)
     outputs = tuple(names[each.name] for each in converted.output)
     return canonical(plain(converted, OPSET), outputs), outputs
 
