@@ -18,6 +18,7 @@ from ptychonyx.runtime.simulation.scan import SimulationOptions, simulate_scan
 
 FRAMEWORKS = {"tensorflow": "tensorflow", "pytorch": "torch"}
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "velociprobe_siemens_star"
+FOREIGN = SHARED.parent / "foreign_models"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -35,6 +36,14 @@ def star() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the real scan is not here ({SHARED})")
     return SHARED
+
+
+@pytest.fixture
+def foreign_models() -> Path:
+    """Folder of networks that other projects trained."""
+    if not FOREIGN.is_dir():
+        pytest.skip(f"the networks of other projects are not here ({FOREIGN})")
+    return FOREIGN
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,15 @@ import re
 from typing import get_args
 
 import pytest
+from typer.main import get_group
 from typer.testing import CliRunner
 
-from ptychonyx.cli import COMMANDS, app
+from ptychonyx.cli import app
 from ptychonyx.cli.options import words
 from ptychonyx.cli.options.shared import reconstruction_options
 from ptychonyx.cli.options.solving import FLAGS, solving_options
+from ptychonyx.export.importers.head import QUANTITIES as FOREIGN_QUANTITIES
+from ptychonyx.export.importers.tail import OUTPUTS
 from ptychonyx.runtime.errors import AxisError
 from ptychonyx.runtime.formats import POSITION_ORIGINS, WRITERS
 from ptychonyx.runtime.model.manifest import PRECISIONS
@@ -65,6 +68,8 @@ def invoke(*arguments: object, code: int = 0) -> str:
         (get_args(words.Backend), tuple(BACKENDS)),
         (get_args(words.Loss), LOSSES),
         (("float32", *get_args(words.DerivedPrecision)), PRECISIONS),
+        (get_args(words.ForeignInput), FOREIGN_QUANTITIES),
+        (get_args(words.ForeignOutput), tuple(OUTPUTS)),
         (get_args(words.Object), tuple(OBJECTS)),
         (get_args(words.SimulatedProbe), tuple(PROBES)),
         (get_args(words.Positions), tuple(POSITIONS)),
@@ -108,7 +113,7 @@ def test_defaults_shown_are_those_of_the_library() -> None:
     assert dict(shown) == expected
 
 
-@pytest.mark.parametrize("command", [command.__name__.replace("_", "-") for command in COMMANDS])
+@pytest.mark.parametrize("command", [*get_group(app).commands])
 def test_help_has_an_example_and_no_type_behind_flags(command: str) -> None:
     text = invoke(command, "--help")
     assert "Example:" in text

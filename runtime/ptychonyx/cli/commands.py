@@ -15,6 +15,7 @@ from .cluster import cluster_options
 from .console.streams import flush_or_give_up, printable
 from .console.terminal import INTERRUPTED, fail
 from .conversion import convert
+from .importing import import_network
 from .inspection import inspect
 from .models import benchmark, derive, export, verify
 from .options.reading import reading_options
@@ -77,6 +78,7 @@ COMMANDS = (
     ),
     with_options(train_solver, cluster_options, "cluster"),
     export,
+    import_network,
     derive,
     verify,
     benchmark,
@@ -86,8 +88,10 @@ COMMANDS = (
     with_options(compare, reading_options, "reading"),
     with_options(convert, reading_options, "reading"),
 )
+NAMES = {"import_network": "import"}
+"""Name of a function -> its command, where that is a word of Python."""
 for command in COMMANDS:
-    app.command(cls=_Command)(with_options(command, verbosity))
+    app.command(NAMES.get(command.__name__), cls=_Command)(with_options(command, verbosity))
 
 
 def _print_version(asked: bool) -> None:

@@ -26,7 +26,7 @@ def export(
 
     **Example:** `ptychonyx export run -o model.onnx`
     """
-    with _export_needed():
+    with export_needed():
         from ptychonyx.export import export_run
         from ptychonyx.export.model_file import model_output
         from ptychonyx.training.run import files_of_run
@@ -59,7 +59,7 @@ def derive(
 
     **Example:** `ptychonyx derive model.onnx -o int8.onnx --precision int8 --calibration scan.npz`
     """
-    with _export_needed():
+    with export_needed():
         from ptychonyx.export import derive_model, derive_solver
         from ptychonyx.export.model_file import model_output
     check_files([model, *scan_files(calibration)], model_output(output))
@@ -83,7 +83,7 @@ def derive(
 
 
 @contextmanager
-def _export_needed() -> Iterator[None]:
+def export_needed() -> Iterator[None]:
     """Name the cure where a package of the export extra is missing."""
     try:
         yield

@@ -154,7 +154,10 @@ def opset_differs(model: Any) -> bytes:
 
 
 BAD_MODELS = [
-    (without_manifest, r"without a `ptychonyx` manifest.*`ptychonyx export RUN -o model.onnx`"),
+    (
+        without_manifest,
+        r"without a `ptychonyx` manifest.*`ptychonyx export RUN -o model.onnx`, or .*ptychonyx import`",
+    ),
     (lambda model: model.SerializeToString()[:900], "cut short"),
     (lambda model: b"", "0 bytes"),
     (lambda model: b"PK\x03\x04" + bytes(200), "not an ONNX file"),

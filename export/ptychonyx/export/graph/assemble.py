@@ -68,7 +68,7 @@ def assemble(bare: onnx.ModelProto, manifest: Manifest, weights: Weights) -> onn
         *graph.node,
         *_tail(),
     ]
-    return _model(nodes, [*front_constants, *graph.initializer, _last_axis()], manifest)
+    return whole_model(nodes, [*front_constants, *graph.initializer, _last_axis()], manifest)
 
 
 def assemble_solver(bare: onnx.ModelProto, manifest: SolverManifest) -> onnx.ModelProto:
@@ -90,10 +90,10 @@ def assemble_solver(bare: onnx.ModelProto, manifest: SolverManifest) -> onnx.Mod
         Checked by `onnx.checker`.
     """
     graph = canonical(plain(bare.graph, OPSET), [*manifest.outputs])
-    return _model([*graph.node], [*graph.initializer], manifest)
+    return whole_model([*graph.node], [*graph.initializer], manifest)
 
 
-def _model(
+def whole_model(
     nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], manifest: ModelFacts
 ) -> onnx.ModelProto:
     """Return the model of a graph with the inputs and outputs that a manifest promises."""

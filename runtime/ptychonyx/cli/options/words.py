@@ -34,6 +34,10 @@ ScanFormat = Literal["ptychopinn", "ptychodus", "ptychodus-training", "cxi"]
 Backend = Literal["tensorflow", "pytorch"]
 Loss = Literal["poisson", "amplitude", "supervised", "total_variation"]
 Strategy = Literal["auto", "mirrored", "multi_worker_mirrored", "ddp", "fsdp"]
+ForeignInput = Literal["amplitude", "intensity", "log"]
+ForeignOutput = Literal[
+    "phase", "amplitude", "amplitude-phase", "phase-amplitude", "real-imaginary"
+]
 DerivedPrecision = Literal["float16", "bfloat16", "int8"]
 Object = Literal["lines", "blurred_lines", "dead_leaves", "gaussian_random_field", "natural"]
 SimulatedProbe = Literal["focused", "gaussian"]

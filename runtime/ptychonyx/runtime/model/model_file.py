@@ -149,7 +149,8 @@ model file with `ptychonyx export RUN -o model.onnx`.
         raise ManifestError(
             f"{source} is an ONNX file without a `{METADATA_KEY}` manifest, so nothing says "
             "how to scale its input or what it was trained on; make a model file with "
-            "`ptychonyx export RUN -o model.onnx`."
+            "`ptychonyx export RUN -o model.onnx`, or of another project's network with "
+            "`ptychonyx import`."
         )
     try:
         manifest = read_metadata(file.metadata)

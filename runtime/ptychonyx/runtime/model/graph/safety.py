@@ -37,8 +37,10 @@ OPERATORS: dict[str, frozenset[str]] = {
     "Cos": frozenset(),
     "DepthToSpace": frozenset({"blocksize", "mode"}),
     "DequantizeLinear": frozenset({"axis"}),
+    "Div": frozenset(),
     "Greater": frozenset(),
     "LeakyRelu": frozenset({"alpha"}),
+    "Log": frozenset(),
     "MatMul": frozenset(),
     "MaxPool": frozenset({"kernel_shape", "pads", "strides", "dilations"}),
     "Mul": frozenset(),
@@ -58,7 +60,7 @@ OPERATORS: dict[str, frozenset[str]] = {
     "Unsqueeze": frozenset(),
     "Where": frozenset(),
 }
-"""Operator that our exporters write, for both kinds and all precisions -> its attributes."""
+"""Operator that our exporters and importers write, for both kinds and all precisions -> its attributes."""
 
 
 def check_safe(file: OnnxFile) -> None:
