@@ -97,23 +97,3 @@ def test_the_training_of_a_solver_only_says_what_ptychonyx_says(
 def test_lines_of_tensorflow_that_were_asked_for_come_out(scan: Path, tmp_path: Path) -> None:
     words = ("train", scan, "--backend", "tensorflow", *TINY, *COUNTS, "-o", tmp_path / "run")
     assert foreign_lines(*words, TF_CPP_MIN_LOG_LEVEL="0")
-
-
-@pytest.mark.tensorflow
-def test_what_ends_the_process_is_said_by_tensorflow() -> None:
-    """A failed assertion in C++ is no exception of Python; its line must not be hidden."""
-    code = (
-        "from ptychonyx.training.backends import load_backend\n"
-        "load_backend('tensorflow', 'loss')\n"
-        "import tensorflow as tf\n"
-        "tf.raw_ops.Abort(error_msg='this is the end', exit_without_error=False)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "this is the end" in done.stderr
