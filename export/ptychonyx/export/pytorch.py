@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import warnings
 from typing import Any
 
@@ -20,6 +22,11 @@ from .graph.assemble import BARE_INPUT, BARE_OUTPUTS, OPSET
 EXPORTER = "torch.onnx"
 EXPORTER_VERSION = torch.__version__
 FRAMEWORK_VERSION = torch.__version__
+
+REGISTRATION = "torch.onnx._internal.exporter._registration"
+"""Logger that warns of each operation of torchvision, which no network here has."""
+LEVELS = "TORCH_LOGS"
+"""Environment variable by which a user chooses what torch logs."""
 
 
 def export_graph(architecture: Architecture, weights: Weights) -> onnx.ModelProto:
@@ -61,6 +68,8 @@ def _to_onnx(
     output_names: tuple[str, ...],
     dynamic_sides: dict[int, Any],
 ) -> onnx.ModelProto:
+    if LEVELS not in os.environ:
+        logging.getLogger(REGISTRATION).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates its own internals
         program = torch.onnx.export(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 from ptychonyx.runtime.solving.network.features import FEATURE_VERSION
@@ -12,6 +11,7 @@ from ptychonyx.training.config.solver import SolverConfig, solver_architecture_o
 from ptychonyx.training.run import Run, digest_file, open_run
 from ptychonyx.training.simulated.pool import LAST_PASSES
 
+from .backends import load_exporter
 from .graph.assemble import assemble
 from .manifest import fill_manifest, read_run
 from .model_file import check_output
@@ -61,7 +61,7 @@ def _export_patches(
     folder: Run[TrainingConfig], output: Path, name: str, license: str
 ) -> ExportReport:
     backend = folder.config.backend
-    exporter = import_module(f"ptychonyx.export.{backend}")
+    exporter = load_exporter(backend)
     run = read_run(folder)
     proof = make_proof(
         backend, run.architecture, run.weights, run.probe, scale=run.scale, patch_px=run.patch_px

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from ptychonyx.training.backends import load_backend, require_backend
 from ptychonyx.training.network.solver import SolverArchitecture
 from ptychonyx.training.network.weights import Weights, digest_weights
 
+from .backends import load_exporter
 from .graph.assemble import OPSET, assemble_solver
 from .model_file import check_output
 from .proven import LICENSE, ExportReport, write_proven
@@ -95,7 +95,7 @@ def export_solver(
     output = Path(output)
     check_output(output)
     require_backend(backend)
-    exporter = import_module(f"ptychonyx.export.{backend}")
+    exporter = load_exporter(backend)
     manifest = SolverManifest(
         schema_version=SCHEMA_VERSION,
         name=name or output.stem,

@@ -7,6 +7,8 @@ import importlib.util
 from types import ModuleType
 from typing import Final
 
+from ptychonyx.runtime.environment import loading
+
 BACKENDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "tensorflow": ("TensorFlow", ("tensorflow",)),
     "pytorch": ("PyTorch", ("torch", "lightning")),
@@ -61,4 +63,5 @@ def load_backend(backend: str, part: str) -> ModuleType:
         As `require_backend`.
     """
     require_backend(backend)
-    return importlib.import_module(f"ptychonyx.training.{backend}.{part}")
+    with loading(backend):
+        return importlib.import_module(f"ptychonyx.training.{backend}.{part}")

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import io
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..environment import prepare_for
 from ..errors import ProviderError
 from .cores import num_confined_cores, num_physical_cores
 from .model_file import ModelFile
@@ -21,22 +21,18 @@ from .providers import AUTO, PROVIDERS, ModelTraits, Provider, check_provider, p
 
 _logger = logging.getLogger(__name__)
 
-NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
-"""Environment variable that onnxruntime reads when it is imported."""
-
 
 def import_onnxruntime() -> ModuleType:
     """Return onnxruntime, which nothing imports before a model is run.
 
-    Since 1.31 its wheels for GPUs keep an identity of the device and report to their maker;
-    `ORT_DISABLE_TELEMETRY=1` forbids it, unless the user has set that variable to something else.
+    Its telemetry is switched off first, unless the user has chosen otherwise; see `environment`.
 
     Raises
     ------
     RuntimeError
         If it is not installed; says how to install it.
     """
-    os.environ.setdefault(NO_TELEMETRY, "1")
+    prepare_for("onnxruntime")
     try:
         ort = import_module("onnxruntime")
     except ImportError as error:
