@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
 
-# Each of the environments in docs/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
+# Each of the environments in docs/guide/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
 RUNTIME_PYTHON ?= $(BIN)/python
 PYTORCH_PYTHON ?= $(BIN)/python
 TENSORFLOW_PYTHON ?= $(BIN)/python
@@ -22,11 +22,11 @@ help:
 	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
 	@echo "make lint    ruff, mypy, and the arrows between the parts"
 	@echo "make models  train the solver of models/ further, which takes hours and goes on where it was stopped"
-	@echo "make bench   measure everything in docs/performance.md and write it anew"
+	@echo "make bench   measure everything in docs/measurements/performance.md and write it anew"
 	@echo "make gpu     look at every path to a GPU, in at most 8 minutes, and print one table"
 	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
-	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
+	@echo "make quality train and score the table of docs/measurements/quality.md (a day on 2 cores; resumes)"
 
 $(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
