@@ -45,6 +45,7 @@ def run(kind: str, code: str, folder: Path) -> None:
 @pytest.mark.integration
 @pytest.mark.tensorflow
 @pytest.mark.pytorch
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "document",
     [
