@@ -8,25 +8,26 @@ STAMP := $(VENV)/installed
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
 
-# Each of the environments in docs/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
+# Each of the environments in docs/guide/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
 RUNTIME_PYTHON ?= $(BIN)/python
 PYTORCH_PYTHON ?= $(BIN)/python
 TENSORFLOW_PYTHON ?= $(BIN)/python
 
-.PHONY: help demo test slow fuzz lint models bench gpu quality lock sbom clean
+.PHONY: help demo test slow fuzz lint docs models bench gpu quality lock sbom clean
 
 help:
 	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
 	@echo "make test    the default tests (some 20 minutes on 2 cores)"
 	@echo "make slow    the tests that take longer"
 	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
-	@echo "make lint    ruff, mypy, and the arrows between the parts"
+	@echo "make lint    ruff, mypy, the arrows between the parts, and the links of the documentation"
+	@echo "make docs    the documentation as a site: open build/site/index.html"
 	@echo "make models  train the solver of models/ further, which takes hours and goes on where it was stopped"
-	@echo "make bench   measure everything in docs/performance.md and write it anew"
+	@echo "make bench   measure everything in docs/measurements/performance.md and write it anew"
 	@echo "make gpu     look at every path to a GPU, in at most 8 minutes, and print one table"
 	@echo "make lock    choose versions for what pyproject.toml asks for, and write their hashes"
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
-	@echo "make quality train and score the table of docs/quality.md (a day on 2 cores; resumes)"
+	@echo "make quality train and score the table of docs/measurements/quality.md (a day on 2 cores; resumes)"
 
 $(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -53,11 +54,14 @@ slow: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
 
-lint: $(STAMP)
+lint: $(STAMP) docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=runtime/ptychodus_plugin $(BIN)/lint-imports
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 models: $(STAMP)
 	$(BIN)/python models/make_solver.py

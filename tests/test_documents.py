@@ -45,6 +45,7 @@ def run(kind: str, code: str, folder: Path) -> None:
 @pytest.mark.integration
 @pytest.mark.tensorflow
 @pytest.mark.pytorch
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "document",
     [
@@ -77,5 +78,7 @@ def test_the_pictures_of_the_data_page_can_be_made_again(tmp_path: Path) -> None
     script = ROOT / "docs" / "examples" / "data_pictures.py"
     code = f"import runpy, sys; sys.argv[1:] = ['.']; runpy.run_path({str(script)!r}, run_name='__main__')"
     run("python", code, tmp_path)
-    shown = re.findall(r"\(pictures/(data-.*?\.png)\)", (ROOT / "docs" / "data.md").read_text())
+    shown = re.findall(
+        r"\(../pictures/(data-.*?\.png)\)", (ROOT / "docs" / "guide" / "data.md").read_text()
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(shown)

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["ptychonyx[cpu,plot]"]
 # ///
-"""Draw the pictures of docs/data.md: a simulated scan as it is, and with what beamlines do to scans.
+"""Draw the pictures of docs/guide/data.md: a simulated scan as it is, and with what beamlines do to scans.
 
 python docs/examples/data_pictures.py docs/pictures
 """

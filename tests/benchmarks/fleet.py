@@ -72,7 +72,7 @@ def section() -> str:
                 [(name, spread(values)) for name, values in times.items()],
             ),
             f"With {each_ms:.2f} ms for a pattern, {DAY_SCANS:,} scans of {DAY_PATTERNS:,} patterns would "
-            f"take {hours:.1f} hours of one core: an estimate, see [fleet.md](fleet.md).\n",
+            f"take {hours:.1f} hours of one core: an estimate, see [fleet.md](../guide/fleet.md).\n",
         ]
     )
 

@@ -8,7 +8,7 @@ check runs in a process of its own with a time limit. All of it takes at most ei
 without a GPU, where the same functions are checked on the CPU provider. The table is also written to
 build/gpu/table.json. The exit code is 1 if a line failed.
 
-The three environments of docs/cluster.md are named by their Pythons; by default all is looked at in
+The three environments of docs/guide/cluster.md are named by their Pythons; by default all is looked at in
 the one that runs this.
 """
 

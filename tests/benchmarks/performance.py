@@ -1,12 +1,13 @@
-"""Run the benchmarks and write docs/performance.md; `make bench` calls this.
+"""Run the benchmarks and write docs/measurements/performance.md; `make bench` calls this.
 
     python tests/benchmarks/performance.py             # everything anew
     python tests/benchmarks/performance.py NAME …      # some scripts anew, the other sections stay
     python tests/benchmarks/performance.py --assemble  # measure nothing, take what scripts left
 
 A benchmark is a script beside this one that defines `section() -> str`. It measures, draws its figures
-to docs/performance/, and returns one Markdown section: `## Title`, the command that remakes it, tables
-of medians and spreads, and in a few plain words what bounds the figures. Its last lines are
+to docs/measurements/performance/, and returns one Markdown section: `## Title`, the command that
+remakes it, tables of medians and spreads, and in a few plain words what bounds the figures. Its last
+lines are
 
     if __name__ == "__main__":
         write_section(__file__, section())
@@ -34,8 +35,8 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "performance"
-PAGE = ROOT / "docs" / "performance.md"
-FIGURES = ROOT / "docs" / "performance"
+PAGE = ROOT / "docs" / "measurements" / "performance.md"
+FIGURES = ROOT / "docs" / "measurements" / "performance"
 ORDER = (
     "end_to_end",
     "growth",

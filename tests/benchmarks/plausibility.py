@@ -167,7 +167,7 @@ def page(found: list[Look], words: list[str]) -> str:
     return f"""# What looking at a scan costs
 
 Before any work, all patterns are read once, and what can hardly be right is said
-([plausibility](../data.md)). Each line is a process of its own. Remade by
+([plausibility](../guide/data.md)). Each line is a process of its own. Remade by
 
     python tests/benchmarks/plausibility.py {" ".join(words)}
 

@@ -2,8 +2,8 @@
 
 Each training is a process of its own and leaves one JSON file and its pictures in build/quality; those
 that are there already are not run again, so the table can be made in parts. `report` makes rows of record
-of all that is there, and docs/quality.md of the rows (`quality_page.py`); what was not run again keeps its
-row.
+of all that is there, and docs/measurements/quality.md of the rows (`quality_page.py`); what was not run
+again keeps its row.
 
     python tests/benchmarks/quality.py list
     python tests/benchmarks/quality.py run star64 pytorch 0

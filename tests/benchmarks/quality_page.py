@@ -1,7 +1,7 @@
-"""The page docs/quality.md, made of the JSON files of record in docs/quality/ alone.
+"""The page quality.md in docs/measurements, made of the JSON files of record in quality/ beside it.
 
-`docs/quality/rows/CASE-BACKEND.json` holds the medians over the seeds of a case, null where a figure is not
-known; `docs/quality/throughput.json` is what `throughput.py` measured.
+`quality/rows/CASE-BACKEND.json` holds the medians over the seeds of a case, null where a figure is not
+known; `quality/throughput.json` is what `throughput.py` measured.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import throughput
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGE, PICTURES = DOCS / "quality.md", DOCS / "quality"
+PAGES = Path(__file__).parents[2] / "docs" / "measurements"
+PAGE, PICTURES = PAGES / "quality.md", PAGES / "quality"
 ROWS = PICTURES / "rows"
 PICTURE_PX = 900
 """Largest side of a picture on the page."""

@@ -168,9 +168,9 @@ def page(recorder: Recorder, bare_mb: float, tests: Iterable[str]) -> str:
     """Return the page of docs/measurements."""
     found, unmeasured = recorder.found, recorder.unmeasured
     missing = "".join(f"\n- `{call}`" for call in unmeasured)
-    missed = f"\n{len(unmeasured)} calls were not measured, since the copy hung:{missing}\n"
+    missed = f"\n{len(unmeasured)} calls were not measured, since the copy hung:\n{missing}\n"
     crossed = [e for e in found if bare_mb + e.added_mb > BOUND_MB or e.core_s > BOUND_S]
-    said = "None crosses them." if not crossed else f"{len(crossed)} cross them:"
+    said = "None crosses them." if not crossed else f"{len(crossed)} cross them:\n"
     names = "".join(f"\n- `{each.test}`, `{each.reader}`" for each in crossed)
     return f"""# What refusing a bad file costs
 

@@ -26,7 +26,7 @@ from ptychonyx.training.network.architecture import HEADS, Architecture
 from ptychonyx.training.network.layers import Convolution, Layer, MaxPool, Upsample, convolutions
 from ptychonyx.training.run import open_run
 
-RECORD = ROOT / "docs" / "quality" / "throughput.json"
+RECORD = ROOT / "docs" / "measurements" / "quality" / "throughput.json"
 NUM_RUNS, NUM_PATTERNS, BATCH = 5, 192, 16
 SPEC = SimulationOptions(num_patterns=NUM_PATTERNS, step_px=5)
 

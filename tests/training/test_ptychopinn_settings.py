@@ -169,6 +169,6 @@ def test_what_cannot_be_had_is_refused_with_its_reason(
 
 
 def test_the_table_in_the_documents_is_this_one() -> None:
-    text = (ROOT / "docs" / "ptychopinn.md").read_text()
+    text = (ROOT / "docs" / "guide" / "ptychopinn.md").read_text()
     for name, field in FIELDS.items():
         assert f"| `{name}` | {field.meaning} |" in text

@@ -92,7 +92,7 @@ class SolvingSettings:
 class TrainingOptions:
     """What a training started from Ptychodus may be told; what else there is, a file says.
 
-    The defaults are those that docs/training.md advises. The names are those of `TrainingConfig`.
+    The defaults are those that docs/guide/training.md advises. The names are those of `TrainingConfig`.
     """
 
     backend: str = "tensorflow"

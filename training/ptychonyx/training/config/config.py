@@ -30,7 +30,7 @@ class TrainingConfig(SavedConfig):
     backend : "tensorflow" or "pytorch"
         Framework that trains; fixed for a run.
     architecture : "cnn", "unet" or "ptychopinn"
-        Network; see `docs/arrays.md`.
+        Network; see `docs/reference/arrays.md`.
     filters : float
         F, the factor on all channel counts; may be fractional.
     amplitude_activation : "sigmoid", "swish", "softplus" or "relu"
