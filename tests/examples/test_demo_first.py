@@ -14,7 +14,9 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.integration
+@pytest.mark.timeout(600)
 def test_both_ways_are_scored_and_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     pytest.importorskip("skimage", reason="scikit-image is not installed")
