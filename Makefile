@@ -4,6 +4,9 @@ VENV := .venv
 SECONDS ?= 3600
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+RUNTIME_STAMP := $(VENV)/runtime-installed
+TIMED := began=$$(date +%s)
+SAY_SIZE = echo "$(VENV) is $$(du -sm $(VENV) | cut -f1) MB now, after $$(($$(date +%s) - began)) s."
 
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
@@ -13,10 +16,11 @@ RUNTIME_PYTHON ?= $(BIN)/python
 PYTORCH_PYTHON ?= $(BIN)/python
 TENSORFLOW_PYTHON ?= $(BIN)/python
 
-.PHONY: help demo test slow fuzz lint docs models bench gpu quality lock sbom clean
+.PHONY: help demo demo-first test slow fuzz lint docs models bench gpu quality lock sbom clean
 
 help:
-	@echo "make demo    simulate, train in both frameworks, export, verify, reconstruct, compare"
+	@echo "make demo    solve a scan with the small runtime; then train in both frameworks, and compare"
+	@echo "make demo-first  only the first stage, which needs no framework"
 	@echo "make test    the default tests (some 20 minutes on 2 cores)"
 	@echo "make slow    the tests that take longer"
 	@echo "make fuzz    spoilt files for every reader, for an hour on all cores (SECONDS=600 for less)"
@@ -29,21 +33,32 @@ help:
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
 	@echo "make quality train and score the table of docs/measurements/quality.md (a day on 2 cores; resumes)"
 
-$(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
+# The runtime comes first and alone, since it is small; lock.txt has the same versions and adds to it.
+$(RUNTIME_STAMP): pyproject.toml lock-demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
-		echo "pip finds no build of torch for CPUs ($(VENV)/no-torch-cpu): taking the index's"
-	$(INSTALL) --require-hashes -r lock.txt
-	@# the index's build for Linux is for CUDA, and needs more
-	if $(BIN)/python -m pip show torch | grep '^Requires:.*nvidia'; then \
-		$(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
-	$(INSTALL) --no-build-isolation -e .
-	touch $@
+	@echo "Installing the runtime into $(VENV) (a minute or less) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(TIMED); $(INSTALL) --require-hashes -r lock-demo.txt && \
+		$(INSTALL) --no-build-isolation -e . && $(SAY_SIZE)
+	@touch $@
 
-demo: $(STAMP)
-	$(BIN)/python docs/examples/demo.py
+$(STAMP): $(RUNTIME_STAMP) lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
+	@echo "Installing both frameworks and the tools of development into $(VENV) (some minutes) ..."
+	@$(TIMED); $(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
+		echo "pip finds no build of torch for CPUs ($(VENV)/no-torch-cpu): taking the index's"; \
+	$(INSTALL) --require-hashes -r lock.txt && $(SAY_SIZE)
+	@# the index's build for Linux is for CUDA, and needs more
+	@if $(BIN)/python -m pip show torch | grep '^Requires:.*nvidia'; then \
+		$(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
+	@touch $@
+
+demo-first: $(RUNTIME_STAMP)
+	@$(BIN)/python docs/examples/demo_first.py
+
+demo: demo-first
+	@$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/python docs/examples/demo.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

@@ -57,6 +57,12 @@ class Environment:
 
 ENVIRONMENTS = (
     Environment(
+        "lock-demo.txt",
+        "The first stage of `make demo`: reconstruction on CPUs, and what builds this package.",
+        ("cpu", "compare", "plot"),
+        "hatchling",
+    ),
+    Environment(
         "lock-cpu-runtime.txt",
         "Reconstruction on CPUs.",
         ("cpu", "detectors", "compare", "plot"),
