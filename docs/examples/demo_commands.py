@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -61,9 +63,11 @@ def draw(products: Mapping[str, Path], scan: Path, region: str, path: Path) -> N
     shown = {"truth": truth} | {title: each.a for title, each in aligned.items()}
     figure = Figure(figsize=(3.2 * len(shown), 6.2), layout="constrained")
     axes = figure.subplots(2, len(shown), squeeze=False)
-    for row, (name, part, cmap) in enumerate(
-        (("amplitude", np.abs, "gray"), ("phase (rad)", np.angle, "viridis"))
-    ):
+    parts: list[tuple[str, Callable[[NDArray[Any]], NDArray[Any]], str]] = [
+        ("amplitude", np.abs, "gray"),
+        ("phase (rad)", np.angle, "viridis"),
+    ]
+    for row, (name, part, cmap) in enumerate(parts):
         low, high = clipped_limits(part(truth))
         for column, (title, object_) in enumerate(shown.items()):
             image = axes[row, column].imshow(part(object_), cmap=cmap, vmin=low, vmax=high)
