@@ -55,6 +55,8 @@ def said(strange: Path) -> tuple[object, ...]:
     [
         ("inspect", READING + TURNING),
         ("train", READING + TURNING),
+        ("train-solver", READING + TURNING),
+        ("derive", READING + TURNING),
         ("reconstruct", READING + TURNING),
         ("reconstruct-many", READING + TURNING),
         ("reconstruct-folder", TURNING),
@@ -79,6 +81,11 @@ def test_a_run_is_trained_on_what_was_said(strange: Path, tmp_path: Path) -> Non
     invoke("train", strange, *said(strange), "--flip", "t", *small, "-o", tmp_path / "run")
     (entry,) = json.loads((tmp_path / "run" / "provenance.json").read_text())["inputs"]
     assert (entry["window_px"], entry["turned"]) == (32, "--flip t")
+    model, half = tmp_path / "model.onnx", tmp_path / "half.onnx"
+    invoke("export", tmp_path / "run", "-o", model)
+    calibration = ("--calibration", strange, *said(strange), "--flip", "t")
+    text = invoke("derive", model, "-o", half, "--precision", "float16", *calibration)
+    assert "phase Pearson 1.000" in text
 
 
 def test_a_comparison_reads_its_scan_as_said(

@@ -76,10 +76,10 @@ COMMANDS = (
     _of_scans(
         with_options(with_options(train, training_settings, "settings"), cluster_options, "cluster")
     ),
-    with_options(train_solver, cluster_options, "cluster"),
+    _of_scans(with_options(train_solver, cluster_options, "cluster")),
     export,
     import_network,
-    derive,
+    _of_scans(derive),
     verify,
     benchmark,
     _of_scans(_of_both_ways(reconstruct)),

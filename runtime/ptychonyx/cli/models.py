@@ -11,6 +11,8 @@ import typer
 
 from .console.terminal import print_columns, progress_bar, say
 from .options import words
+from .options.reading import Reading
+from .options.scan_choices import ScanChoices, take_plausible
 from .options.shared import Axis, Origin, Provider, Quantity, check_files, load_asked, scan_files
 
 Name = Annotated[str | None, typer.Option(help="Name in the manifest.")]
@@ -50,6 +52,8 @@ def derive(
             "one of few photons or positions.",
         ),
     ],
+    choices: ScanChoices,
+    reading: Reading,
     quantity: Quantity = None,
     position_origin: Origin = None,
     pattern_axis: Axis = None,
@@ -62,16 +66,17 @@ def derive(
     with export_needed():
         from ptychonyx.export import derive_model, derive_solver
         from ptychonyx.export.model_file import model_output
-    check_files([model, *scan_files(calibration)], model_output(output))
+    check_files([model, *scan_files(calibration, None, reading)], model_output(output))
     from ptychonyx.runtime import SolverManifest, load_manifest
 
     is_solver = model.is_file() and isinstance(load_manifest(model), SolverManifest)
     run = derive_solver if is_solver else derive_model
+    loaded = load_asked(calibration, quantity, position_origin, None, pattern_axis, reading)
     derived = run(
         model,
         output,
         precision=precision,
-        calibration=load_asked(calibration, quantity, position_origin, None, pattern_axis),
+        calibration=take_plausible(loaded, choices).scan,
         name=name,
     )
     say(

@@ -91,6 +91,8 @@ def train(
 def train_solver(
     output: RunFolder,
     cluster: dict[str, Any],
+    choices: ScanChoices,
+    reading: Reading,
     scans: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -131,7 +133,7 @@ def train_solver(
     from ptychonyx.training.solver.train import train_solver as run
 
     folder = OutputFolder(output, is_emptied=overwrite)
-    read = [file for path in scans or [] for file in scan_files(path)]
+    read = [file for path in scans or [] for file in scan_files(path, None, reading)]
     check_files([*read, config, init_from], folder, *outputs_of_run(output))
     flags = {
         "backend": backend,
@@ -143,8 +145,8 @@ def train_solver(
     }
     chosen = load_solver_config(config, with_settings(flags, set_ or []))
     workers = find_or_launch(chosen.backend, cluster)
-    choices = (quantity, position_origin, None, pattern_axis)
-    loaded = [load_asked(path, *choices) for path in scans or []]
+    said = (quantity, position_origin, None, pattern_axis, reading)
+    loaded = [take_plausible(load_asked(path, *said), choices).scan for path in scans or []]
     with watched(workers) as watcher:
         result = run(
             chosen,
