@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptychonyx.runtime.plausibility import look_at
+from ptychonyx.runtime.plausibility import frames, look_at
 from ptychonyx.runtime.scan import Scan
 from ptychonyx.runtime.simulation.scan import SimulationOptions, diffract, simulate_scan
 
 
 @pytest.mark.parametrize(
-    ("frames", "factor", "name"),
+    ("numbers", "factor", "name"),
     [
         ([25], 10_000, "outlier-patterns"),
         ([3, 30], 50, "outlier-patterns"),
@@ -23,16 +23,27 @@ from ptychonyx.runtime.simulation.scan import SimulationOptions, diffract, simul
     ],
 )
 def test_strange_patterns_are_listed_and_left_out(
-    frames: list[int], factor: int, name: str, small_scan: Scan
+    numbers: list[int], factor: int, name: str, small_scan: Scan
 ) -> None:
     patterns = np.array(small_scan.patterns)
-    patterns[frames] *= factor
+    patterns[numbers] *= factor
     checked = look_at(replace(small_scan, patterns=patterns))
     (finding,) = checked.findings
     assert (finding.name, finding.is_wrong) == (name, False)
-    assert ", ".join(map(str, frames)) in finding.evidence
-    kept = np.delete(np.arange(40), frames)
+    assert ", ".join(map(str, numbers)) in finding.evidence
+    kept = np.delete(np.arange(40), numbers)
     np.testing.assert_array_equal(checked.scan.position_indexes, kept)
+
+
+def test_neighbours_do_not_depend_on_how_many_patterns_are_looked_up_at_once(
+    monkeypatch: pytest.MonkeyPatch, small_scan: Scan
+) -> None:
+    patterns = np.array(small_scan.patterns)
+    patterns[[3, 30]] *= 50
+    scan = replace(small_scan, patterns=patterns)
+    whole = look_at(scan).findings
+    monkeypatch.setattr(frames, "PATTERNS_AT_ONCE", 7)
+    assert look_at(scan).findings == whole != ()
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(0.05, 1.0), (1.0, 0.1)])

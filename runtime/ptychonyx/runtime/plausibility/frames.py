@@ -22,6 +22,8 @@ EMPTY_SHARE = 0.01
 """A pattern with less than this share of its neighbours' counts saw no beam. Darker ones than the
 neighbours may well be: specimens are opaque."""
 NUM_NEIGHBOURS = 8
+PATTERNS_AT_ONCE = 8192
+"""Patterns whose neighbours are looked up together: a long scan then needs no more memory."""
 FEWEST_COUNTS = 30.0
 """Median counts below which patterns without any are due."""
 FEWEST_PATTERNS = 8
@@ -119,12 +121,16 @@ def _neighbours_median(
     corners_px: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the median counts of the patterns nearest to each one."""
+    tree, medians = cKDTree(corners_px), np.empty(len(counts))
     num = min(NUM_NEIGHBOURS, len(counts) - 1)
-    _, nearest = cKDTree(corners_px).query(corners_px, k=num + 1)
-    is_other = nearest != np.arange(len(counts))[:, None]
-    is_other[is_other.all(axis=1), -1] = False  # itself is not among those at equal positions
-    others = nearest[is_other].reshape(len(counts), num)
-    return np.asarray(np.median(counts[others], axis=1))
+    for start in range(0, len(counts), PATTERNS_AT_ONCE):
+        own = np.arange(start, min(start + PATTERNS_AT_ONCE, len(counts)))
+        _, nearest = tree.query(corners_px[own], k=num + 1)
+        is_other = nearest != own[:, None]
+        is_other[is_other.all(axis=1), -1] = False  # itself is not among those at equal positions
+        others = nearest[is_other].reshape(len(own), num)
+        medians[own] = np.median(counts[others], axis=1)
+    return medians
 
 
 def _name(scan: Scan, chosen: Mask) -> str:
