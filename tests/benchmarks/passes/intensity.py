@@ -15,7 +15,7 @@ from ptychonyx.runtime.simulation.scan import MARGIN_PX
 from ptychonyx.runtime.solving.options import SolvingOptions
 from ptychonyx.runtime.solving.solve import solve
 
-from .records import Row, is_missing, keep, load, verdict
+from .records import Row, figure, is_missing, keep, load, ratio, verdict
 from .star import against_reference, reference_of, scan_named
 
 NAME = "intensity"
@@ -131,14 +131,14 @@ def report() -> None:
             f"{key:46} error {row['error']:.4f}, residual {100 * row['residual']:.3f} %, "
             f"{row['modes']} modes, needed: {', '.join(row['needed']) or 'nothing'}"
         )
-    undisturbed = rows["twin-undisturbed-with-nothing"]["error"]
+    undisturbed = figure(rows, "twin-undisturbed-with-nothing", "error")
     for wrong, option in (("flicker", "intensity"), ("background", "background")):
-        fitted = rows[f"twin-{wrong}-with-{option}"]["error"]
-        verdict(f"twin, {wrong}: error, times undisturbed", fitted / undisturbed, CLOSE)
-        needed = rows[f"twin-{wrong}-with-nothing"]["needed"]
-        verdict(
-            f"twin, {wrong}: option is named", float(f"refine-{option}" in needed), 1, at_least=True
-        )
+        fitted = figure(rows, f"twin-{wrong}-with-{option}", "error")
+        verdict(f"twin, {wrong}: error, times undisturbed", ratio(fitted, undisturbed), CLOSE)
+        plain = rows.get(f"twin-{wrong}-with-nothing")
+        named = None if plain is None else float(f"refine-{option}" in plain["needed"])
+        verdict(f"twin, {wrong}: option is named", named, 1, at_least=True)
     for kind in ("twin", "star"):
-        num = len(rows[f"{kind}-undisturbed-with-nothing"]["needed"])
+        plain = rows.get(f"{kind}-undisturbed-with-nothing")
+        num = None if plain is None else float(len(plain["needed"]))
         verdict(f"{kind}, undisturbed: false alarms", num, 0)

@@ -162,6 +162,14 @@ def test_an_interrupt_leaves_what_is_there(passes_before: int, is_complete: bool
     assert str(product.metadata["resolution_missing"]).startswith(why)
 
 
+def test_halves_too_small_for_a_background_say_so() -> None:
+    spec = SimulationOptions(num_patterns=25, window_px=32, step_px=4)
+    scan = simulate_scan(spec, np.random.default_rng(0))
+    product = solve_halves(scan, SolvingOptions(passes=8, refine_background=True))
+    assert product.background is not None
+    assert "too few patterns" in str(product.metadata["resolution_missing"])
+
+
 def test_one_pattern_has_no_halves() -> None:
     with pytest.raises(ScanError, match="halves need at least 2"):
         solve_halves(simulated(1e5, num_patterns=1))

@@ -27,6 +27,7 @@ from ..comparison.ring_correlation import correlate_rings, half_bit_period_px
 from ..errors import OverlapError, ScanError
 from ..product import Metadata, Product
 from ..scan import Scan, some_of
+from .disturbances.fitter import FEWEST_WITH_BACKGROUND
 from .network.correction import Network
 from .options import DEFAULT_SOLVING, NO_SOLVER, SolvingOptions
 from .solve import Progress, solve
@@ -116,6 +117,8 @@ def solve_halves(
     )
     if not whole.complete:
         return _without(whole, "the scan was not solved to its end")
+    if whole.background is not None and scan.num_patterns < 2 * FEWEST_WITH_BACKGROUND:
+        return _without(whole, "the halves have too few patterns to fit a background")
     passes = int(whole.metadata["passes"])
     fixed = replace(
         options,
