@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from ptychonyx.runtime.model.start import Driver, why_no_gpu
+
 from ..config.any import RunConfig
 from ..distributed.workers import WorkerLostError, Workers
+
+logger = logging.getLogger(__name__)
 
 FIRST_PORT = 20_000
 """First port of a SLURM job, to which the last digits of its number are added: jobs do not meet."""
@@ -27,6 +32,7 @@ def make_strategy(workers: Workers, config: RunConfig) -> tf.distribute.Strategy
         If there are GPUs, but fewer than asked for.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    warn_of_unused_gpu(len(gpus))
     num_needed = workers.devices if workers.num == 1 else workers.local_rank + 1
     if gpus and len(gpus) < num_needed and not workers.has_slurm:
         raise ValueError(
@@ -39,6 +45,24 @@ def make_strategy(workers: Workers, config: RunConfig) -> tf.distribute.Strategy
     if len(gpus) > 1:  # with one, srun has bound each process to its own
         tf.config.set_visible_devices(gpus[workers.local_rank], "GPU")
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(workers))
+
+
+def warn_of_unused_gpu(num_gpus: int, driver: Driver = why_no_gpu) -> None:
+    """Warn where the machine has a GPU that TensorFlow cannot use: it would train on the CPU unsaid.
+
+    Parameters
+    ----------
+    num_gpus : int
+        GPUs that TensorFlow can use.
+    driver : callable
+        Returns why no GPU can be used on this machine, or None if one can.
+    """
+    if num_gpus == 0 and driver() is None:
+        logger.warning(
+            "This machine has a GPU, but TensorFlow cannot use it and trains on the CPU. It needs "
+            "CUDA's libraries: install lock-gpu-tensorflow.txt, or `tensorflow[and-cuda]`; with "
+            "TF_CPP_MIN_LOG_LEVEL=0 it says which one is missing."
+        )
 
 
 def sum_over_workers(
