@@ -4,12 +4,13 @@ VENV := .venv
 SECONDS ?= 3600
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-RUNTIME_STAMP := $(VENV)/runtime-installed
+SMALL := .venv-demo
+SMALL_STAMP := $(SMALL)/installed
 TIMED := began=$$(date +%s)
-SAY_SIZE = echo "$(VENV) is $$(du -sm $(VENV) | cut -f1) MB now, after $$(($$(date +%s) - began)) s."
+say_size = echo "$(1) has $$(du -sm $(1) | cut -f1) MB, after $$(($$(date +%s) - began)) s."
 
 # Every file is checked against a lock; nothing is built but this package, by what lock.txt brought.
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps
+INSTALL := -m pip --disable-pip-version-check install -q --no-deps
 
 # Each of the environments in docs/guide/cluster.md can be looked at: make gpu PYTORCH_PYTHON=~/.../bin/python
 RUNTIME_PYTHON ?= $(BIN)/python
@@ -33,28 +34,33 @@ help:
 	@echo "make sbom    list what is installed, as CycloneDX JSON, in build/sbom.json"
 	@echo "make quality train and score the table of docs/measurements/quality.md (a day on 2 cores; resumes)"
 
-# The runtime comes first and alone, since it is small; lock.txt has the same versions and adds to it.
-$(RUNTIME_STAMP): pyproject.toml lock-demo.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Installing the runtime into $(VENV) (a minute or less) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(TIMED); $(INSTALL) --require-hashes -r lock-demo.txt && \
-		$(INSTALL) --no-build-isolation -e . && $(SAY_SIZE)
-	@touch $@
+PYTHON_FOUND = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 
-$(STAMP): $(RUNTIME_STAMP) lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
+$(STAMP): pyproject.toml lock.txt lock-torch-cpu.txt lock-torch-cuda.txt
+	@$(PYTHON_FOUND)
 	@echo "Installing both frameworks and the tools of development into $(VENV) (some minutes) ..."
-	@$(TIMED); $(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(TIMED); $(BIN)/python $(INSTALL) --require-hashes -r lock-torch-cpu.txt 2> $(VENV)/no-torch-cpu || \
 		echo "pip finds no build of torch for CPUs ($(VENV)/no-torch-cpu): taking the index's"; \
-	$(INSTALL) --require-hashes -r lock.txt && $(SAY_SIZE)
+	$(BIN)/python $(INSTALL) --require-hashes -r lock.txt && $(call say_size,$(VENV))
 	@# the index's build for Linux is for CUDA, and needs more
 	@if $(BIN)/python -m pip show torch | grep '^Requires:.*nvidia'; then \
-		$(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
+		$(BIN)/python $(INSTALL) --require-hashes -r lock-torch-cuda.txt; fi
+	@$(BIN)/python $(INSTALL) --no-build-isolation -e .
 	@touch $@
 
-demo-first: $(RUNTIME_STAMP)
-	@$(BIN)/python docs/examples/demo_first.py
+# An environment of its own: the other has onnxruntime-gpu, which must not be beside onnxruntime.
+$(SMALL_STAMP): pyproject.toml lock-demo.txt
+	@$(PYTHON_FOUND)
+	@echo "Installing the runtime into $(SMALL) (a minute or less) ..."
+	@test -x $(SMALL)/bin/python || $(PYTHON) -m venv $(SMALL)
+	@$(TIMED); $(SMALL)/bin/python $(INSTALL) --require-hashes -r lock-demo.txt && \
+		$(SMALL)/bin/python $(INSTALL) --no-build-isolation -e . && $(call say_size,$(SMALL))
+	@touch $@
+
+demo-first: $(SMALL_STAMP)
+	@$(SMALL)/bin/python docs/examples/demo_first.py
 
 demo: demo-first
 	@$(MAKE) --no-print-directory $(STAMP)
@@ -103,4 +109,4 @@ sbom: $(STAMP)
 		--output-reproducible -o build/sbom.json $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .venv-ptychodus demo build dist
+	rm -rf $(VENV) $(SMALL) .venv-ptychodus demo build dist

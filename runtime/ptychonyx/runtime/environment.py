@@ -18,7 +18,9 @@ FRAMEWORKS: Final[Mapping[str, Mapping[str, str]]] = {
     # A lower level tells of errors where there are none: on every machine without a GPU, for one.
     # What really fails comes as an exception of Python.
     "tensorflow": {LEVEL: "3"},
-    "pytorch": {},
+    # Threads of OpenMP that wait for others spin for milliseconds otherwise, on the core that another
+    # process could have, or the very thread they wait for. This is for some microseconds.
+    "pytorch": {"GOMP_SPINCOUNT": "2000"},
 }
 """Framework -> environment variables it is loaded with, and their values."""
 
